@@ -1,0 +1,1 @@
+"""What is computed on: readers, splits, augmentation, batches, phantoms, and how data is fetched."""

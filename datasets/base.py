@@ -1,0 +1,75 @@
+"""What every data set promises."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from typing import Dict, Optional, Sequence, Tuple
+
+import numpy as np
+
+from utils.contracts import DataSpec
+
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """One decoded image and what is known of it.
+
+    Attributes:
+        image: float32 [height, width, channels], scaled to [-1, 1].
+        label: int32 [height, width], class indices; None where there is none.
+        valid: bool [height, width], where pixels count; None for everywhere.
+    """
+
+    image: np.ndarray
+    label: Optional[np.ndarray] = None
+    valid: Optional[np.ndarray] = None
+
+
+class Dataset(abc.ABC):
+    """Images by id. No randomness beyond the split's seed, no TensorFlow, no network; nothing read on construction.
+
+    Attributes:
+        spec: channels, classes and their names, number of folds.
+    """
+
+    spec: DataSpec
+
+    @abc.abstractmethod
+    def ids(self, split: str) -> Sequence[str]:
+        """The ids of a split (TRAIN, VALIDATION or TEST), in a fixed order.
+
+        Raises:
+            UserError: a file of the split is missing or unreadable, or the split is empty.
+        """
+
+    @abc.abstractmethod
+    def read(self, sample_id: str) -> Sample:
+        """Decode one image and, where it has one, its label.
+
+        Raises:
+            UserError: it cannot be decoded or is not what the data set promises; the text names the file.
+        """
+
+    @abc.abstractmethod
+    def verify(self, split: str) -> None:
+        """Read all that `split` needs once, before any work starts.
+
+        Raises:
+            UserError: as `ids` and `read`, and for what only shows over the whole split.
+        """
+
+    @abc.abstractmethod
+    def native_size(self, split: str) -> Tuple[int, int]:
+        """(height, width) in pixels of the images of a split."""
+
+    @abc.abstractmethod
+    def counts(self) -> Dict[str, int]:
+        """How many images each file that is there holds, by the name of the file or folder."""
+
+    @property
+    @abc.abstractmethod
+    def official_counts(self) -> Dict[str, int]:
+        """What `counts` gives for the published data."""

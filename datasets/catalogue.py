@@ -1,0 +1,129 @@
+"""The data sets by name, and where each is found. A new data set is one module and one line here."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import tempfile
+from typing import Callable, Dict, Optional, Type
+
+import pooch
+
+from datasets.base import Dataset
+from datasets.options import DataOptions
+from datasets.phantoms import sstem as sstem_phantom
+from datasets.sstem import SSTEM
+from utils.errors import UserError, unknown_name
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """What the catalogue knows of a data set.
+
+    Attributes:
+        dataset: its class, called with (directory, options, seed).
+        write_phantom: writes the synthetic set into a directory.
+        phantom_version: part of the name that the synthetic set is cached under.
+    """
+
+    dataset: Type[Dataset]
+    write_phantom: Callable[[str], None]
+    phantom_version: int
+
+
+DATASETS: Dict[str, Entry] = {
+    "sstem": Entry(SSTEM, sstem_phantom.write_sstem, sstem_phantom.VERSION),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Location:
+    """Where a run's data lies.
+
+    Attributes:
+        directory: its absolute path.
+        phantom: whether it is the synthetic set.
+    """
+
+    directory: str
+    phantom: bool
+
+    @property
+    def label(self) -> str:
+        """What is recorded beside a score: "phantom" or the directory."""
+        return "phantom" if self.phantom else self.directory
+
+
+def locate(options: DataOptions) -> Location:
+    """The directory that `options` mean; the synthetic set is written on its first use.
+
+    Raises:
+        UserError: the data set is unknown, or the directory is missing or unreadable.
+    """
+    entry = _entry(options.dataset)
+    if options.data_dir is not None:
+        return Location(_readable(options.data_dir), phantom=False)
+    default = os.path.join("data", options.dataset)
+    if os.path.isdir(default):
+        return Location(_readable(default), phantom=False)
+    return Location(_cached_phantom(options.dataset, entry), phantom=True)
+
+
+def open_dataset(options: DataOptions, location: Location, seed: int) -> Dataset:
+    """The data set that `options` name, at `location`."""
+    return _entry(options.dataset).dataset(location.directory, options, seed)
+
+
+def _entry(name: str) -> Entry:
+    if name not in DATASETS:
+        raise unknown_name("dataset", name, DATASETS)
+    return DATASETS[name]
+
+
+def _readable(directory: str) -> str:
+    path = os.path.abspath(directory)
+    if not os.path.isdir(path):
+        raise UserError(f"--data_dir {directory}: no such directory", "the directory of the data set",
+                        "mend the path, or fetch the data with `python download_dataset.py --data_dir DIR`")
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise UserError(f"--data_dir {directory}: not readable", "a directory that this user may read",
+                        f"grant access (chmod u+rx {directory}) or use a copy")
+    return path
+
+
+def _cached_phantom(name: str, entry: Entry) -> str:
+    for root in (pooch.os_cache("unet-phantoms"), _temporary_root()):
+        target = os.path.join(str(root), f"{name}-v{entry.phantom_version}")
+        if os.path.isdir(target):
+            return target
+        with contextlib.suppress(PermissionError):
+            return _write_phantom(target, entry)
+    raise UserError(f"no place to write the synthetic {name} set", "a writable cache or temporary directory",
+                    "set XDG_CACHE_HOME or TMPDIR to a writable directory, or give --data_dir")
+
+
+def _write_phantom(target: str, entry: Entry) -> str:
+    """Write under a temporary name and rename, so that two processes never see half a set."""
+    parent = os.path.dirname(target)
+    os.makedirs(parent, exist_ok=True)
+    scratch = tempfile.mkdtemp(prefix=".phantom-", dir=parent)
+    entry.write_phantom(scratch)
+    os.chmod(scratch, 0o755)
+    try:
+        os.rename(scratch, target)
+    except OSError:
+        if not os.path.isdir(target):
+            raise
+        _discard(scratch)
+    return target
+
+
+def _discard(directory: str) -> None:
+    for name in os.listdir(directory):
+        os.remove(os.path.join(directory, name))
+    os.rmdir(directory)
+
+
+def _temporary_root() -> Optional[str]:
+    return os.path.join(tempfile.gettempdir(), f"unet-phantoms-{os.getuid()}")

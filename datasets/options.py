@@ -1,0 +1,51 @@
+"""The options that the datasets room owns."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Optional, Union
+
+from utils.options import OPERATIONAL, TRAINING, at_least, option
+
+FOLDS = 5
+ALL_FOLDS = "all"
+
+
+def parse_fold(text: str) -> Union[int, str]:
+    """The fold that a flag names: 0-4, or "all".
+
+    Raises:
+        ValueError: it is neither; the text says what was expected.
+    """
+    if text == ALL_FOLDS:
+        return text
+    try:
+        return int(text)
+    except ValueError as error:
+        raise ValueError(f"a fold from 0 to {FOLDS - 1}, or {ALL_FOLDS}") from error
+
+
+def _check_fold(fold: Union[int, str]) -> Optional[str]:
+    legal = fold == ALL_FOLDS or (isinstance(fold, int) and 0 <= fold < FOLDS)
+    return None if legal else f"a fold from 0 to {FOLDS - 1}, or {ALL_FOLDS}"
+
+
+@dataclasses.dataclass(frozen=True)
+class DataOptions:
+    """Data."""
+
+    dataset: str = option("sstem", "data set to use", choices=("sstem",))
+    data_dir: Optional[str] = option(
+        None, "directory of the data set (without it ./data/<dataset> where that exists, else a synthetic set)",
+        kind=OPERATIONAL)
+    crossvalidation_idx: Optional[Union[int, str]] = option(
+        None, f"fold that validates, 0-{FOLDS - 1}; without it all slices train; '{ALL_FOLDS}' runs every fold in turn",
+        parse=parse_fold, check=_check_fold)
+    split_rule: str = option(
+        "partition", "how folds are cut: an exact partition, or NVIDIA's overlapping folds for comparison",
+        choices=("partition", "nvidia"))
+    augment: bool = option(False, "augment training images", kind=TRAINING)
+    feeding: str = option("resize_to_window", "how an image becomes a network's input", flag=False,
+                          choices=("resize_to_window",))
+    input_size: int = option(572, "height and width of a network's input in pixels", flag=False, check=at_least(1))
+    border: str = option("zero", "what surrounds a slice in the input", flag=False, choices=("zero", "reflect"))

@@ -1,0 +1,77 @@
+"""The data command: fetch, verify, synthesise or check a data set. `python download_dataset.py --help` lists flags."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import Mapping, NoReturn, Optional, Sequence
+
+from datasets.acquire import command
+from datasets.acquire.contract import Entry
+from datasets.acquire.fetch import Patience
+from datasets.acquire.sources import CATALOGUE, entry_of
+from utils.commands import exit_code
+from utils.errors import UserError, nearest
+
+_HELP = "flags as `python download_dataset.py --help` lists them"
+
+
+def main(arguments: Optional[Sequence[str]] = None, catalogue: Mapping[str, Entry] = CATALOGUE,
+         patience: Optional[Patience] = None) -> int:
+    """Carry out a command line and return its exit code: 0, 2 for a user's error, 130 for Ctrl-C.
+
+    Args:
+        arguments: the words after the command's name; those of the process by default.
+        catalogue: the data sets by name.
+        patience: how long a server is given; the usual by default.
+    """
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    return exit_code(lambda: _run(_parse(words, catalogue), catalogue, patience or Patience()), "--debug" in words)
+
+
+def _run(flags: argparse.Namespace, catalogue: Mapping[str, Entry], patience: Patience) -> None:
+    entry = entry_of(flags.dataset, catalogue)
+    directory = flags.data_dir or os.path.join(".", "data", entry.name)
+    request = command.Request(directory, tuple(flags.source or ()), flags.partial, flags.overwrite)
+    if flags.check:
+        command.check(entry, request)
+    elif flags.phantom:
+        command.write_phantom(entry, request)
+    else:
+        command.acquire(entry, request, patience)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"command line: {message}", _HELP, "mend the command")
+
+
+def _parse(words: Sequence[str], catalogue: Mapping[str, Entry]) -> argparse.Namespace:
+    parser = _Parser(prog="download_dataset.py", allow_abbrev=False,
+                     description="Fetch a data set and verify it; or write its synthetic twin, or check a directory.")
+    parser.add_argument("--dataset", default="sstem", metavar="{" + ",".join(sorted(catalogue)) + "}",
+                        help="data set (default: sstem)")
+    parser.add_argument("--data_dir", metavar="DIR", help="where it goes (default: ./data/<dataset>)")
+    ways = parser.add_mutually_exclusive_group()
+    ways.add_argument("--source", nargs="+", metavar="SOURCE",
+                      help="take it from here instead: directories, archives (.zip, .tar, .tar.gz, .tgz), or addresses")
+    ways.add_argument("--phantom", action="store_true", help="write the synthetic set; no network")
+    ways.add_argument("--check", action="store_true", help="verify what the directory holds, and print it")
+    parser.add_argument("--partial", action="store_true", help="accept missing files and counts that are not official")
+    parser.add_argument("--overwrite", action="store_true",
+                        help="move files that differ aside (name.1) instead of refusing; nothing is deleted")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    flags, unknown = parser.parse_known_args(words)
+    if unknown:
+        raise _unknown(unknown[0], [name for action in parser._actions for name in action.option_strings])
+    return flags
+
+
+def _unknown(word: str, names: Sequence[str]) -> UserError:
+    close = nearest(word.split("=", 1)[0], names)
+    return UserError(f"unknown flag {word}", _HELP, f"did you mean {close}?" if close else "mend the command")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

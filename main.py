@@ -1,0 +1,49 @@
+"""The command: settings -> runtime -> one exec mode. `python main.py --help` lists the flags."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from typing import Any, Dict, Optional, Sequence
+
+from runtime.settings.flags import parse_flags
+from utils.commands import exit_code
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> int:
+    """Carry out a command line and return its exit code: 0, 2 for a user's error, 130 for Ctrl-C."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments
+    return exit_code(lambda: _run(parse_flags(arguments)), debug, _prefix())
+
+
+def _run(flags: Dict[str, Any]) -> None:
+    if not flags.get("debug"):
+        _quieten()
+    # TensorFlow takes seconds to import and reads its environment then: after the flags, after the silence.
+    from runtime.distributed.launch import connect
+    from runtime.modes.dispatch import carry_out
+    from runtime.settings.compose import compose
+
+    distributed = connect()
+    carry_out(compose(flags, distributed.place.size), distributed)
+
+
+def _quieten() -> None:
+    """Keep TensorFlow's own messages and deprecation noise from the user, who asked for neither."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+    warnings.filterwarnings("ignore", category=UserWarning, module="tensorflow|keras")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+
+
+def _prefix() -> str:
+    rank = next((os.environ[name] for name in ("HOROVOD_RANK", "OMPI_COMM_WORLD_RANK") if name in os.environ), "0")
+    return "" if rank == "0" else f"rank {rank}: "
+
+
+if __name__ == "__main__":
+    sys.exit(main())

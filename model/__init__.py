@@ -1,0 +1,1 @@
+"""What is computed: networks, their layers, and the catalogue that names them."""

@@ -1,0 +1,54 @@
+"""What every objective promises."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from typing import Dict, Mapping
+
+import numpy as np
+
+from utils.contracts import DataSpec, Outputs, Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Targets:
+    """What a batch should have given.
+
+    Attributes:
+        labels: int32 [batch, height, width], class indices.
+        valid: float32 [batch, height, width], 1 where a pixel counts, 0 elsewhere.
+    """
+
+    labels: Tensor
+    valid: Tensor
+
+
+class Objective(abc.ABC):
+    """One task: its loss, its probabilities, its scores.
+
+    Args:
+        spec: classes of the data.
+    """
+
+    def __init__(self, spec: DataSpec) -> None:
+        self.spec = spec
+
+    @abc.abstractmethod
+    def loss_parts(self, outputs: Outputs, targets: Targets) -> Dict[str, Tensor]:
+        """The named parts of the loss, float32 scalars, each a mean over the batch; their sum is minimised."""
+
+    @abc.abstractmethod
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """float32 [batch, height, width, classes], in [0, 1]; they sum to 1 over the classes."""
+
+    @abc.abstractmethod
+    def counts(self, outputs: Outputs, targets: Targets) -> Dict[str, Tensor]:
+        """Per image what scores are computed from: tensors whose first axis is the batch."""
+
+    @abc.abstractmethod
+    def scores(self, counts: Mapping[str, np.ndarray]) -> Dict[str, float]:
+        """The scores of a split, from the `counts` of all its images, first axis images.
+
+        The first entry is the headline; a score that is not defined is NaN.
+        """

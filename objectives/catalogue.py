@@ -1,0 +1,22 @@
+"""The objectives by name."""
+
+from __future__ import annotations
+
+from objectives.base import Objective
+from objectives.cross_entropy_dice import CrossEntropyDice
+from objectives.options import ObjectiveOptions
+from utils.contracts import DataSpec
+from utils.errors import unknown_name
+
+OBJECTIVES = {"cross_entropy_dice": CrossEntropyDice}
+
+
+def build_objective(options: ObjectiveOptions, spec: DataSpec) -> Objective:
+    """The objective that `options` name, for the classes of `spec`.
+
+    Raises:
+        UserError: there is no such objective.
+    """
+    if options.objective not in OBJECTIVES:
+        raise unknown_name("objective", options.objective, OBJECTIVES)
+    return OBJECTIVES[options.objective](spec)

@@ -1,0 +1,50 @@
+"""Softmax cross-entropy plus soft Dice, the objective of NVIDIA's UNet_Medical."""
+
+from __future__ import annotations
+
+from typing import Dict, Mapping
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from objectives.base import Objective, Targets
+from utils.contracts import Outputs, Tensor
+from utils.losses import cross_entropy, soft_dice
+from utils.metrics import confusion_counts, overlap_scores
+
+
+class CrossEntropyDice(Objective):
+    """Mean cross-entropy + mean over images and classes of (1 - soft Dice), in float32.
+
+    Scores keep the reference's names and definitions: `eval_dice_score` is the soft Dice, averaged over
+    images and over all classes, the background included. Hard scores per class, from pixels pooled over
+    the split, stand beside them.
+    """
+
+    def loss_parts(self, outputs: Outputs, targets: Targets) -> Dict[str, Tensor]:
+        """See `Objective.loss_parts`: parts "ce" and "dice"."""
+        per_image = self._per_image(outputs, targets)
+        return {name: tf.reduce_mean(values) for name, values in per_image.items()}
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """See `Objective.probabilities`."""
+        return tf.nn.softmax(tf.cast(logits, tf.float32))
+
+    def counts(self, outputs: Outputs, targets: Targets) -> Dict[str, Tensor]:
+        """See `Objective.counts`: both losses per image, and the confusion of the arg-max class."""
+        predicted = tf.cast(tf.argmax(outputs.logits, axis=-1), tf.int32)
+        confusion = confusion_counts(predicted, targets.labels, targets.valid, self.spec.classes)
+        return dict(self._per_image(outputs, targets), confusion=confusion)
+
+    def scores(self, counts: Mapping[str, np.ndarray]) -> Dict[str, float]:
+        """See `Objective.scores`."""
+        cross, dice = (float(np.mean(counts[name], dtype=np.float64)) for name in ("ce", "dice"))
+        scores = {"eval_dice_score": 1.0 - dice, "eval_ce_loss": cross, "eval_dice_loss": dice,
+                  "eval_total_loss": cross + dice}
+        scores.update(overlap_scores(np.sum(counts["confusion"], axis=0, dtype=np.int64), self.spec.class_names))
+        return scores
+
+    def _per_image(self, outputs: Outputs, targets: Targets) -> Dict[str, Tensor]:
+        dice = soft_dice(self.probabilities(outputs.logits), targets.labels, targets.valid)
+        return {"ce": cross_entropy(outputs.logits, targets.labels, targets.valid),
+                "dice": tf.reduce_mean(1.0 - dice, axis=-1)}

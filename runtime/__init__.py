@@ -1,0 +1,1 @@
+"""How a run runs: settings, devices, ranks, checkpoints, hooks and the modes that join them."""

@@ -1,0 +1,1 @@
+"""Where a run's weights lie, and whose directory it is."""

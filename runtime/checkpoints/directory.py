@@ -1,0 +1,82 @@
+"""Whose directory it is. Nothing is ever wiped."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from typing import List
+
+from runtime.settings.saved import FILE_NAME
+from utils.errors import UserError
+
+_WAYS_ON = ("go on with it (--resume_training), use another --model_dir, or move it aside and start anew (--overwrite)")
+
+
+def claim(model_dir: str, resume: bool, overwrite: bool) -> str:
+    """Make `model_dir` ready for a training run.
+
+    Args:
+        model_dir: the directory; it is made where it is missing.
+        resume: the run that is there goes on.
+        overwrite: a run that is there is moved to a numbered sibling.
+
+    Returns:
+        Where an old run was moved to, or "".
+
+    Raises:
+        UserError: it holds a run and nothing says what to do with it, it holds other files, or it
+            cannot be written.
+    """
+    moved = ""
+    contents = _contents(model_dir)
+    if FILE_NAME in contents and not resume:
+        if not overwrite:
+            raise UserError(f"{model_dir} holds a run already", "an empty or new directory", _WAYS_ON)
+        moved = _move_aside(model_dir)
+    elif contents and FILE_NAME not in contents:
+        raise UserError(f"{model_dir} holds files that are not a run ({_few(contents)})",
+                        "an empty or new directory", "use another --model_dir")
+    _make_writable(model_dir)
+    return moved
+
+
+def _contents(model_dir: str) -> List[str]:
+    """What lies in the directory, but for hidden files and what a file system puts into its root."""
+    try:
+        return sorted(name for name in os.listdir(model_dir) if not name.startswith(".") and name != "lost+found")
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise _unusable(model_dir, error) from error
+
+
+def _move_aside(model_dir: str) -> str:
+    base = model_dir.rstrip(os.sep)
+    number = 1
+    while os.path.lexists(f"{base}.{number}"):
+        number += 1
+    target = f"{base}.{number}"
+    try:
+        os.rename(base, target)
+    except OSError as error:
+        raise UserError(f"{model_dir} cannot be moved aside ({error.strerror})", "a directory that can be renamed",
+                        "use another --model_dir") from error
+    return target
+
+
+def _make_writable(model_dir: str) -> None:
+    try:
+        os.makedirs(model_dir, exist_ok=True)
+        with tempfile.NamedTemporaryFile(prefix=".write-", dir=model_dir):
+            pass
+    except OSError as error:
+        raise _unusable(model_dir, error) from error
+
+
+def _unusable(model_dir: str, error: OSError) -> UserError:
+    return UserError(f"--model_dir {model_dir}: {error.strerror}", "a directory that this user can write",
+                     "use another --model_dir, or mend its permissions")
+
+
+def _few(names: List[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

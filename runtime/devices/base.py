@@ -1,0 +1,97 @@
+"""What every device answers: RunConfig, Estimator, session config, precision, optimiser wrapper."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import os
+from typing import Any, Callable, Optional
+
+import tensorflow.compat.v1 as tf
+
+from runtime.settings.tree import DeviceOptions
+
+FLOAT32, FLOAT16, BFLOAT16 = "float32", "float16", "bfloat16"
+
+
+@dataclasses.dataclass(frozen=True)
+class Saving:
+    """What the Estimator writes into its directory.
+
+    Attributes:
+        directory: the Estimator's own directory.
+        checkpoint_steps: steps between two checkpoints, None for no checkpoints.
+        checkpoint_count: checkpoints to keep.
+        summary_steps: steps between two summaries, None for none.
+    """
+
+    directory: str
+    checkpoint_steps: Optional[int] = None
+    checkpoint_count: int = 1
+    summary_steps: Optional[int] = None
+
+
+class Device(abc.ABC):
+    """One kind of device, configured for one run.
+
+    Args:
+        options: the device options of the run.
+        local_rank: this process among those of its host.
+    """
+
+    name: str
+
+    def __init__(self, options: DeviceOptions, local_rank: int = 0) -> None:
+        self.options = options
+        self.local_rank = local_rank
+
+    @property
+    @abc.abstractmethod
+    def precision(self) -> str:
+        """The precision of the network: FLOAT32, FLOAT16 or BFLOAT16."""
+
+    @property
+    def remarks(self) -> "list[str]":
+        """Lines to tell the user about what was asked for and how it is carried out."""
+        return []
+
+    def prepare(self) -> None:
+        """What must be set for the whole process before the first session."""
+        if self.options.deterministic:
+            _make_ops_deterministic()
+
+    def session_config(self) -> tf.ConfigProto:
+        """The session config of every session of the run."""
+        config = tf.ConfigProto(allow_soft_placement=True)
+        if self.options.use_xla:
+            config.graph_options.optimizer_options.global_jit_level = tf.OptimizerOptions.ON_1
+        return config
+
+    def estimator(self, model_fn: Callable[..., Any], saving: Saving, seed: int) -> tf.estimator.Estimator:
+        """An Estimator around `model_fn`."""
+        config = tf.estimator.RunConfig(
+            model_dir=saving.directory, tf_random_seed=seed, session_config=self.session_config(),
+            save_checkpoints_secs=None, save_checkpoints_steps=saving.checkpoint_steps,
+            keep_checkpoint_max=saving.checkpoint_count, save_summary_steps=saving.summary_steps,
+            log_step_count_steps=None)
+        return tf.estimator.Estimator(model_fn, config=config)
+
+    def spec(self, **details: Any) -> Any:
+        """The EstimatorSpec class of the device, called with `details`."""
+        return tf.estimator.EstimatorSpec(**details)
+
+    def wrap_optimiser(self, optimiser: Any) -> Any:
+        """`optimiser` with the loss scaling that the precision needs."""
+        return optimiser
+
+    def peak_memory_bytes(self) -> Optional[int]:
+        """The largest device memory in use so far, or None where the host's memory is all there is."""
+        return None
+
+
+def _make_ops_deterministic() -> None:
+    """Present from TensorFlow 2.9; older ones take the environment variable, and their CPU kernels need neither."""
+    enable = getattr(tf.config.experimental, "enable_op_determinism", None)
+    if enable is not None:
+        enable()
+    os.environ["TF_DETERMINISTIC_OPS"] = "1"

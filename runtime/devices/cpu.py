@@ -1,0 +1,62 @@
+"""The processor: float32, or bfloat16 where it computes in it."""
+
+from __future__ import annotations
+
+import os
+
+import tensorflow.compat.v1 as tf
+
+from runtime.devices.base import BFLOAT16, FLOAT32, Device
+
+_BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
+_REWRITER = "auto_mixed_precision_onednn_bfloat16"
+
+
+class CPU(Device):
+    """Any number of cores of the host."""
+
+    name = "cpu"
+
+    @property
+    def precision(self) -> str:
+        """See `Device.precision`."""
+        return BFLOAT16 if self.options.use_amp and _has_bfloat16() else FLOAT32
+
+    @property
+    def remarks(self) -> "list[str]":
+        """See `Device.remarks`."""
+        lines = []
+        if self.options.use_amp and self.precision == FLOAT32:
+            lines.append("--use_amp: this processor or this TensorFlow has no bfloat16; computing in float32")
+        if self.options.use_xla:
+            lines.append("--use_xla on a CPU: honoured, but expect it to be slower than without")
+        return lines
+
+    def prepare(self) -> None:
+        """See `Device.prepare`; XLA leaves CPU graphs alone unless told otherwise."""
+        super().prepare()
+        if self.options.use_xla:
+            flags = os.environ.get("TF_XLA_FLAGS", "")
+            os.environ["TF_XLA_FLAGS"] = f"{flags} --tf_xla_cpu_global_jit".strip()
+
+    def session_config(self) -> tf.ConfigProto:
+        """See `Device.session_config`."""
+        config = super().session_config()
+        config.device_count["GPU"] = 0
+        if self.precision == BFLOAT16:
+            setattr(config.graph_options.rewrite_options, _REWRITER, 1)
+        return config
+
+
+def _has_bfloat16() -> bool:
+    """Whether both the processor and this TensorFlow compute in bfloat16."""
+    rewriters = tf.ConfigProto().graph_options.rewrite_options.DESCRIPTOR.fields_by_name
+    return _REWRITER in rewriters and any(name in _processor_flags() for name in _BFLOAT16_INSTRUCTIONS)
+
+
+def _processor_flags() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as stream:
+            return next((line for line in stream if line.startswith("flags")), "")
+    except OSError:
+        return ""

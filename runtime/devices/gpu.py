@@ -1,0 +1,51 @@
+"""NVIDIA GPUs, one per process: float32 (TF32 where the hardware has it), or float16 with loss scaling."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+import tensorflow.compat.v1 as tf
+
+from runtime.devices.base import FLOAT16, FLOAT32, Device
+
+_REWRITER_ON = 1
+
+
+class GPU(Device):
+    """The GPU whose number is the local rank."""
+
+    name = "gpu"
+
+    @property
+    def precision(self) -> str:
+        """See `Device.precision`."""
+        return FLOAT16 if self.options.use_amp else FLOAT32
+
+    def session_config(self) -> tf.ConfigProto:
+        """See `Device.session_config`."""
+        config = super().session_config()
+        config.gpu_options.allow_growth = True
+        config.gpu_options.visible_device_list = str(self.local_rank)
+        if self.precision == FLOAT16:
+            config.graph_options.rewrite_options.auto_mixed_precision = _REWRITER_ON
+        return config
+
+    def wrap_optimiser(self, optimiser: Any) -> Any:
+        """See `Device.wrap_optimiser`; what `enable_mixed_precision_graph_rewrite` does, without its global switch.
+
+        The scale starts at 2^15, doubles after 2000 good steps and halves, skipping the update, on an overflow.
+        """
+        if self.precision != FLOAT16:
+            return optimiser
+        return tf.train.experimental.MixedPrecisionLossScaleOptimizer(
+            optimiser, tf.train.experimental.DynamicLossScale())
+
+    def peak_memory_bytes(self) -> Optional[int]:
+        """See `Device.peak_memory_bytes`; None where this TensorFlow cannot tell."""
+        tell = getattr(tf.config.experimental, "get_memory_info", None)
+        return int(tell("GPU:0")["peak"]) if tell is not None else None
+
+
+def gpu_count() -> int:
+    """How many GPUs TensorFlow sees."""
+    return len(tf.config.experimental.list_physical_devices("GPU"))

@@ -1,0 +1,68 @@
+"""What every way of running several processes promises, and the way of one process."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, List
+
+import numpy as np
+
+from utils.contracts import Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where this process stands among all of the run.
+
+    Attributes:
+        rank, size: over all hosts.
+        local_rank, local_size: on this host.
+    """
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+    local_size: int = 1
+
+
+class Distributed:
+    """One process: every collective is the identity. Others override what differs.
+
+    Collectives are called by all ranks in the same order.
+    """
+
+    def __init__(self, place: Place = Place()) -> None:
+        self.place = place
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process writes logs, checkpoints and results."""
+        return self.place.rank == 0
+
+    def mean(self, tensor: Tensor) -> Tensor:
+        """On the graph: the mean of `tensor` over the ranks."""
+        return tensor
+
+    def wrap_optimiser(self, optimiser: Any) -> Any:
+        """An optimiser whose `compute_gradients` gives the mean gradient over the ranks."""
+        return optimiser
+
+    def training_hooks(self) -> List[Any]:
+        """Hooks that give all ranks the chief's variables before the first step."""
+        return []
+
+    def sum(self, array: np.ndarray) -> np.ndarray:
+        """Outside any graph: the element-wise sum of `array` over the ranks; waits for all of them."""
+        return array
+
+    def gather(self, array: np.ndarray) -> np.ndarray:
+        """Outside any graph: the arrays of all ranks, in rank order, joined along the first axis."""
+        return array
+
+    def from_chief(self, number: int) -> int:
+        """Outside any graph: the chief's `number`."""
+        return int(self.sum(np.array([number if self.is_chief else 0], np.int64))[0])
+
+    def barrier(self) -> None:
+        """Wait until every rank is here."""
+        self.sum(np.zeros([1], np.int64))

@@ -1,0 +1,48 @@
+"""Data parallelism through Horovod (gloo on CPU, NCCL on GPU)."""
+
+from __future__ import annotations
+
+from typing import Any, List
+
+import horovod.tensorflow as hvd
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from runtime.distributed.base import Distributed, Place
+from utils.contracts import Tensor
+
+
+class HorovodRanks(Distributed):
+    """The ranks that `horovodrun` or `mpirun` started; built once per process."""
+
+    def __init__(self) -> None:
+        hvd.init()
+        super().__init__(Place(hvd.rank(), hvd.size(), hvd.local_rank(), hvd.local_size()))
+
+    def mean(self, tensor: Tensor) -> Tensor:
+        """See `Distributed.mean`."""
+        return hvd.allreduce(tensor, op=hvd.Average)
+
+    def wrap_optimiser(self, optimiser: Any) -> Any:
+        """See `Distributed.wrap_optimiser`."""
+        return hvd.DistributedOptimizer(optimiser)
+
+    def training_hooks(self) -> List[Any]:
+        """See `Distributed.training_hooks`."""
+        return [hvd.BroadcastGlobalVariablesHook(0)]
+
+    def sum(self, array: np.ndarray) -> np.ndarray:
+        """See `Distributed.sum`."""
+        return _run(lambda: hvd.allreduce(tf.constant(array), op=hvd.Sum, name="sum"))
+
+    def gather(self, array: np.ndarray) -> np.ndarray:
+        """See `Distributed.gather`."""
+        return _run(lambda: hvd.allgather(tf.constant(array), name="gather"))
+
+
+def _run(build: Any) -> np.ndarray:
+    """Compute one collective in a graph and session of its own, on the CPU."""
+    with tf.Graph().as_default(), tf.device("/cpu:0"):
+        result = build()
+        with tf.Session(config=tf.ConfigProto(device_count={"GPU": 0})) as session:
+            return session.run(result)

@@ -1,0 +1,40 @@
+"""Which ranks this process belongs to, told by what launched it."""
+
+from __future__ import annotations
+
+import os
+from typing import Mapping
+
+from runtime.distributed.base import Distributed
+from utils.errors import UserError
+
+_SIZE_VARIABLES = ("HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
+_RANK_VARIABLES = ("HOROVOD_RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK")
+
+
+def connect(environment: Mapping[str, str] = os.environ) -> Distributed:
+    """Join the other ranks, or be the only one. One process needs no Horovod installed.
+
+    Raises:
+        UserError: a launcher started several processes, but Horovod cannot be imported.
+    """
+    size = _first(environment, _SIZE_VARIABLES, 1)
+    if size == 1:
+        return Distributed()
+    try:
+        from runtime.distributed.hvd import HorovodRanks
+    except ImportError as error:
+        raise UserError(f"started as one of {size} processes, but Horovod cannot be imported ({error})",
+                        "Horovod, built for this TensorFlow",
+                        "install it as requirements/horovod.txt says, or start a single process") from error
+    return HorovodRanks()
+
+
+def announced_rank(environment: Mapping[str, str] = os.environ) -> int:
+    """The rank that the launcher gave to this process, 0 without a launcher."""
+    return _first(environment, _RANK_VARIABLES, 0)
+
+
+def _first(environment: Mapping[str, str], names: "tuple[str, ...]", default: int) -> int:
+    values = [environment[name] for name in names if environment.get(name, "").isdigit()]
+    return int(values[0]) if values else default

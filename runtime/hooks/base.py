@@ -1,0 +1,43 @@
+"""What the hooks of this package share: the true global step."""
+
+from __future__ import annotations
+
+from typing import Any, Dict
+
+import tensorflow.compat.v1 as tf
+
+Context = Any
+Values = Any
+
+
+class StepHook(tf.train.SessionRunHook):
+    """Knows the step that is running without fetching it, also after a restored checkpoint.
+
+    Subclasses say what to fetch at a step, and take what came back.
+
+    Attributes:
+        step: the number of the running step; the first of a new run is 1.
+    """
+
+    step = 0
+
+    def after_create_session(self, session: tf.Session, coord: Any) -> None:
+        """Read where the run stands."""
+        self.step = int(session.run(tf.train.get_global_step(session.graph)))
+
+    def before_run(self, run_context: Context) -> Any:
+        """Count the step and ask for what is due."""
+        self.step += 1
+        due = self.fetches()
+        return tf.train.SessionRunArgs(due) if due else None
+
+    def after_run(self, run_context: Context, run_values: Values) -> None:
+        """Hand on what came back, an empty mapping where nothing was asked."""
+        self.take(run_values.results or {})
+
+    def fetches(self) -> Dict[str, Any]:
+        """Tensors to fetch at `self.step`, by name; empty for none."""
+        return {}
+
+    def take(self, values: Dict[str, Any]) -> None:
+        """What `fetches` asked for, as numbers."""

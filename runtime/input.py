@@ -1,0 +1,29 @@
+"""Batches as an Estimator wants them."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict
+
+import tensorflow.compat.v1 as tf
+
+from runtime.model_fn import INPUT_WAIT
+
+
+def timed(make_batches: Callable[[], tf.data.Dataset]) -> Callable[[], Dict[str, Any]]:
+    """An `input_fn` whose features also tell how long the step waited for its batch, in seconds (float64).
+
+    Nothing but the batch stands between the two clock readings, so work that overlaps with the step
+    before does not count.
+    """
+
+    def input_fn() -> Dict[str, Any]:
+        iterator = tf.data.make_initializable_iterator(make_batches())
+        tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, iterator.initializer)
+        asked = tf.timestamp()
+        with tf.control_dependencies([asked]):
+            features = dict(iterator.get_next())
+        with tf.control_dependencies(list(features.values())):
+            features[INPUT_WAIT] = tf.timestamp() - asked
+        return features
+
+    return input_fn

@@ -1,0 +1,47 @@
+"""The log of a run: lines on standard output and `log.json`, from the chief alone."""
+
+from __future__ import annotations
+
+import os
+from typing import List
+
+from tqdm import tqdm
+
+from dllogger.logger import Backend, JSONStreamBackend, Logger, StdOutBackend, Verbosity
+from runtime.settings.tree import Settings
+from utils.errors import UserError
+
+FILE_NAME = "log.json"
+_UNITS = {"throughput_train": "images/s", "throughput_test": "images/s", "images_per_second": "images/s"}
+
+
+def open_journal(settings: Settings, chief: bool) -> Logger:
+    """The run's logger; `log.json` is appended to where the run goes on, and made otherwise.
+
+    A benchmark writes no file unless `--log_dir` asks for one.
+
+    Raises:
+        UserError: the log cannot be written.
+    """
+    logger = Logger(_backends(settings) if chief else [])
+    for metric, unit in _UNITS.items():
+        logger.metadata(metric, {"unit": unit})
+    return logger
+
+
+def log_path(settings: Settings) -> str:
+    """Where the JSON log lies."""
+    return os.path.join(settings.run.log_dir or settings.run.model_dir, FILE_NAME)
+
+
+def _backends(settings: Settings) -> List[Backend]:
+    # Lines pass above a progress bar instead of through it.
+    backends: List[Backend] = [StdOutBackend(Verbosity.VERBOSE, write=tqdm.write)]
+    if settings.run.log_dir is None and settings.benchmark.benchmark:
+        return backends
+    path = log_path(settings)
+    try:
+        return backends + [JSONStreamBackend(Verbosity.VERBOSE, path, append=settings.reads_run)]
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}", "a log file that can be written",
+                        "give a writable --log_dir or --model_dir") from error

@@ -1,0 +1,144 @@
+"""The graphs of a run: what is trained, what evaluation counts, what prediction gives.
+
+Each builder closes over the parts of a run and returns a `model_fn` for the Estimator. Evaluation is
+prediction that returns counts per image: sums over batches and ranks are then plain integer sums.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Callable, Dict, List
+
+import tensorflow.compat.v1 as tf
+
+from objectives.base import Targets
+from runtime.assembly import Run
+from runtime.optimisers import build_optimiser, learning_rate, weight_decay_loss
+from utils.contracts import Outputs, StepContext, Tensor
+from utils.metrics import grey_histogram
+
+ModelFn = Callable[..., Any]
+INPUT_WAIT = "input_wait_seconds"
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What hooks may look at while a run trains.
+
+    Attributes:
+        scalars: float32 scalars by the name they are logged under; losses are means over the ranks.
+        images: uint8 [batch, height, width, 1 or 3] by name.
+        features: the batch.
+    """
+
+    scalars: Dict[str, Tensor]
+    images: Dict[str, Tensor]
+    features: Dict[str, Tensor]
+
+
+def training_fn(run: Run, make_hooks: Callable[[Report], List[Any]]) -> ModelFn:
+    """A `model_fn` that trains; `make_hooks` turns the graph's report into hooks."""
+
+    def model_fn(features: Dict[str, Tensor], mode: str) -> Any:
+        outputs = run.network(features["image"], _training_context(run, features))
+        parts = run.objective.loss_parts(outputs, _targets(features))
+        total = tf.add_n(list(parts.values()))
+        decay = weight_decay_loss(run.settings.training)
+        rate = learning_rate(run.settings.training)
+        losses = {"train_" + name + "_loss": part for name, part in parts.items()}
+        losses.update(train_total_loss=total, train_weight_decay_loss=decay)
+        means = _mean_over_ranks(run, losses)
+        train_op = _train_op(run, total + decay, rate, list(means.values()))
+        report = Report(dict(means, learning_rate=rate), _pictures(run, features, outputs), features)
+        _add_summaries(report)
+        return run.device.spec(mode=mode, loss=total, train_op=train_op, training_hooks=make_hooks(report),
+                               scaffold=_scaffold(run))
+
+    return model_fn
+
+
+def counting_fn(run: Run) -> ModelFn:
+    """A `model_fn` whose predictions are, per image, what scores are computed from, its index and its histogram."""
+
+    def model_fn(features: Dict[str, Tensor], mode: str) -> Any:
+        outputs = run.network(features["image"], StepContext(training=False, seed=run.settings.training.seed))
+        targets = _targets(features)
+        shown = _label_window(run, features["image"])
+        counts = dict(run.objective.counts(outputs, targets), index=features["index"])
+        counts["histogram"] = grey_histogram(shown, targets.labels, targets.valid, run.dataset.spec.classes)
+        return run.device.spec(mode=mode, predictions=counts)
+
+    return model_fn
+
+
+def predicting_fn(run: Run, split: str) -> ModelFn:
+    """A `model_fn` that predicts at the images' own size.
+
+    Predictions: "probabilities" float32 [batch, height, width, classes] and "classes" uint8 [batch, height,
+    width]; and the time spent waiting for input, where the input tells.
+    """
+    size = run.dataset.native_size(split)
+
+    def model_fn(features: Dict[str, Tensor], mode: str) -> Any:
+        outputs = run.network(features["image"], StepContext(training=False, seed=run.settings.training.seed))
+        probabilities = run.feeding.restore(run.objective.probabilities(outputs.logits), size)
+        predictions = {"probabilities": probabilities, "classes": tf.argmax(probabilities, -1, output_type=tf.int32)}
+        predictions["classes"] = tf.cast(predictions["classes"], tf.uint8)
+        predictions.update({name: features[name] for name in (INPUT_WAIT,) if name in features})
+        return run.device.spec(mode=mode, predictions=predictions)
+
+    return model_fn
+
+
+def _training_context(run: Run, features: Dict[str, Tensor]) -> StepContext:
+    return StepContext(training=True, seed=run.settings.training.seed, sample_keys=features["key"],
+                       cross_rank_mean=run.distributed.mean)
+
+
+def _targets(features: Dict[str, Tensor]) -> Targets:
+    return Targets(features["label"], features["valid"])
+
+
+def _mean_over_ranks(run: Run, scalars: Dict[str, Tensor]) -> Dict[str, Tensor]:
+    """One collective for all, in which every rank takes part at every step, whatever it logs.
+
+    The variable is what keeps it in the graph of a rank that logs nothing: TensorFlow takes the collective
+    for free of side effects, would leave it out there, and the others would wait for ever.
+    """
+    means = run.distributed.mean(tf.stack(list(scalars.values())))
+    kept = tf.get_variable("reported", [len(scalars)], tf.float32, initializer=tf.zeros_initializer(),
+                           trainable=False, collections=[tf.GraphKeys.LOCAL_VARIABLES])
+    return dict(zip(scalars, tf.unstack(tf.assign(kept, means), num=len(scalars))))
+
+
+def _train_op(run: Run, loss: Tensor, rate: Tensor, also: List[Tensor]) -> Tensor:
+    optimiser = build_optimiser(run.settings.training, rate)
+    optimiser = run.device.wrap_optimiser(run.distributed.wrap_optimiser(optimiser))
+    update = optimiser.apply_gradients(optimiser.compute_gradients(loss))
+    # The step counts batches drawn, also where loss scaling skips an update: the data position follows it.
+    with tf.control_dependencies([update] + also):
+        return tf.assign_add(tf.train.get_or_create_global_step(), 1).op
+
+
+def _scaffold(run: Run) -> tf.train.Scaffold:
+    """Paths relative to the directory, so that a run can be moved."""
+    keep = run.settings.training.keep_checkpoint_max
+    return tf.train.Scaffold(saver=tf.train.Saver(max_to_keep=keep, save_relative_paths=True))
+
+
+def _label_window(run: Run, images: Tensor) -> Tensor:
+    margin = run.network.geometry.margin
+    return images[:, margin:margin + run.feeding.output_size, margin:margin + run.feeding.output_size, :]
+
+
+def _pictures(run: Run, features: Dict[str, Tensor], outputs: Outputs) -> Dict[str, Tensor]:
+    brightness = 255 // max(1, run.dataset.spec.classes - 1)
+    image = (_label_window(run, features["image"]) + 1.0) * 127.5
+    classes = {"label": features["label"], "prediction": tf.argmax(outputs.logits, axis=-1)}
+    pictures = {name: tf.cast(values, tf.int32)[..., tf.newaxis] * brightness for name, values in classes.items()}
+    return {name: tf.cast(values, tf.uint8) for name, values in dict(pictures, image=image).items()}
+
+
+def _add_summaries(report: Report) -> None:
+    for name, value in report.scalars.items():
+        tf.summary.scalar(name, value)

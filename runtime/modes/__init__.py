@@ -1,0 +1,1 @@
+"""Train, evaluate, predict, benchmark, cross-validate: a run in, a result out."""

@@ -1,0 +1,117 @@
+"""Throughput and latency of training and prediction. model_dir is never touched."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import resource
+import shutil
+import tempfile
+import time
+from typing import Any, Dict, Iterator, List, Sequence
+
+import numpy as np
+
+from datasets.base import TEST
+from datasets.pipeline import Draw, Share, endless_batches, training_batches
+from dllogger.logger import Logger
+from runtime.assembly import Run
+from runtime.devices.base import Saving
+from runtime.hooks.progress import ProgressHook
+from runtime.hooks.timing import TimingHook
+from runtime.input import timed
+from runtime.model_fn import INPUT_WAIT, Report, predicting_fn, training_fn
+
+
+def benchmark(run: Run, logger: Logger) -> Dict[str, float]:
+    """Measure steps warmup_steps + 1 to max_steps of the exec mode; the chief logs the figures.
+
+    Returns:
+        For mode m in {train, test}: `throughput_m` in images/s (images of all ranks over the wall time of the
+        measured steps), `latency_m_{mean,50,90,95,99}` in ms a step, `input_wait_m` (share of the wall time spent
+        waiting for input) and `peak_memory_mb` of this process, or of its device where that has memory of its own.
+    """
+    with _scratch_directory() as directory:
+        if run.settings.trains:
+            mode, marks, waits = "train", *_time_training(run, directory)
+        else:
+            mode, marks, waits = "test", *_time_prediction(run, directory)
+    figures = _figures(run, mode, marks, waits)
+    if run.distributed.is_chief:
+        logger.log(step=(), data=figures)
+    return figures
+
+
+def measure(marks: Sequence[float], waits: Sequence[float], warmup: int, images: int) -> Dict[str, float]:
+    """Figures from clock readings.
+
+    Args:
+        marks: seconds, before the first step and after every step.
+        waits: seconds that each step waited for its input.
+        warmup: steps to leave out.
+        images: images a step, over all ranks.
+
+    Returns:
+        "throughput" in images/s, "latency_{mean,50,90,95,99}" in ms, "input_wait" as a share of the time.
+    """
+    seconds = np.diff(np.asarray(marks, np.float64))[warmup:]
+    wall = marks[-1] - marks[warmup]
+    figures = {"throughput": images * len(seconds) / wall, "latency_mean": 1000.0 * float(seconds.mean())}
+    for percent in (50, 90, 95, 99):
+        figures[f"latency_{percent}"] = 1000.0 * float(np.percentile(seconds, percent))
+    return dict(figures, input_wait=float(np.sum(waits[warmup:])) / wall)
+
+
+def _time_training(run: Run, directory: str) -> "tuple[List[float], List[float]]":
+    training = run.settings.training
+    hooks: List[TimingHook] = []
+
+    def make_hooks(report: Report) -> List[Any]:
+        hooks.append(TimingHook(report.features[INPUT_WAIT]))
+        progress = ProgressHook(report.scalars["train_total_loss"], training.global_batch_size, training.max_steps)
+        return [hooks[0], progress] if run.distributed.is_chief else [hooks[0]]
+
+    estimator = run.device.estimator(training_fn(run, make_hooks), Saving(directory), training.seed)
+    draw = Draw(training.seed, augment=run.settings.data.augment)
+    estimator.train(timed(lambda: training_batches(run.dataset, run.feeding, draw, run.share)),
+                    hooks=run.distributed.training_hooks(), max_steps=training.max_steps)
+    return hooks[0].marks, hooks[0].waits
+
+
+def _time_prediction(run: Run, directory: str) -> "tuple[List[float], List[float]]":
+    training = run.settings.training
+    estimator = run.device.estimator(predicting_fn(run, TEST), Saving(directory), training.seed)
+    share = Share(training.batch_size, local_size=run.distributed.place.local_size)
+    input_fn = timed(lambda: endless_batches(run.dataset, TEST, run.feeding, share))
+    run.distributed.barrier()
+    # The random weights need no checkpoint; initialising them falls into the first step, which is warm-up.
+    steps = estimator.predict(input_fn, yield_single_examples=False)
+    marks, waits = [time.perf_counter()], []
+    for outputs in itertools.islice(steps, training.max_steps):
+        marks.append(time.perf_counter())
+        waits.append(float(outputs[INPUT_WAIT]))
+    return marks, waits
+
+
+def _figures(run: Run, mode: str, marks: Sequence[float], waits: Sequence[float]) -> Dict[str, float]:
+    warmup = run.settings.benchmark.warmup_steps
+    images = run.settings.training.batch_size
+    mine = measure(marks, waits, warmup, images)
+    # Ranks that predict run freely: the slowest decides how long all of them took.
+    slowest = float(run.distributed.gather(np.array([marks[-1] - marks[warmup]])).max())
+    mine["throughput"] = images * run.distributed.place.size * (len(marks) - 1 - warmup) / slowest
+    figures = {}
+    for name, value in mine.items():
+        kind, _, rest = name.partition("_")
+        figures[f"input_wait_{mode}" if name == "input_wait" else "_".join(filter(None, (kind, mode, rest)))] = value
+    memory = run.device.peak_memory_bytes() or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return dict(figures, peak_memory_mb=memory / 2 ** 20)
+
+
+@contextlib.contextmanager
+def _scratch_directory() -> Iterator[str]:
+    directory = tempfile.mkdtemp(prefix="unet-benchmark-")
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory)

@@ -1,0 +1,76 @@
+"""All folds in turn, and their mean: every published Dice is such a mean."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Callable, Dict, List, Mapping, Optional
+
+import numpy as np
+
+from datasets.options import FOLDS
+from runtime.distributed.base import Distributed
+from runtime.modes.evaluate import FILE_NAME as EVALUATION
+from runtime.settings.saved import FILE_NAME as SETTINGS
+from runtime.settings.tree import Settings, with_values
+from utils.files import read_json, write_json
+
+FILE_NAME = "crossvalidation.json"
+
+RunOnce = Callable[[Settings, Distributed], Dict[str, Any]]
+
+
+def crossvalidate(settings: Settings, distributed: Distributed, run_once: RunOnce) -> Dict[str, Any]:
+    """Run every fold under `<model_dir>/fold_<k>`; a resumed command goes on where it was stopped.
+
+    Returns:
+        "folds": the result of each fold's run, in order; and, where the folds were evaluated,
+        "crossvalidation": what `summarise` gives, also written to `crossvalidation.json`.
+    """
+    folds = [_run_fold(settings, distributed, fold, run_once) for fold in range(FOLDS)]
+    result: Dict[str, Any] = {"folds": folds}
+    if settings.evaluates:
+        result["crossvalidation"] = summarise([fold["evaluation"]["scores"] for fold in folds])
+        record = {name: folds[0]["evaluation"][name] for name in ("data", "dataset", "split_rule", "official")}
+        if distributed.is_chief:
+            path = os.path.join(settings.run.model_dir, FILE_NAME)
+            write_json(path, dict(result["crossvalidation"], **record))
+    return result
+
+
+def summarise(scores: List[Mapping[str, Optional[float]]]) -> Dict[str, Any]:
+    """Every fold's scores, their mean and standard deviation over the folds (n - 1 in the denominator).
+
+    A score that some fold does not define (null) has no mean: leaving that fold out would flatter it.
+    """
+    table = {name: [fold[name] for fold in scores] for name in scores[0]}
+    known = {name: np.array(values, np.float64) for name, values in table.items() if _all_known(values)}
+    return {"folds": [{name: values[fold] if _all_known([values[fold]]) else None for name, values in table.items()}
+                      for fold in range(len(scores))],
+            "mean": {name: float(values.mean()) for name, values in known.items()},
+            "standard_deviation": {name: float(values.std(ddof=1)) for name, values in known.items()}}
+
+
+def _run_fold(settings: Settings, distributed: Distributed, fold: int, run_once: RunOnce) -> Dict[str, Any]:
+    directory = os.path.join(settings.run.model_dir, f"fold_{fold}")
+    begun = os.path.isfile(os.path.join(directory, SETTINGS))
+    resume = settings.run.resume_training and bool(distributed.from_chief(int(begun)))
+    log_dir = settings.run.log_dir and os.path.join(settings.run.log_dir, f"fold_{fold}")
+    own = with_values(settings, model_dir=directory, log_dir=log_dir, crossvalidation_idx=fold, resume_training=resume,
+                      overwrite=False)
+    finished = _finished(own) if resume else None
+    if distributed.from_chief(int(finished is not None)):
+        return {"settings": own, "evaluation": finished or {}}
+    return run_once(own, distributed)
+
+
+def _finished(settings: Settings) -> Optional[Dict[str, Any]]:
+    """The evaluation of a fold that has run to its last step and been scored, or None."""
+    path = os.path.join(settings.run.model_dir, EVALUATION)
+    if not settings.evaluates or not os.path.isfile(path):
+        return None
+    evaluation = read_json(path)
+    return evaluation if evaluation["step"] >= settings.training.max_steps else None
+
+
+def _all_known(values: "List[Any]") -> bool:
+    return all(value is not None and not np.isnan(value) for value in values)

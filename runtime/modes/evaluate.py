@@ -1,0 +1,71 @@
+"""Evaluation: every image of the validation split once, over all ranks."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any, Dict, List, Mapping
+
+import numpy as np
+
+from datasets.base import VALIDATION
+from datasets.pipeline import evaluation_batches
+from dllogger.logger import Logger
+from runtime.assembly import Run
+from runtime.checkpoints.find import Checkpoint, checkpoint_directory, required_checkpoint
+from runtime.devices.base import Saving
+from runtime.model_fn import counting_fn
+from utils.files import write_json
+from utils.metrics import trivial_scores
+
+FILE_NAME = "evaluation.json"
+
+
+def evaluate(run: Run, logger: Logger) -> Dict[str, Any]:
+    """Score the newest checkpoint on the validation split; the chief logs it and writes `evaluation.json`.
+
+    Returns:
+        "scores" by name, "trivial" scores of predictions without training, "per_image" Dice scores by id, and
+        what they were measured on.
+
+    Raises:
+        UserError: there is no checkpoint, or a file of the split is missing.
+    """
+    checkpoint = required_checkpoint(run.settings.run.model_dir)
+    counts = _counts(run, checkpoint)
+    scores = run.objective.scores(counts)
+    result = {"scores": scores, "trivial": trivial_scores(counts["histogram"], run.dataset.spec.class_names),
+              "per_image": _per_image(run, counts), "step": checkpoint.step, **run.data_record()}
+    if run.distributed.is_chief:
+        logger.log(step=(), data=scores)
+        write_json(os.path.join(run.settings.run.model_dir, FILE_NAME), _without_nan(result))
+    return result
+
+
+def _counts(run: Run, checkpoint: Checkpoint) -> Dict[str, np.ndarray]:
+    """The counts of every image, in the order of the split."""
+    settings = run.settings
+    saving = Saving(checkpoint_directory(settings.run.model_dir))
+    estimator = run.device.estimator(counting_fn(run), saving, settings.training.seed)
+    batches = list(estimator.predict(
+        lambda: evaluation_batches(run.dataset, VALIDATION, run.feeding, run.share),
+        checkpoint_path=checkpoint.path, yield_single_examples=False))
+    gathered = {name: run.distributed.gather(array) for name, array in sorted(_joined(run, batches).items())}
+    order = np.argsort(gathered["index"])
+    return {name: array[order] for name, array in gathered.items()}
+
+
+def _joined(run: Run, batches: List[Mapping[str, np.ndarray]]) -> Dict[str, np.ndarray]:
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+
+
+def _per_image(run: Run, counts: Mapping[str, np.ndarray]) -> Dict[str, float]:
+    ids = run.dataset.ids(VALIDATION)
+    return {ids[index]: float(1.0 - loss) for index, loss in zip(counts["index"], counts["dice"])}
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no NaN: a score that is not defined is null."""
+    if isinstance(value, dict):
+        return {name: _without_nan(part) for name, part in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value

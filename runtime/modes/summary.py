@@ -1,0 +1,102 @@
+"""What a person reads before and after a run."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from typing import Any, Dict, List, Mapping
+
+from runtime.assembly import Run
+from runtime.checkpoints.find import checkpoint_directory
+from runtime.distributed.base import Distributed
+from runtime.journal import log_path
+from runtime.modes.evaluate import FILE_NAME as EVALUATION
+from runtime.settings.recipes import load_recipe
+from runtime.settings.tree import Settings
+
+
+def say(distributed: Distributed, lines: List[str]) -> None:
+    """Print lines, once for all ranks."""
+    if distributed.is_chief:
+        print("\n".join(lines), flush=True)
+
+
+def announce(run: Run) -> List[str]:
+    """What is about to run, on what, and whatever of it may surprise."""
+    settings, training = run.settings, run.settings.training
+    place = run.distributed.place
+    data = run.location.label if not run.location.phantom else "phantom (synthetic; give --data_dir for real data)"
+    lines = [f"{settings.model.model} on {settings.data.dataset}: {settings.run.exec_mode}, data: {data}",
+             f"device: {run.device.name}, {run.device.precision}, {place.size} process{'es' * (place.size > 1)}"
+             f"{', XLA' * settings.device.use_xla}"]
+    if settings.trains:
+        fold = settings.data.crossvalidation_idx
+        lines.append(f"training: {training.max_steps} steps of {training.global_batch_size} images, "
+                     f"{'all slices' if fold is None else f'fold {fold} held out'}")
+    if settings.benchmark.benchmark and not settings.trains:
+        lines.append("benchmark of prediction: random weights, no checkpoint needed")
+    return lines + run.device.remarks + _partial(run)
+
+
+def summary(settings: Settings, result: Mapping[str, Any]) -> List[str]:
+    """What came out of a run, where it lies, and how to go on."""
+    lines = [""]
+    if "benchmark" in result:
+        return lines + [f"{name:>24}  {value:.4g}" for name, value in result["benchmark"].items()]
+    if "evaluation" in result:
+        lines += _scores(result["evaluation"]) + _expected(settings)
+    lines += ["files:"] + ["  " + path for path in _files(settings, result)]
+    if settings.trains and not settings.predicts:
+        lines.append("to predict: python main.py --exec_mode predict --model_dir " +
+                     shlex.quote(settings.run.model_dir))
+    return lines
+
+
+def table(settings: Settings, crossvalidation: Mapping[str, Any]) -> List[str]:
+    """Every fold's scores with their mean and standard deviation, a line a score."""
+    names = list(crossvalidation["mean"])
+    width = max(len(name) for name in names)
+    folds = range(len(crossvalidation["folds"]))
+    lines = ["", " " * width + "".join(f"  fold {fold}" for fold in folds) + "    mean      sd"]
+    for name in names:
+        values = [crossvalidation["folds"][fold][name] for fold in folds]
+        values += [crossvalidation["mean"][name], crossvalidation["standard_deviation"][name]]
+        lines.append(f"{name:<{width}}" + "".join(f"{value:8.4f}" for value in values))
+    return lines + _expected(settings)
+
+
+def _scores(evaluation: Mapping[str, Any]) -> List[str]:
+    images = f"{len(evaluation['per_image'])} images, fold {evaluation['fold']}, data: {evaluation['data']}"
+    lines = [f"scores after {evaluation['step']} steps ({images}):"]
+    lines += [f"  {name:<24} {_number(value)}" for name, value in evaluation["scores"].items()]
+    lines.append("the Dice score that predictions without any training reach on the same images:")
+    return lines + [f"  {name:<24} {_number(value)}" for name, value in evaluation["trivial"].items()]
+
+
+def _number(value: Any) -> str:
+    return "not defined" if value is None else f"{value:.4f}"
+
+
+def _expected(settings: Settings) -> List[str]:
+    if settings.run.recipe is None:
+        return []
+    recipe = load_recipe(settings.run.recipe)
+    lines = [f"published ({recipe.source}):"] if recipe.expect else []
+    return lines + [f"  {name}: {value}" for name, value in recipe.expect.items()]
+
+
+def _files(settings: Settings, result: Mapping[str, Any]) -> List[str]:
+    model_dir = settings.run.model_dir
+    written: Dict[str, bool] = {
+        checkpoint_directory(model_dir): "training" in result,
+        os.path.join(model_dir, EVALUATION): "evaluation" in result,
+        log_path(settings): True,
+    }
+    return [path for path, there in written.items() if there] + result.get("prediction", {}).get("files", [])
+
+
+def _partial(run: Run) -> List[str]:
+    counts, official = run.dataset.counts(), run.dataset.official_counts
+    differing = [f"{name}: {count} (official {official[name]})" for name, count in counts.items()
+                 if count != official[name]]
+    return ["the data differs from the published set: " + ", ".join(differing)] if differing else []

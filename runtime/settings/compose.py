@@ -1,0 +1,75 @@
+"""From flags to settings: flag over recipe over default, and over the saved run where there is one."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Mapping
+
+from runtime.settings.recipes import load_recipe
+from runtime.settings.saved import check_unchanged, load_settings
+from runtime.settings.tree import Settings, default_model_dir, settings_from, with_values
+from utils.errors import UserError
+
+
+def compose(flags: Mapping[str, Any], ranks: int = 1) -> Settings:
+    """The settings that a command means.
+
+    Args:
+        flags: what was given, by field name.
+        ranks: processes that train together.
+
+    Returns:
+        Settings with `batch_size`, `global_batch_size` and `max_steps` resolved for `ranks`.
+
+    Raises:
+        UserError: a flag, a recipe or a saved run is wrong, or they contradict each other.
+    """
+    given = dict(flags)
+    given.setdefault("model_dir", default_model_dir())
+    asked = settings_from(given)
+    base = _saved_values(asked, given) if asked.reads_run else _fresh_values(given, ranks)
+    settings = settings_from(dict(base, **given))
+    _check_combination(settings)
+    return with_values(settings, **_resolved_batch(settings, given, ranks))
+
+
+def _saved_values(asked: Settings, given: Mapping[str, Any]) -> Dict[str, Any]:
+    saved = load_settings(asked.run.model_dir)
+    check_unchanged(given, saved, resuming=asked.trains)
+    return saved
+
+
+def _fresh_values(given: Mapping[str, Any], ranks: int) -> Dict[str, Any]:
+    if given.get("recipe") is None:
+        return {}
+    values = dict(load_recipe(given["recipe"]).settings)
+    if values.get("step_rule") == "divide" and "max_steps" in values:
+        values["max_steps"] = max(1, values["max_steps"] // ranks)
+    return values
+
+
+def _resolved_batch(settings: Settings, given: Mapping[str, Any], ranks: int) -> Dict[str, int]:
+    """A batch given as a flag is per device; one from a recipe or a saved run is split over the ranks."""
+    training = settings.training
+    if settings.reads_run and not settings.trains:
+        return {}
+    if "batch_size" in given or training.global_batch_size is None:
+        return {"global_batch_size": training.batch_size * ranks}
+    if training.global_batch_size % ranks:
+        raise UserError(f"a global batch of {training.global_batch_size} images on {ranks} ranks",
+                        "a number of ranks that divides it", "use another number of ranks, or give --batch_size")
+    return {"batch_size": training.global_batch_size // ranks}
+
+
+def _check_combination(settings: Settings) -> None:
+    run, benchmark, steps = settings.run, settings.benchmark, settings.training.max_steps
+    if run.resume_training and run.overwrite:
+        raise UserError("--resume_training and --overwrite together", "one of them", "leave one out")
+    if settings.evaluates and not benchmark.benchmark and settings.data.crossvalidation_idx is None:
+        raise UserError(f"--exec_mode {run.exec_mode} without a fold", "a fold that validates",
+                        "add --crossvalidation_idx 0 (to 4, or all), or use --exec_mode train")
+    if benchmark.benchmark and settings.evaluates:
+        raise UserError(f"--benchmark with --exec_mode {run.exec_mode}", "train or predict",
+                        "benchmark one of those modes")
+    if benchmark.benchmark and steps <= benchmark.warmup_steps:
+        raise UserError(f"--max_steps {steps} leaves nothing to measure after --warmup_steps {benchmark.warmup_steps}",
+                        f"more than {benchmark.warmup_steps} steps", "raise --max_steps or lower --warmup_steps")

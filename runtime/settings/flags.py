@@ -1,0 +1,111 @@
+"""The command line, made from the settings tree."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from typing import Any, Dict, List, NoReturn, Optional, Sequence
+
+from runtime.settings.tree import Field, Settings, fields
+from utils.errors import UserError, nearest
+
+DESCRIPTION = "Train, evaluate and predict with U-Nets for image segmentation."
+EPILOG = ("A flag beats the recipe, the recipe beats the default. Evaluate, predict and --resume_training take what "
+          "a run is from its settings.json.")
+
+
+def parse_flags(arguments: Sequence[str]) -> Dict[str, Any]:
+    """The flags that were given, by field name; one that was not given is absent.
+
+    Raises:
+        UserError: unknown flag, missing or unreadable value, or one that is not among the choices.
+        SystemExit: `--help` was given; the text has been printed.
+    """
+    parser = _Parser(prog="main.py", description=DESCRIPTION, epilog=EPILOG, allow_abbrev=False, add_help=False,
+                     argument_default=argparse.SUPPRESS, formatter_class=_Formatter)
+    groups: Dict[str, Any] = {}
+    for field in fields():
+        if field.option.flag:
+            group = groups.setdefault(field.group, parser.add_argument_group(_title(field.group)))
+            _add_flag(group, field)
+    groups["run"].add_argument("-h", "--help", action="help", help="show this text and end")
+    known, unknown = parser.parse_known_args(list(arguments))
+    if unknown:
+        raise _unknown_flag(unknown[0], parser.flag_names())
+    return vars(known)
+
+
+class _Formatter(argparse.HelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=34, width=110)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"command line: {message}", "flags as `python main.py --help` lists them", "mend the command")
+
+    def flag_names(self) -> List[str]:
+        return [name for action in self._actions for name in action.option_strings if name.startswith("--")]
+
+
+class _Switch(argparse.Action):
+    """`--name` turns a switch on, `--no-name` off, so that a recipe's switch can be taken back."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **details: Any) -> None:
+        both = [name.replace("--", prefix, 1) for prefix in ("--", "--no-") for name in option_strings]
+        super().__init__(both, dest, nargs=0, **details)
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any,
+                 option_string: Optional[str] = None) -> None:
+        setattr(namespace, self.dest, not str(option_string).startswith("--no-"))
+
+    def format_usage(self) -> str:
+        return self.option_strings[0]
+
+
+def _title(group: str) -> str:
+    options = next(field.default for field in dataclasses.fields(Settings) if field.name == group)
+    return str(type(options).__doc__).strip().rstrip(".")
+
+
+def _add_flag(group: Any, field: Field) -> None:
+    names = ["--" + name for name in (field.name,) + field.option.aliases]
+    default = "off" if field.default is False else field.default
+    text = field.option.help if default is None else f"{field.option.help} (default: {default})"
+    if field.type is bool:
+        group.add_argument(*names, action=_Switch, dest=field.name, help=text)
+    else:
+        group.add_argument(*names, dest=field.name, type=_parser_of(field), metavar=_metavar(field), help=text)
+
+
+def _parser_of(field: Field) -> Any:
+    kind = _plain_type(field)
+    parse = field.option.parse or kind
+
+    def convert(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            expected = str(error) if field.option.parse else f"a value of type {kind.__name__}"
+            raise UserError(f"--{field.name} {text}", expected, "give such a value") from error
+
+    return convert
+
+
+def _plain_type(field: Field) -> Any:
+    kinds = [kind for kind in getattr(field.type, "__args__", (field.type,)) if kind is not type(None)]
+    return kinds[0]
+
+
+def _metavar(field: Field) -> str:
+    # The settings tree checks the choices itself, and names the nearest one.
+    if field.option.choices:
+        return "{" + ",".join(str(choice) for choice in field.option.choices) + "}"
+    return {int: "N", float: "X"}.get(_plain_type(field), "VALUE")
+
+
+def _unknown_flag(given: str, names: Sequence[str]) -> UserError:
+    flag = given.split("=", 1)[0]
+    close = nearest(flag, names)
+    repair = f"did you mean {close}?" if close else "see `python main.py --help`"
+    return UserError(f"unknown flag {given}", "flags as `python main.py --help` lists them", repair)

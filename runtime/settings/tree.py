@@ -1,0 +1,181 @@
+"""The settings tree, composed of the options that each room declares."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import typing
+from typing import Any, Dict, Iterator, Mapping, NamedTuple, Optional
+
+from datasets.options import DataOptions
+from model.options import ModelOptions
+from objectives.options import ObjectiveOptions
+from utils.errors import UserError, unknown_name
+from utils.options import IDENTITY, INVOCATION, OPERATIONAL, TRAINING, Option, above, at_least, option, within
+
+TRAIN, EVALUATE, PREDICT = "train", "evaluate", "predict"
+EXEC_MODES = (TRAIN, EVALUATE, "train_and_evaluate", PREDICT, "train_and_predict")
+
+
+@dataclasses.dataclass(frozen=True)
+class RunOptions:
+    """Run."""
+
+    exec_mode: str = option(TRAIN, "what to do", kind=INVOCATION, choices=EXEC_MODES)
+    recipe: Optional[str] = option(None, "a published result's settings: a name from recipes/, or a YAML file")
+    model_dir: str = option("./results", "directory of the run (/results where that can be written)", kind=INVOCATION)
+    log_dir: Optional[str] = option(None, "directory of log.json (default: model_dir)", kind=INVOCATION)
+    resume_training: bool = option(False, "go on with the run in model_dir", kind=INVOCATION)
+    overwrite: bool = option(False, "move the run in model_dir aside and start anew", kind=INVOCATION)
+    debug: bool = option(False, "show tracebacks and TensorFlow's own messages", kind=INVOCATION)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingOptions:
+    """Training."""
+
+    max_steps: int = option(1000, "optimiser steps", kind=OPERATIONAL, check=at_least(1))
+    batch_size: int = option(1, "images a step on each device", kind=TRAINING, check=at_least(1))
+    global_batch_size: Optional[int] = option(None, "images a step over all devices", kind=TRAINING, flag=False,
+                                              check=at_least(1))
+    step_rule: str = option("keep", "what several ranks do to a recipe's steps", kind=TRAINING, flag=False,
+                            choices=("keep", "divide"))
+    learning_rate: float = option(1e-4, "learning rate", kind=TRAINING, check=above(0.0))
+    weight_decay: float = option(5e-4, "weight decay: times the sum of half squares", kind=TRAINING,
+                                 check=at_least(0.0))
+    weight_decay_scope: str = option("kernels", "variables that decay", kind=TRAINING, flag=False,
+                                     choices=("kernels", "all"))
+    optimiser: str = option("adam", "optimiser", kind=TRAINING, flag=False, choices=("adam",))
+    seed: int = option(0, "seed of everything random", check=within(0, 2 ** 31 - 1))
+    log_every: int = option(100, "steps between two log records", kind=OPERATIONAL, check=at_least(1))
+    save_checkpoints_steps: Optional[int] = option(
+        None, "steps between two checkpoints (default: a fifth of max_steps, and at the end)", kind=OPERATIONAL,
+        check=at_least(1))
+    keep_checkpoint_max: int = option(3, "checkpoints to keep", kind=OPERATIONAL, check=at_least(1))
+
+
+@dataclasses.dataclass(frozen=True)
+class DeviceOptions:
+    """Device and precision."""
+
+    device: str = option("auto", "where to compute", kind=OPERATIONAL, choices=("auto", "cpu", "gpu", "npu"))
+    use_amp: bool = option(False, "mixed precision: float16 on NVIDIA, bfloat16 on CPUs that have it",
+                           kind=OPERATIONAL, aliases=("amp",))
+    use_xla: bool = option(False, "compile with XLA", kind=OPERATIONAL, aliases=("xla",))
+    deterministic: bool = option(False, "bit-identical repetition", kind=OPERATIONAL)
+
+
+@dataclasses.dataclass(frozen=True)
+class BenchmarkOptions:
+    """Benchmark."""
+
+    benchmark: bool = option(False, "measure throughput and latency of train or predict; model_dir is not touched",
+                             kind=INVOCATION)
+    warmup_steps: int = option(200, "steps before the measured ones; max_steps counts both", kind=INVOCATION,
+                               check=at_least(0))
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Everything that decides a run. Immutable; `with_values` makes a changed copy."""
+
+    run: RunOptions = RunOptions()
+    data: DataOptions = DataOptions()
+    model: ModelOptions = ModelOptions()
+    objective: ObjectiveOptions = ObjectiveOptions()
+    training: TrainingOptions = TrainingOptions()
+    device: DeviceOptions = DeviceOptions()
+    benchmark: BenchmarkOptions = BenchmarkOptions()
+
+    @property
+    def trains(self) -> bool:
+        """Whether the exec mode trains."""
+        return self.run.exec_mode.startswith(TRAIN)
+
+    @property
+    def evaluates(self) -> bool:
+        """Whether the exec mode evaluates."""
+        return self.run.exec_mode.endswith(EVALUATE)
+
+    @property
+    def predicts(self) -> bool:
+        """Whether the exec mode predicts."""
+        return self.run.exec_mode.endswith(PREDICT)
+
+    @property
+    def reads_run(self) -> bool:
+        """Whether the command builds on the run in model_dir."""
+        return not self.benchmark.benchmark and (not self.trains or self.run.resume_training)
+
+    def values(self) -> Dict[str, Any]:
+        """All fields of the tree as one flat mapping; names are unique over the groups."""
+        return {field.name: getattr(getattr(self, field.group), field.name) for field in fields()}
+
+
+class Field(NamedTuple):
+    """One field of the tree: its group's name, its own, its type, default and option."""
+
+    group: str
+    name: str
+    type: Any
+    default: Any
+    option: Option
+
+
+def fields() -> Iterator[Field]:
+    """Every field of the tree, group by group, in the order of declaration."""
+    for group in dataclasses.fields(Settings):
+        options = type(group.default)
+        types = typing.get_type_hints(options)
+        for field in dataclasses.fields(options):
+            yield Field(group.name, field.name, types[field.name], field.default, field.metadata["option"])
+
+
+def settings_from(values: Mapping[str, Any]) -> Settings:
+    """The tree with `values` (flat, by field name) in place of the defaults.
+
+    Raises:
+        UserError: unknown name, value of a wrong type, out of range or not among the choices.
+    """
+    known = {field.name: field for field in fields()}
+    grouped: Dict[str, Dict[str, Any]] = {}
+    for name, value in values.items():
+        if name not in known:
+            raise unknown_name("setting", name, known)
+        grouped.setdefault(known[name].group, {})[name] = _checked(known[name], value)
+    groups = {field.name: field.default for field in dataclasses.fields(Settings)}
+    return Settings(**{name: dataclasses.replace(group, **grouped.get(name, {})) for name, group in groups.items()})
+
+
+def with_values(settings: Settings, **changes: Any) -> Settings:
+    """A copy of `settings` with some fields, named flatly, changed; raises like `settings_from`."""
+    return settings_from(dict(settings.values(), **changes))
+
+
+def default_model_dir() -> str:
+    """`/results` where that exists and can be written, as in the container; else `./results`."""
+    container = os.sep + "results"
+    return container if os.path.isdir(container) and os.access(container, os.W_OK) else "./results"
+
+
+def _checked(field: Field, value: Any) -> Any:
+    if value is None and field.default is None:
+        return None
+    value = _of_type(field, value)
+    option_ = field.option
+    if option_.choices is not None and value not in option_.choices:
+        raise unknown_name("--" + field.name, str(value), [str(choice) for choice in option_.choices])
+    expected = option_.check(value) if option_.check is not None else None
+    if expected is not None:
+        raise UserError(f"--{field.name} {value}", expected, "give a value in that range")
+    return value
+
+
+def _of_type(field: Field, value: Any) -> Any:
+    kinds = tuple(kind for kind in getattr(field.type, "__args__", (field.type,)) if kind is not type(None))
+    if float in kinds and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, bool) != (bool in kinds) or not isinstance(value, kinds):
+        names = " or ".join(kind.__name__ for kind in kinds)
+        raise UserError(f"{field.name}: {value!r}", f"a value of type {names}", "mend it in the recipe or the call")
+    return value

@@ -1,0 +1,106 @@
+"""What two rooms must both know: small frozen records, and nothing that computes on tensors.
+
+`datasets`, `model` and `objectives` do not know each other; they meet in these.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Callable, Optional, Tuple
+
+from utils.errors import UserError
+
+Tensor = Any
+"""A symbolic tensor; its shape and dtype stand in the docstring of whoever takes or gives it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSpec:
+    """What a network and an objective must know of a data set.
+
+    Attributes:
+        name: the catalogue's name of the data set.
+        channels: channels of an image.
+        class_names: one name per class index.
+        folds: number of cross-validation folds, or 0 where a published split validates.
+    """
+
+    name: str
+    channels: int
+    class_names: Tuple[str, ...]
+    folds: int
+
+    @property
+    def classes(self) -> int:
+        """The number of classes, the background included."""
+        return len(self.class_names)
+
+
+@dataclasses.dataclass(frozen=True)
+class Geometry:
+    """How the input size of a network maps to its output size, the same for height and width.
+
+    Attributes:
+        divisor: legal input sizes are `divisor` pixels apart.
+        remainder: a legal size leaves this remainder.
+        minimum: the smallest legal input size.
+        margin: pixels that each side of the input loses on the way to the output.
+    """
+
+    divisor: int
+    remainder: int
+    minimum: int
+    margin: int
+
+    def output_size(self, input_size: int) -> int:
+        """The output size for a legal input size.
+
+        Raises:
+            UserError: the size is illegal; the text names the nearest legal ones.
+        """
+        if input_size < self.minimum or input_size % self.divisor != self.remainder:
+            legal = " or ".join(str(size) for size in self.nearest(input_size))
+            raise UserError(f"input size {input_size} does not fit the network",
+                            f"{self.minimum} or more, in steps of {self.divisor}", f"use {legal}")
+        return input_size - 2 * self.margin
+
+    def nearest(self, input_size: int) -> Tuple[int, ...]:
+        """The legal sizes next to `input_size`: the one below, where there is one, and the one above."""
+        if input_size <= self.minimum:
+            return (self.minimum,)
+        below = input_size - (input_size - self.remainder) % self.divisor
+        return (below, below + self.divisor) if below < input_size else (below,)
+
+
+def _identity(tensor: Tensor) -> Tensor:
+    return tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class StepContext:
+    """What a layer may know of the step that it is part of.
+
+    Attributes:
+        training: whether dropout is on and batch statistics are taken.
+        seed: the run's seed, from which each variable's initialiser takes its own.
+        sample_keys: int64 [batch, 2], the random key of each sample; None unless training.
+        cross_rank_mean: mean of a tensor over the ranks; the identity in one process.
+    """
+
+    training: bool
+    seed: int
+    sample_keys: Optional[Tensor] = None
+    cross_rank_mean: Callable[[Tensor], Tensor] = _identity
+
+
+@dataclasses.dataclass(frozen=True)
+class Outputs:
+    """What a network computes.
+
+    Attributes:
+        logits: float32 [batch, height, width, classes].
+        auxiliaries: logits of auxiliary heads, same layout, possibly smaller.
+    """
+
+    logits: Tensor
+    auxiliaries: Tuple[Tensor, ...] = ()

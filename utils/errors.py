@@ -1,0 +1,47 @@
+"""The one exception for everything that a user can cause and mend."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Iterable, Optional
+
+
+class UserError(Exception):
+    """A mistake in the input, the command or the environment, told in three parts.
+
+    Args:
+        found: what was met, naming the file, flag or value at fault.
+        expected: what should have been there.
+        repair: what to do about it.
+
+    The command line prints it without a traceback and exits with code 2.
+    """
+
+    def __init__(self, found: str, expected: str, repair: str) -> None:
+        super().__init__(found, expected, repair)
+        self.found = found
+        self.expected = expected
+        self.repair = repair
+
+    def __str__(self) -> str:
+        return f"{self.found}\n  expected: {self.expected}\n  repair:   {self.repair}"
+
+
+def nearest(word: str, candidates: Iterable[str]) -> Optional[str]:
+    """The candidate that `word` was probably meant to be, or None where none is close."""
+    matches = difflib.get_close_matches(word, list(candidates), n=1, cutoff=0.5)
+    return matches[0] if matches else None
+
+
+def unknown_name(kind: str, word: str, candidates: Iterable[str]) -> UserError:
+    """The error for a name that a catalogue lacks; the repair offers the nearest one.
+
+    Args:
+        kind: what is being named, with its article left out ("recipe", "flag").
+        word: the name as it was given.
+        candidates: every legal name.
+    """
+    names = sorted(candidates)
+    close = nearest(word, names)
+    repair = f"use {close!r}" if close else "use one of the names above"
+    return UserError(f"unknown {kind} {word!r}", f"one of {', '.join(names)}", repair)

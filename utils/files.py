@@ -1,0 +1,80 @@
+"""Files that are written whole or not at all.
+
+The order is the one that survives a power cut: write under a temporary name in the same
+directory, flush the file to disk, rename over the target, flush the directory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from typing import Any, Iterator
+
+
+def fsync_path(path: str) -> None:
+    """Flush the file or directory at `path` to its disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def replacing(path: str) -> Iterator[str]:
+    """Yield a temporary path beside `path`; on success it takes the place of `path`.
+
+    The temporary file is removed when the body raises, and `path` is then untouched.
+    Missing parent directories are made.
+
+    Raises:
+        OSError: the directory cannot be written.
+    """
+    directory = os.path.dirname(os.path.abspath(path))
+    os.makedirs(directory, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix="." + os.path.basename(path) + ".", dir=directory)
+    os.close(descriptor)
+    try:
+        yield temporary
+        os.chmod(temporary, 0o666 & ~_umask())
+        fsync_path(temporary)
+        os.replace(temporary, path)
+        fsync_path(directory)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(temporary)
+
+
+def write_text(path: str, text: str) -> None:
+    """Write `text` (UTF-8) to `path`, whole or not at all."""
+    with replacing(path) as temporary:
+        with open(temporary, "w", encoding="utf-8") as stream:
+            stream.write(text)
+
+
+def write_json(path: str, document: Any) -> None:
+    """Write `document` as indented JSON to `path`, whole or not at all.
+
+    Raises:
+        ValueError: a number is NaN or infinite, which JSON cannot hold.
+    """
+    write_text(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: str) -> Any:
+    """The document in the JSON file at `path`.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it does not hold JSON.
+    """
+    with open(path, encoding="utf-8") as stream:
+        return json.load(stream)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

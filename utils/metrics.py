@@ -1,0 +1,123 @@
+"""Counts on the graph, scores from counts.
+
+Counts are taken per image, so that sums over a split do not depend on batch size or ranks; scores
+are computed once, from the sums. A ratio with an empty denominator is NaN, never a made-up number.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, Sequence, Tuple
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from utils.contracts import Tensor
+from utils.losses import DICE_EPSILON
+
+GREY_LEVELS = 256
+
+
+def confusion_counts(predicted: Tensor, labels: Tensor, valid: Tensor, classes: int) -> Tensor:
+    """Pixels per image, by true class (rows) and predicted class (columns).
+
+    Args:
+        predicted, labels: int32 [batch, height, width], class indices.
+        valid: float32 [batch, height, width], 0 where a pixel does not count.
+
+    Returns:
+        int64 [batch, classes, classes].
+    """
+    return _count_cells(labels * classes + predicted, valid, classes * classes, (classes, classes))
+
+
+def grey_histogram(images: Tensor, labels: Tensor, valid: Tensor, classes: int) -> Tensor:
+    """Pixels per image, by true class and grey level.
+
+    Args:
+        images: float32 [batch, height, width, channels] in [-1, 1]; the grey level is the mean channel.
+
+    Returns:
+        int64 [batch, classes, 256].
+    """
+    grey = (tf.reduce_mean(images, axis=-1) + 1.0) * (0.5 * (GREY_LEVELS - 1))
+    level = tf.clip_by_value(tf.cast(tf.round(grey), tf.int32), 0, GREY_LEVELS - 1)
+    return _count_cells(labels * GREY_LEVELS + level, valid, classes * GREY_LEVELS, (classes, GREY_LEVELS))
+
+
+def overlap_scores(confusion: np.ndarray, class_names: Sequence[str]) -> Dict[str, float]:
+    """Hard Dice and IoU per class from pooled counts, and their means over the classes.
+
+    Args:
+        confusion: [classes, classes] pixel counts, true class in rows.
+
+    Returns:
+        dice_<class>, iou_<class>, mean_dice, mean_iou; NaN for a class neither present nor predicted
+        (such a class is left out of the means).
+    """
+    hits = np.diag(confusion).astype(np.float64)
+    either = confusion.sum(axis=0) + confusion.sum(axis=1)
+    dice, iou = _ratio(2.0 * hits, either), _ratio(hits, either - hits)
+    scores = {f"dice_{name}": float(value) for name, value in zip(class_names, dice)}
+    scores.update({f"iou_{name}": float(value) for name, value in zip(class_names, iou)})
+    scores.update(mean_dice=_mean_of_known(dice), mean_iou=_mean_of_known(iou))
+    return scores
+
+
+def hard_dice_per_image(intersection: np.ndarray, predicted: np.ndarray, actual: np.ndarray) -> np.ndarray:
+    """What `losses.soft_dice` gives for a prediction of zeros and ones, from pixel counts of any shape."""
+    return (2.0 * intersection + DICE_EPSILON) / (predicted + actual + DICE_EPSILON)
+
+
+def trivial_scores(histograms: np.ndarray, class_names: Sequence[str]) -> Dict[str, float]:
+    """The Dice score (mean over images and classes) of predictions that need no training.
+
+    Args:
+        histograms: [images, classes, 256] pixels by true class and grey level.
+
+    Returns:
+        "all <class>" for each class, and for two classes "best grey threshold": the best global
+        threshold on these very images, in either direction, which is more than a fair baseline gets.
+    """
+    actual = histograms.sum(axis=2).astype(np.float64)
+    scores = {}
+    for index, name in enumerate(class_names):
+        predicted = np.zeros_like(actual)
+        predicted[:, index] = actual.sum(axis=1)
+        intersection = np.where(np.arange(len(class_names)) == index, actual, 0.0)
+        scores[f"all {name}"] = float(hard_dice_per_image(intersection, predicted, actual).mean())
+    if len(class_names) == 2:
+        scores["best grey threshold"] = max(threshold_scores(histograms))
+    return scores
+
+
+def threshold_scores(histograms: np.ndarray) -> Tuple[float, ...]:
+    """The Dice score of every global grey threshold, both directions; `histograms` [images, 2, 256]."""
+    below = np.cumsum(histograms, axis=2).astype(np.float64)
+    above = below[:, :, -1:] - below
+    return tuple(np.concatenate([_two_class_dice(below, above), _two_class_dice(above, below)]))
+
+
+def _two_class_dice(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Mean Dice [levels] when `first` [images, 2, levels] is called class 0 and `second` class 1."""
+    actual = first + second
+    zero = hard_dice_per_image(first[:, 0], first.sum(axis=1), actual[:, 0])
+    one = hard_dice_per_image(second[:, 1], second.sum(axis=1), actual[:, 1])
+    return ((zero + one) / 2.0).mean(axis=0)
+
+
+def _count_cells(cells: Tensor, valid: Tensor, count: int, shape: Tuple[int, int]) -> Tensor:
+    images = tf.shape(cells)[0]
+    first = tf.reshape(tf.range(images) * count, [-1, 1, 1])
+    counted = tf.cast(valid > 0.0, tf.int64)
+    totals = tf.math.unsorted_segment_sum(tf.reshape(counted, [-1]), tf.reshape(cells + first, [-1]), images * count)
+    return tf.reshape(totals, [images, shape[0], shape[1]])
+
+
+def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(denominator > 0, numerator / denominator, np.nan)
+
+
+def _mean_of_known(values: np.ndarray) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")
