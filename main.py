@@ -36,7 +36,7 @@ def _quieten() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", category=DeprecationWarning)
-    warnings.filterwarnings("ignore", category=UserWarning, module="tensorflow|keras")
+    warnings.filterwarnings("ignore", category=UserWarning, module="tensorflow|keras|PIL")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 

@@ -57,7 +57,7 @@ class ResizeToWindow:
         return resample_labels(labels, window, self.output_size, self.spec.classes)
 
     def valid(self, valid: Tensor, window: Tensor) -> Tensor:
-        """bool [height, width] -> float32 [output_size, output_size]: 1 where the nearer pixels all count."""
+        """Bool [height, width] -> float32 [output_size, output_size]: 1 where the nearer pixels all count."""
         share = resample(tf.cast(valid, tf.float32)[..., tf.newaxis], window, self.output_size)
         return tf.cast(share[..., 0] > 1.0 - 1e-3, tf.float32)
 

@@ -55,7 +55,8 @@ class SSTEM(Dataset):
 
     def verify(self, split: str) -> None:
         """See `Dataset.verify`; volumes and labels must match page by page, labels hold two values."""
-        pages = range(len(self.ids(split))) if split == TEST else range(self._check_page_counts())
+        ids = self.ids(split)
+        pages = range(len(ids) if split == TEST else self._check_page_counts())
         volume = TEST_VOLUME if split == TEST else TRAIN_VOLUME
         height, width = self.native_size(split)
         for page in pages:
@@ -146,4 +147,3 @@ def _few(values: Sequence[int]) -> str:
 def _scaled(pixels: np.ndarray) -> np.ndarray:
     half_range = np.float32(np.iinfo(pixels.dtype).max / 2.0)
     return (pixels.astype(np.float32) / half_range - np.float32(1.0))[:, :, np.newaxis]
-

@@ -40,7 +40,7 @@ def training_fn(run: Run, make_hooks: Callable[[Report], List[Any]]) -> ModelFn:
     """A `model_fn` that trains; `make_hooks` turns the graph's report into hooks."""
 
     def model_fn(features: Dict[str, Tensor], mode: str) -> Any:
-        outputs = run.network(features["image"], _training_context(run, features))
+        outputs = _outputs(run, features, _training_context(run, features))
         parts = run.objective.loss_parts(outputs, _targets(features))
         total = tf.add_n(list(parts.values()))
         decay = weight_decay_loss(run.settings.training)
@@ -61,7 +61,7 @@ def counting_fn(run: Run) -> ModelFn:
     """A `model_fn` whose predictions are, per image, what scores are computed from, its index and its histogram."""
 
     def model_fn(features: Dict[str, Tensor], mode: str) -> Any:
-        outputs = run.network(features["image"], StepContext(training=False, seed=run.settings.training.seed))
+        outputs = _outputs(run, features, StepContext(training=False, seed=run.settings.training.seed))
         targets = _targets(features)
         shown = _label_window(run, features["image"])
         counts = dict(run.objective.counts(outputs, targets), index=features["index"])
@@ -80,7 +80,7 @@ def predicting_fn(run: Run, split: str) -> ModelFn:
     size = run.dataset.native_size(split)
 
     def model_fn(features: Dict[str, Tensor], mode: str) -> Any:
-        outputs = run.network(features["image"], StepContext(training=False, seed=run.settings.training.seed))
+        outputs = _outputs(run, features, StepContext(training=False, seed=run.settings.training.seed))
         probabilities = run.feeding.restore(run.objective.probabilities(outputs.logits), size)
         predictions = {"probabilities": probabilities, "classes": tf.argmax(probabilities, -1, output_type=tf.int32)}
         predictions["classes"] = tf.cast(predictions["classes"], tf.uint8)
@@ -88,6 +88,12 @@ def predicting_fn(run: Run, split: str) -> ModelFn:
         return run.device.spec(mode=mode, predictions=predictions)
 
     return model_fn
+
+
+def _outputs(run: Run, features: Dict[str, Tensor], context: StepContext) -> Outputs:
+    """What the network computes, in float32 from here on, whatever the precision inside it."""
+    outputs = run.network(features["image"], context)
+    return Outputs(run.device.widen(outputs.logits), tuple(run.device.widen(head) for head in outputs.auxiliaries))
 
 
 def _training_context(run: Run, features: Dict[str, Tensor]) -> StepContext:

@@ -8,6 +8,7 @@ Python calls are all spellings of the same fields.
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any, Callable, Optional, Tuple
 
 IDENTITY = "identity"
@@ -52,13 +53,13 @@ def option(default: Any, help: str, **details: Any) -> Any:
 
 
 def at_least(minimum: float) -> Check:
-    """A check that a number is not below `minimum`."""
-    return lambda value: None if value >= minimum else f"a number not below {minimum}"
+    """A check that a number is finite and not below `minimum`."""
+    return lambda value: None if minimum <= value < math.inf else f"a finite number not below {minimum}"
 
 
 def above(bound: float) -> Check:
-    """A check that a number exceeds `bound`."""
-    return lambda value: None if value > bound else f"a number above {bound}"
+    """A check that a number is finite and exceeds `bound`."""
+    return lambda value: None if bound < value < math.inf else f"a finite number above {bound}"
 
 
 def within(minimum: float, maximum: float) -> Check:

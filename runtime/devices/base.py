@@ -10,6 +10,7 @@ from typing import Any, Callable, Optional
 import tensorflow.compat.v1 as tf
 
 from runtime.settings.tree import DeviceOptions
+from utils.contracts import Tensor
 
 FLOAT32, FLOAT16, BFLOAT16 = "float32", "float16", "bfloat16"
 
@@ -83,6 +84,16 @@ class Device(abc.ABC):
     def wrap_optimiser(self, optimiser: Any) -> Any:
         """`optimiser` with the loss scaling that the precision needs."""
         return optimiser
+
+    def widen(self, logits: Tensor) -> Tensor:
+        """`logits` in float32, and everything computed from them too.
+
+        The graph rewriters would carry the low precision on into the softmax and its gradient. They
+        touch float32 alone, so a step through float64 ends their reach.
+        """
+        if self.precision == FLOAT32:
+            return logits
+        return tf.cast(tf.cast(logits, tf.float64), tf.float32)
 
     def peak_memory_bytes(self) -> Optional[int]:
         """The largest device memory in use so far, or None where the host's memory is all there is."""

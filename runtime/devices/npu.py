@@ -9,6 +9,7 @@ from typing import Any, Callable
 import tensorflow.compat.v1 as tf
 
 from runtime.devices.base import FLOAT16, FLOAT32, Device, Saving
+from utils.contracts import Tensor
 
 
 class NPU(Device):
@@ -45,6 +46,10 @@ class NPU(Device):
         manager = _adapter("npu_loss_scale_manager").ExponentialUpdateLossScaleManager(
             init_loss_scale=2 ** 15, incr_every_n_steps=1000, decr_every_n_nan_or_inf=2, decr_ratio=0.5)
         return _adapter("npu_loss_scale_optimizer").NPULossScaleOptimizer(optimiser, manager)
+
+    def widen(self, logits: Tensor) -> Tensor:
+        """See `Device.widen`; the device has no float64, and the adapter keeps reductions wide by its own lists."""
+        return tf.cast(logits, tf.float32)
 
 
 def npu_present() -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, Mapping
 
 import numpy as np
 
 from datasets.base import VALIDATION
-from datasets.pipeline import evaluation_batches
+from datasets.pipeline import Share, evaluation_batches
 from dllogger.logger import Logger
 from runtime.assembly import Run
 from runtime.checkpoints.find import Checkpoint, checkpoint_directory, required_checkpoint
@@ -44,18 +44,24 @@ def evaluate(run: Run, logger: Logger) -> Dict[str, Any]:
 
 def _counts(run: Run, checkpoint: Checkpoint) -> Dict[str, np.ndarray]:
     """The counts of every image, in the order of the split."""
-    settings = run.settings
-    saving = Saving(checkpoint_directory(settings.run.model_dir))
-    estimator = run.device.estimator(counting_fn(run), saving, settings.training.seed)
-    batches = list(estimator.predict(
-        lambda: evaluation_batches(run.dataset, VALIDATION, run.feeding, run.share),
-        checkpoint_path=checkpoint.path, yield_single_examples=False))
-    gathered = {name: run.distributed.gather(array) for name, array in sorted(_joined(run, batches).items())}
+    images, share = len(run.dataset.ids(VALIDATION)), run.share
+    if share.rank < images:
+        mine = _count(run, checkpoint, share)
+    else:
+        # A rank without an image of its own looks at the first, to learn the shapes, and counts nothing.
+        spare = _count(run, checkpoint, Share(batch_size=1, size=images))
+        mine = {name: array[:0] for name, array in spare.items()}
+    gathered = {name: run.distributed.gather(array) for name, array in sorted(mine.items())}
     order = np.argsort(gathered["index"])
     return {name: array[order] for name, array in gathered.items()}
 
 
-def _joined(run: Run, batches: List[Mapping[str, np.ndarray]]) -> Dict[str, np.ndarray]:
+def _count(run: Run, checkpoint: Checkpoint, share: Share) -> Dict[str, np.ndarray]:
+    """The counts of the images of one share; it holds one at least."""
+    saving = Saving(checkpoint_directory(run.settings.run.model_dir))
+    estimator = run.device.estimator(counting_fn(run), saving, run.settings.training.seed)
+    batches = list(estimator.predict(lambda: evaluation_batches(run.dataset, VALIDATION, run.feeding, share),
+                                     checkpoint_path=checkpoint.path, yield_single_examples=False))
     return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 

@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Measures UNet's prediction throughput and latency on one GPU in float32 (TF32 on A100), after 200 steps of warm-up.
+set -euo pipefail
+# shellcheck source=examples/common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+launch 1 --recipe sstem-unet --exec_mode predict --benchmark --warmup_steps 200 --max_steps 600 -- "$@"

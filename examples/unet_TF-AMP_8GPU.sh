@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Trains UNet on eight GPUs in mixed precision and evaluates fold 0.
+set -euo pipefail
+# shellcheck source=examples/common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+launch 8 "${published[@]}" --crossvalidation_idx 0 --amp -- "$@"

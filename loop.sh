@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# Set-up and the one-device run, for a machine that has nothing but Python 3.9 - 3.11:
+# makes .venv, installs, trains UNet, evaluates fold 0, predicts, and says where everything is.
+#
+#   bash loop.sh                          the embedded phantom data
+#   DATA_DIR=/data bash loop.sh           a real ssTEM set; --data_dir=/data does the same
+#   bash loop.sh --max_steps 500 --amp    further arguments go to main.py
+#
+# PYTHON names the interpreter to use, VENV the environment (.venv), RESULTS where runs go (results).
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+venv=${VENV:-.venv}
+results=${RESULTS:-results}
+
+fail() { printf 'loop.sh: %s\n' "$*" >&2; exit 1; }
+step() { printf '\n== %s\n' "$*"; }
+
+has_gpu() { command -v nvidia-smi >/dev/null && nvidia-smi -L >/dev/null 2>&1; }
+
+find_python() {
+  local candidate
+  for candidate in ${PYTHON:-} python3.11 python3.10 python3.9 python3 python; do
+    if "$candidate" -c 'import sys; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 11))' 2>/dev/null; then
+      printf '%s\n' "$candidate"
+      return
+    fi
+  done
+  fail "no Python 3.9, 3.10 or 3.11 found; install one, or name it: PYTHON=/path/to/python3.11 bash loop.sh"
+}
+
+install() { # requirements file
+  local wanted stamp="$venv/.installed"
+  wanted=$(cat requirements/base.txt requirements/constraints.txt "$1" | cksum)
+  if [[ -x $venv/bin/python && -e $stamp && $(cat "$stamp") == "$wanted" ]]; then
+    echo "using the environment in $venv"
+    return
+  fi
+  if [[ ! -x $venv/bin/python ]]; then
+    local python
+    python=$(find_python)
+    "$python" -m venv "$venv" || fail "cannot make $venv (on Debian: apt-get install python3-venv)"
+  fi
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$1" ||
+    fail "installation failed; the lines above say why"
+  printf '%s\n' "$wanted" >"$stamp"
+}
+
+check_gpu_is_seen() {
+  "$venv/bin/python" - <<'PYTHON' || fail "there is an NVIDIA driver, but TensorFlow sees no GPU; see the lines above"
+import os
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "1"
+import sys
+import tensorflow as tf
+sys.exit(not tf.config.list_physical_devices("GPU"))
+PYTHON
+}
+
+next_run() { # the first free number, taken by making the directory, so that two runs never share one
+  local number=1
+  mkdir -p "$results"
+  until mkdir "$results/run_$number" 2>/dev/null; do
+    [[ -d $results/run_$number ]] || fail "cannot make $results/run_$number"
+    number=$((number + 1))
+  done
+  printf '%s\n' "$results/run_$number"
+}
+
+step "environment"
+if has_gpu; then
+  install requirements/gpu.txt
+  check_gpu_is_seen
+  defaults=(--max_steps 1000 --augment)
+else
+  install requirements/cpu.txt
+  # Short enough for two cores; `--use_amp` falls back on float32 where the processor has no bfloat16.
+  defaults=(--max_steps 90 --learning_rate 0.0003 --log_every 10 --use_amp)
+fi
+[[ -z ${DATA_DIR:-} ]] || defaults+=(--data_dir "$DATA_DIR")
+
+run=$(next_run)
+step "train and evaluate fold 0, into $run"
+"$venv/bin/python" main.py --exec_mode train_and_evaluate --crossvalidation_idx 0 --model_dir "$run" \
+  "${defaults[@]}" "$@"
+
+step "predict the test slices"
+"$venv/bin/python" main.py --exec_mode predict --model_dir "$run"
+
+step "done"
+cat <<END
+scores       $run/evaluation.json
+masks        $run/predictions/test-masks.tif
+checkpoints  $run/model_checkpoint
+curves       $venv/bin/tensorboard --logdir $run
+END

@@ -1,0 +1,59 @@
+"""Fixtures that several rooms' tests use."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Callable, Dict, List
+
+import pytest
+import yaml
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+logging.getLogger("tensorflow").setLevel(logging.ERROR)
+
+ROOT = Path(__file__).resolve().parent.parent
+COMMAND_SECONDS = 240
+
+
+@pytest.fixture(scope="session")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A small synthetic ssTEM set: five slices of 64 x 64."""
+    from datasets.phantoms.sstem import write_sstem
+
+    directory = tmp_path_factory.mktemp("phantom") / "sstem"
+    directory.mkdir()
+    write_sstem(str(directory), slices=5, size=64)
+    return str(directory)
+
+
+@pytest.fixture(scope="session")
+def tiny_recipe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A recipe for a UNet that trains in a blink: two filters, 204 -> 20 pixels."""
+    return write_recipe(tmp_path_factory.mktemp("recipes") / "tiny.yaml", filters=2, input_size=204, log_every=1)
+
+
+def write_recipe(path: Path, **settings: Any) -> str:
+    """A recipe file with `settings`."""
+    path.write_text(yaml.safe_dump({"settings": settings}))
+    return str(path)
+
+
+@pytest.fixture()
+def command(tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """Run `main.py` in an empty directory, as a user would."""
+
+    def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        return run_python([str(ROOT / "main.py"), *arguments], tmp_path, environment)
+
+    return run
+
+
+def run_python(arguments: List[str], directory: Path, environment: Dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    """Run this interpreter in `directory` and hand back what it printed."""
+    return subprocess.run([sys.executable, *arguments], cwd=str(directory), env={**os.environ, **environment},
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True,
+                          timeout=COMMAND_SECONDS, check=False)

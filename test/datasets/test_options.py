@@ -1,0 +1,48 @@
+"""The data room's options."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from datasets.catalogue import DATASETS
+from datasets.folds import SPLIT_RULES
+from datasets.options import ALL_FOLDS, FOLDS, DataOptions, parse_fold
+from utils.options import Option
+from utils.resample import BORDERS
+
+
+def _option(name: str) -> Option:
+    return {field.name: field.metadata["option"] for field in dataclasses.fields(DataOptions)}[name]
+
+
+@pytest.mark.parametrize("text, fold", [("0", 0), ("4", 4), ("7", 7), ("-1", -1), ("all", ALL_FOLDS)])
+def test_parse_fold(text: str, fold: Any) -> None:
+    parsed = parse_fold(text)
+    assert parsed == fold
+    assert type(parsed) is type(fold)
+
+
+@pytest.mark.parametrize("text", ["", "one", "1.0", "ALL", "0,1", "None"])
+def test_parse_fold_says_what_it_expected(text: str) -> None:
+    with pytest.raises(ValueError, match="^a fold from 0 to 4, or all$"):
+        parse_fold(text)
+
+
+@pytest.mark.parametrize("fold", [*range(FOLDS), ALL_FOLDS])
+def test_legal_folds_pass_the_check(fold: Any) -> None:
+    assert _option("crossvalidation_idx").check(fold) is None
+
+
+@pytest.mark.parametrize("fold", [-1, FOLDS, 2.0, "1", "every"])
+def test_other_folds_do_not(fold: Any) -> None:
+    assert _option("crossvalidation_idx").check(fold) == "a fold from 0 to 4, or all"
+
+
+@pytest.mark.parametrize("name, known", [("dataset", DATASETS), ("split_rule", SPLIT_RULES), ("border", BORDERS)])
+def test_choices_are_what_is_there(name: str, known: Any) -> None:
+    """The options are read without importing what implements them; the two lists must not part."""
+    assert sorted(_option(name).choices) == sorted(known)
+    assert getattr(DataOptions(), name) in known

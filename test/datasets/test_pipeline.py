@@ -1,0 +1,325 @@
+"""The pipeline's promise: sample k of a run is a pure function of (seed, k)."""
+
+from __future__ import annotations
+
+import collections
+import multiprocessing
+from typing import Callable, Counter, Dict, Iterator, List, Optional, Sequence, Tuple
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datasets import pipeline
+from datasets.base import TEST, TRAIN, VALIDATION, Dataset, Sample
+from datasets.feeding import ResizeToWindow
+from datasets.options import DataOptions
+from datasets.pipeline import Draw, Share, endless_batches, evaluation_batches, training_batches
+from utils.contracts import DataSpec, Geometry
+from utils.errors import UserError
+
+Batch = Dict[str, np.ndarray]
+
+SIZE = 20
+INPUT_SIZE, OUTPUT_SIZE = 14, 10
+GEOMETRY = Geometry(divisor=1, remainder=0, minimum=5, margin=2)
+CLASSES = 32
+SPEC = DataSpec(name="numbered", channels=1, class_names=tuple(f"image {number}" for number in range(CLASSES)), folds=0)
+FEEDING = ResizeToWindow(SPEC, GEOMETRY, DataOptions(input_size=INPUT_SIZE))
+ONE_BY_ONE = Share(1)
+
+SEED = st.integers(0, 2 ** 31 - 1)
+BATCH = st.integers(1, 5)
+COUNT = st.integers(1, 7)
+few = settings(max_examples=8, deadline=None)
+
+
+class Numbered(Dataset):
+    """`count` images a split; image i is one grey and its label i, so that batches tell what they hold.
+
+    Args:
+        count: images, below `CLASSES`.
+        alike: every image is the same picture instead, so that images tell nothing but their augmentation.
+        masked: pixels of the left half do not count.
+    """
+
+    spec = SPEC
+
+    def __init__(self, count: int, alike: bool = False, masked: bool = False) -> None:
+        self.count = count
+        self.alike = alike
+        self.masked = masked
+        self.reads: Counter[int] = collections.Counter()
+
+    def ids(self, split: str) -> Sequence[str]:
+        if not self.count:
+            raise UserError(f"{split} is empty", "images", "add some")
+        return [f"{split}#{number}" for number in range(self.count)]
+
+    def read(self, sample_id: str) -> Sample:
+        split, number = sample_id.split("#")
+        self.reads[int(number)] += 1
+        valid = np.tile(np.arange(SIZE) >= SIZE // 2, [SIZE, 1]) if self.masked else None
+        label = None if split == TEST else np.full([SIZE, SIZE], int(number), np.int32)
+        return Sample(self._image(int(number)), label, valid)
+
+    def _image(self, number: int) -> np.ndarray:
+        if self.alike:
+            return np.linspace(-0.7, 0.7, SIZE * SIZE, dtype=np.float32).reshape([SIZE, SIZE, 1])
+        return np.full([SIZE, SIZE, 1], grey(number), np.float32)
+
+    def verify(self, split: str) -> None:
+        raise NotImplementedError
+
+    def native_size(self, split: str) -> Tuple[int, int]:
+        return SIZE, SIZE
+
+    def counts(self) -> Dict[str, int]:
+        raise NotImplementedError
+
+    @property
+    def official_counts(self) -> Dict[str, int]:
+        raise NotImplementedError
+
+
+def grey(number: int) -> float:
+    return number / CLASSES - 0.5
+
+
+def drain(make: Callable[[], tf.data.Dataset], passes: Sequence[Optional[int]] = (None,)) -> List[List[Batch]]:
+    """The batches of each pass over one data set: as many as it says, or all."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        iterator = tf.data.make_initializable_iterator(make())
+        following = iterator.get_next()
+
+        def one_pass(length: Optional[int]) -> Iterator[Batch]:
+            session.run(iterator.initializer)
+            while length is None or length > 0:
+                try:
+                    yield session.run(following)
+                except tf.errors.OutOfRangeError:
+                    return
+                length = None if length is None else length - 1
+
+        return [list(one_pass(length)) for length in passes]
+
+
+def train(count: int, seed: int = 0, samples: int = 12, first: int = 0, augment: bool = True,
+          share: Share = ONE_BY_ONE, alike: bool = False) -> Batch:
+    """The first `samples` samples, rounded up to whole batches, one behind the other."""
+    draw = Draw(seed, first, augment)
+    steps = -(-samples // share.batch_size)
+    (batches,) = drain(lambda: training_batches(Numbered(count, alike), FEEDING, draw, share), [steps])
+    return joined(batches)
+
+
+def evaluate(count: int, split: str = VALIDATION, share: Share = ONE_BY_ONE, masked: bool = False) -> List[Batch]:
+    return drain(lambda: evaluation_batches(Numbered(count, masked=masked), split, FEEDING, share))[0]
+
+
+def joined(batches: Sequence[Batch]) -> Batch:
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+
+
+def cut(samples: Batch, part: slice) -> Batch:
+    return {name: values[part] for name, values in samples.items()}
+
+
+def numbers(samples: Batch) -> List[int]:
+    """Which image each sample shows, by its label, which must be of one piece."""
+    flat = samples["label"].reshape([len(samples["label"]), -1])
+    assert (flat == flat[:, :1]).all()
+    return flat[:, 0].tolist()
+
+
+def assert_same(first: Batch, second: Batch) -> None:
+    """Bit for bit."""
+    assert set(first) == set(second)
+    for name, values in first.items():
+        assert values.dtype == second[name].dtype
+        np.testing.assert_array_equal(values, second[name], err_msg=name)
+
+
+class TestTraining:
+    def test_layout(self) -> None:
+        (batches,) = drain(lambda: training_batches(Numbered(3), FEEDING, Draw(0), Share(4)), [1])
+        layout = {name: (values.dtype, values.shape) for name, values in batches[0].items()}
+        assert layout == {"image": (np.float32, (4, INPUT_SIZE, INPUT_SIZE, 1)),
+                          "label": (np.int32, (4, OUTPUT_SIZE, OUTPUT_SIZE)),
+                          "valid": (np.float32, (4, OUTPUT_SIZE, OUTPUT_SIZE)), "key": (np.int64, (4, 2))}
+
+    def test_shapes_are_known_to_the_graph(self) -> None:
+        with tf.Graph().as_default():
+            shapes = tf.data.get_output_shapes(training_batches(Numbered(3), FEEDING, Draw(0, augment=True), Share(4)))
+            assert shapes["image"].as_list() == [4, INPUT_SIZE, INPUT_SIZE, 1]
+            assert shapes["label"].as_list() == shapes["valid"].as_list() == [4, OUTPUT_SIZE, OUTPUT_SIZE]
+
+    @few
+    @given(COUNT, SEED, BATCH)
+    def test_two_pipelines_of_one_seed_agree(self, count: int, seed: int, batch: int) -> None:
+        assert_same(train(count, seed, share=Share(batch)), train(count, seed, share=Share(batch)))
+
+    @few
+    @given(COUNT, SEED, st.integers(1, 20), BATCH)
+    def test_starting_at_k_gives_the_tail(self, count: int, seed: int, first: int, batch: int) -> None:
+        whole = train(count, seed, samples=first + 10)
+        tail = train(count, seed, samples=10, first=first, share=Share(batch))
+        assert_same(cut(tail, slice(10)), cut(whole, slice(first, first + 10)))
+
+    @pytest.mark.parametrize("ranks", [1, 2, 3])
+    @settings(max_examples=4, deadline=None)
+    @given(count=COUNT, seed=SEED, batch=BATCH, first=st.integers(0, 9))
+    def test_ranks_share_the_sequence(self, ranks: int, count: int, seed: int, batch: int, first: int) -> None:
+        alone = train(count, seed, samples=ranks * 8, first=first)
+        for rank in range(ranks):
+            mine = train(count, seed, samples=8, first=first, share=Share(batch, rank, ranks))
+            assert_same(cut(mine, slice(8)), cut(alone, slice(rank, None, ranks)))
+
+    @few
+    @given(COUNT, SEED, st.integers(0, 30))
+    def test_every_image_once_per_epoch(self, count: int, seed: int, epoch: int) -> None:
+        order = numbers(train(count, seed, samples=3 * count, first=epoch * count))
+        for start in range(0, 3 * count, count):
+            assert sorted(order[start:start + count]) == list(range(count))
+
+    def test_every_epoch_has_its_own_order(self) -> None:
+        order = numbers(train(8, samples=5 * 8, augment=False, share=Share(8)))
+        assert len({tuple(order[start:start + 8]) for start in range(0, 40, 8)}) == 5
+
+    @few
+    @given(COUNT, SEED, BATCH)
+    def test_batches_of_any_size_hold_one_sequence(self, count: int, seed: int, batch: int) -> None:
+        assert_same(cut(train(count, seed, share=Share(batch)), slice(12)), train(count, seed))
+
+    def test_threads_do_not_matter(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(multiprocessing, "cpu_count", lambda: 8)
+        share, lone = Share(5), Share(5, local_size=8)
+        assert (share.threads, lone.threads) == (8, 1)
+        assert_same(train(7, samples=60, share=share), train(7, samples=60, share=lone))
+
+    @few
+    @given(SEED, st.integers(0, 40))
+    def test_augmentation_depends_on_seed_and_k_alone(self, seed: int, first: int) -> None:
+        few_images, many_images = (train(count, seed, samples=4, first=first, alike=True) for count in (2, 7))
+        np.testing.assert_array_equal(few_images["image"], many_images["image"])
+        np.testing.assert_array_equal(few_images["key"], many_images["key"])
+
+    def test_samples_of_one_image_are_augmented_differently(self) -> None:
+        images = train(1, samples=10)["image"], train(1, samples=10, alike=True)["image"]
+        assert [len({image.tobytes() for image in kind}) for kind in images] == [10, 10]
+
+    def test_keys_are_seed_and_k(self) -> None:
+        samples = train(3, seed=2 ** 31 - 1, samples=4, first=10, share=Share(2, rank=1, size=3))
+        assert samples["key"].tolist() == [[2 ** 31 - 1, number] for number in (11, 14, 17, 20)]
+
+    def test_late_samples_of_a_long_run(self) -> None:
+        late = 5 * 2 ** 38
+        samples = train(5, samples=5, first=late)
+        assert sorted(numbers(samples)) == list(range(5))
+        assert samples["key"][:, 1].tolist() == list(range(late, late + 5))
+
+    def test_another_seed_gives_another_order_and_other_changes(self) -> None:
+        assert numbers(train(20, seed=0, samples=20)) != numbers(train(20, seed=1, samples=20))
+        zero, one = (train(1, seed=seed, samples=4, alike=True)["image"] for seed in (0, 1))
+        assert all((first != second).any() for first, second in zip(zero, one))
+
+    def test_without_augmentation_images_come_as_they_are(self) -> None:
+        samples = train(4, samples=8, augment=False)
+        centre = samples["image"][:, 2:-2, 2:-2, 0]
+        expected = np.reshape([grey(number) for number in numbers(samples)], [-1, 1, 1])
+        np.testing.assert_allclose(centre, np.broadcast_to(expected, centre.shape), atol=1e-6)
+        assert (samples["valid"] == 1.0).all()
+
+    def test_augmentation_brightens_but_never_borders(self) -> None:
+        samples = train(4, samples=12)
+        centre = samples["image"][:, 2:-2, 2:-2, 0].reshape([12, -1])
+        offsets = centre - np.reshape([grey(number) for number in numbers(samples)], [-1, 1])
+        np.testing.assert_allclose(np.ptp(offsets, axis=1), 0, atol=1e-6)
+        assert np.abs(offsets).max() <= 0.2 and len(set(offsets[:, 0])) == 12
+
+    def test_an_empty_split_is_refused_at_once(self) -> None:
+        with tf.Graph().as_default(), pytest.raises(UserError, match=f"{TRAIN} is empty"):
+            training_batches(Numbered(0), FEEDING, Draw(0), ONE_BY_ONE)
+
+
+class TestEvaluation:
+    @few
+    @given(st.integers(1, 9), BATCH, st.integers(1, 4), st.sampled_from([TRAIN, VALIDATION]))
+    def test_every_image_once(self, count: int, batch: int, ranks: int, split: str) -> None:
+        seen: List[int] = []
+        for rank in range(ranks):
+            batches = evaluate(count, split, Share(batch, rank, ranks))
+            mine = len(range(rank, count, ranks))
+            sizes = [len(each["index"]) for each in batches]
+            assert sizes == [batch] * (mine // batch) + [mine % batch] * (mine % batch > 0)
+            for each in batches:
+                assert numbers(each) == each["index"].tolist()
+                seen += each["index"].tolist()
+        assert sorted(seen) == list(range(count))
+
+    def test_a_rank_without_images_has_no_batches(self) -> None:
+        assert evaluate(2, share=Share(1, rank=2, size=3)) == []
+
+    def test_layout_and_order(self) -> None:
+        (batch,) = evaluate(3, share=Share(5))
+        assert batch["index"].dtype == np.int64 and batch["index"].tolist() == [0, 1, 2]
+        assert batch["image"].shape == (3, INPUT_SIZE, INPUT_SIZE, 1)
+        np.testing.assert_allclose(batch["image"][:, 5, 5, 0], [grey(number) for number in range(3)], atol=1e-6)
+
+    def test_images_are_not_changed(self) -> None:
+        assert_same(joined(evaluate(4)), joined(evaluate(4, share=Share(3))))
+        np.testing.assert_array_equal(evaluate(1)[0]["image"][0, 2:-2, 2:-2], np.full([10, 10, 1], grey(0), np.float32))
+
+    def test_without_labels(self) -> None:
+        samples = joined(evaluate(3, TEST))
+        assert samples["label"].dtype == np.int32 and not samples["label"].any()
+        assert (samples["valid"] == 1.0).all()
+        assert samples["index"].tolist() == [0, 1, 2]
+
+    def test_pixels_that_do_not_count(self) -> None:
+        (batch,) = evaluate(1, masked=True)
+        np.testing.assert_array_equal(batch["valid"][0], np.tile(np.arange(OUTPUT_SIZE) >= 5, [OUTPUT_SIZE, 1]))
+
+    @pytest.mark.parametrize("count, batch", [(3, 2), (2, 5), (4, 4)])
+    def test_endless_batches_are_full(self, count: int, batch: int) -> None:
+        (batches,) = drain(lambda: endless_batches(Numbered(count), VALIDATION, FEEDING, Share(batch)), [6])
+        assert [len(each["index"]) for each in batches] == [batch] * 6
+        assert joined(batches)["index"].tolist() == [place % count for place in range(6 * batch)]
+
+
+class TestCache:
+    ONE_SAMPLE = SIZE * SIZE * (4 + 4 + 1)
+    """Bytes of a decoded sample: float32 image, int32 label, bool mask."""
+
+    def _reads(self, count: int) -> Tuple[List[int], List[int]]:
+        """How often each image was read in the first and in the first three passes."""
+        dataset = Numbered(count)
+        share = Share(2, local_size=10 ** 6)   # a single thread: two at once may read one image twice
+        drain(lambda: evaluation_batches(dataset, VALIDATION, FEEDING, share))
+        once = [dataset.reads[number] for number in range(count)]
+        dataset.reads.clear()
+        drain(lambda: evaluation_batches(dataset, VALIDATION, FEEDING, share), [None] * 3)
+        return once, [dataset.reads[number] for number in range(count)]
+
+    def test_a_small_set_is_decoded_once(self) -> None:
+        assert self._reads(4) == ([1] * 4, [1] * 4)
+
+    @pytest.mark.parametrize("room", [0, 1, 2, 3])
+    def test_what_does_not_fit_streams(self, room: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(pipeline, "CACHE_BYTES", self.ONE_SAMPLE * (room + 1) - 1)
+        assert self._reads(4) == ([1] * 4, [1] * room + [3] * (4 - room))
+
+    def test_samples_are_the_same_without_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        kept = train(3)
+        monkeypatch.setattr(pipeline, "CACHE_BYTES", 0)
+        assert_same(train(3), kept)
+
+
+class TestShare:
+    @pytest.mark.parametrize("cores, local_size, threads", [(64, 1, 8), (4, 1, 4), (4, 2, 2), (8, 3, 2), (2, 4, 1)])
+    def test_processes_of_a_host_share_its_cores(self, cores: int, local_size: int, threads: int,
+                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(multiprocessing, "cpu_count", lambda: cores)
+        assert Share(1, local_size=local_size).threads == threads

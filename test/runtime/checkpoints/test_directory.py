@@ -1,0 +1,101 @@
+"""Whose directory it is."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from runtime.checkpoints.directory import claim
+from runtime.settings.saved import FILE_NAME
+from utils.errors import UserError
+
+
+@pytest.fixture()
+def run_directory(tmp_path):
+    directory = tmp_path / "run"
+    directory.mkdir()
+    (directory / FILE_NAME).write_text("{}")
+    (directory / "precious").write_text("weights")
+    return directory
+
+
+def test_a_missing_directory_is_made(tmp_path):
+    assert claim(str(tmp_path / "a" / "b"), resume=False, overwrite=False) == ""
+    assert os.listdir(str(tmp_path / "a" / "b")) == []
+
+
+@pytest.mark.parametrize("name", [".gitkeep", "lost+found"])
+def test_an_empty_directory_is_taken(tmp_path, name):
+    (tmp_path / name).mkdir()
+    assert claim(str(tmp_path), resume=False, overwrite=False) == ""
+
+
+def test_a_run_is_refused_with_the_three_ways_on(run_directory):
+    with pytest.raises(UserError) as caught:
+        claim(str(run_directory), resume=False, overwrite=False)
+    for way in ("--resume_training", "--model_dir", "--overwrite"):
+        assert way in caught.value.repair
+    assert (run_directory / "precious").read_text() == "weights"
+
+
+def test_resume_leaves_the_run_where_it_is(run_directory):
+    assert claim(str(run_directory), resume=True, overwrite=False) == ""
+    assert (run_directory / "precious").read_text() == "weights"
+
+
+def test_overwrite_moves_the_run_aside_and_loses_nothing(run_directory):
+    first = claim(str(run_directory) + "/", resume=False, overwrite=True)
+    assert first == str(run_directory) + ".1"
+    assert sorted(os.listdir(first)) == ["precious", FILE_NAME]
+    assert os.listdir(str(run_directory)) == []
+    (run_directory / FILE_NAME).write_text("{}")
+    assert claim(str(run_directory), resume=False, overwrite=True) == str(run_directory) + ".2"
+    assert os.path.isdir(first)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_strangers_files_are_refused_whatever_is_asked(tmp_path, overwrite):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(UserError, match="thesis.tex"):
+        claim(str(tmp_path), resume=False, overwrite=overwrite)
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_a_file_in_its_place_is_named(tmp_path):
+    (tmp_path / "run").write_text("")
+    with pytest.raises(UserError, match="Not a directory"):
+        claim(str(tmp_path / "run"), resume=False, overwrite=False)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("missing", [False, True])
+def test_a_directory_that_cannot_be_written_is_named(tmp_path, missing):
+    for directory in (tmp_path, *tmp_path.parents):
+        if directory.stat().st_uid == 0 and str(directory).startswith(str(tmp_path.parents[2])):
+            directory.chmod(0o755)
+    text = as_nobody(lambda: claim(str(tmp_path / "new") if missing else str(tmp_path), False, False))
+    assert "Permission denied" in text
+    assert str(tmp_path) in text
+
+
+def as_nobody(action):
+    """The text of the `UserError` that `action` raises when an unprivileged user carries it out."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+        try:
+            action()
+            text = "no error"
+        except UserError as error:
+            text = str(error)
+        os.write(writing, text.encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as stream:
+        text = stream.read()
+    os.waitpid(child, 0)
+    return text

@@ -1,0 +1,145 @@
+"""Devices: what each answers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from runtime.devices import cpu as cpu_module
+from runtime.devices.base import BFLOAT16, FLOAT16, FLOAT32, Saving
+from runtime.devices.cpu import CPU
+from runtime.devices.gpu import GPU
+from runtime.devices.select import Presence, select_device
+from runtime.settings.tree import DeviceOptions
+from utils.errors import UserError
+
+
+def presence(gpus=0, npu=False):
+    return Presence(lambda: gpus, lambda: npu)
+
+
+@pytest.mark.parametrize("gpus, npu, name", [(0, False, "cpu"), (1, False, "gpu"), (1, True, "npu"), (0, True, "npu")])
+def test_auto_takes_the_best_that_is_there(gpus, npu, name):
+    assert select_device(DeviceOptions(), 0, presence(gpus, npu)).name == name
+
+
+@pytest.mark.parametrize("device, rank, words", [
+    ("gpu", 0, "sees 0 GPUs"), ("npu", 0, "npu_bridge"), ("gpu", 2, "number 2")])
+def test_a_device_that_is_not_there_is_an_error(device, rank, words):
+    with pytest.raises(UserError, match=words):
+        select_device(DeviceOptions(device=device), rank, presence(2 if rank else 0))
+
+
+def test_two_processes_never_share_a_gpu():
+    with pytest.raises(UserError, match="sees 1 GPUs"):
+        select_device(DeviceOptions(), 1, presence(gpus=1))
+
+
+def test_the_cpu_can_be_chosen_beside_a_gpu():
+    device = select_device(DeviceOptions(device="cpu"), 0, presence(gpus=4))
+    assert device.session_config().device_count["GPU"] == 0
+
+
+def test_plain_settings_leave_the_rewriters_and_the_compiler_off():
+    config = CPU(DeviceOptions()).session_config()
+    assert CPU(DeviceOptions()).precision == FLOAT32
+    assert config.graph_options.optimizer_options.global_jit_level == 0
+    assert config.graph_options.rewrite_options == type(config.graph_options.rewrite_options)()
+
+
+def test_xla_turns_the_compiler_on_and_warns_on_a_cpu(monkeypatch):
+    monkeypatch.setenv("TF_XLA_FLAGS", "")
+    device = CPU(DeviceOptions(use_xla=True))
+    device.prepare()
+    assert device.session_config().graph_options.optimizer_options.global_jit_level == tf.OptimizerOptions.ON_1
+    assert "slower" in device.remarks[0]
+    assert "--tf_xla_cpu_global_jit" in cpu_module.os.environ["TF_XLA_FLAGS"]
+
+
+@pytest.mark.skipif(not hasattr(tf.ConfigProto().graph_options.rewrite_options, "auto_mixed_precision_onednn_bfloat16"),
+                    reason="this TensorFlow has no bfloat16 rewriter")
+def test_a_cpu_with_bfloat16_takes_the_rewriter(monkeypatch):
+    monkeypatch.setattr(cpu_module, "_processor_flags", lambda: "flags : sse avx512_bf16")
+    device = CPU(DeviceOptions(use_amp=True))
+    assert device.precision == BFLOAT16
+    assert device.remarks == []
+    assert device.session_config().graph_options.rewrite_options.auto_mixed_precision_onednn_bfloat16 == 1
+
+
+def test_a_cpu_without_bfloat16_says_so_and_computes_in_float32(monkeypatch):
+    monkeypatch.setattr(cpu_module, "_processor_flags", lambda: "flags : sse avx2")
+    device = CPU(DeviceOptions(use_amp=True))
+    assert device.precision == FLOAT32
+    assert "float32" in device.remarks[0]
+
+
+def test_a_gpu_takes_the_float16_rewriter_and_its_own_number():
+    device = GPU(DeviceOptions(use_amp=True), local_rank=3)
+    config = device.session_config()
+    assert device.precision == FLOAT16
+    assert config.graph_options.rewrite_options.auto_mixed_precision == 1
+    assert config.gpu_options.visible_device_list == "3"
+    assert GPU(DeviceOptions()).session_config().graph_options.rewrite_options.auto_mixed_precision == 0
+
+
+def test_an_optimiser_is_only_wrapped_where_float16_needs_it():
+    optimiser = tf.train.GradientDescentOptimizer(0.1)
+    assert GPU(DeviceOptions()).wrap_optimiser(optimiser) is optimiser
+    assert CPU(DeviceOptions(use_amp=True)).wrap_optimiser(optimiser) is optimiser
+
+
+class LossScaling:
+    """A graph with one weight whose gradient can be made to overflow."""
+
+    def __init__(self):
+        self.factor = tf.placeholder(tf.float32, [])
+        self.weight = tf.get_variable("weight", [], tf.float32, initializer=tf.ones_initializer())
+        device = GPU(DeviceOptions(use_amp=True))
+        self.optimiser = device.wrap_optimiser(tf.train.GradientDescentOptimizer(0.5))
+        gradients = self.optimiser.compute_gradients(self.weight * self.factor)
+        self.update = self.optimiser.apply_gradients(gradients)
+
+    def scale(self):
+        return next(variable for variable in tf.global_variables() if "loss_scale" in variable.name)
+
+
+def test_loss_scaling_does_not_change_a_good_update():
+    with tf.Graph().as_default(), tf.Session() as session:
+        graph = LossScaling()
+        session.run(tf.global_variables_initializer())
+        session.run(graph.update, {graph.factor: 0.5})
+        assert session.run(graph.weight) == 0.75
+        assert session.run(graph.scale()) == 2.0 ** 15
+
+
+def test_an_overflow_skips_the_update_and_halves_the_scale():
+    with tf.Graph().as_default(), tf.Session() as session:
+        graph = LossScaling()
+        session.run(tf.global_variables_initializer())
+        session.run(graph.update, {graph.factor: np.float32(1e38)})
+        assert session.run(graph.weight) == 1.0
+        assert session.run(graph.scale()) == 2.0 ** 14
+
+
+def test_the_scale_doubles_after_two_thousand_good_steps():
+    with tf.Graph().as_default(), tf.Session() as session:
+        graph = LossScaling()
+        session.run(tf.global_variables_initializer())
+        steps = next(variable for variable in tf.global_variables() if "good_steps" in variable.name)
+        session.run(tf.assign(steps, 1999))
+        session.run(graph.update, {graph.factor: 0.0})
+        assert session.run(graph.scale()) == 2.0 ** 16
+
+
+def test_an_estimator_saves_what_it_is_told(tmp_path):
+    estimator = CPU(DeviceOptions()).estimator(lambda features, mode: None, Saving(str(tmp_path), 7, 2, 5), seed=3)
+    config = estimator.config
+    assert (config.save_checkpoints_steps, config.keep_checkpoint_max, config.save_summary_steps) == (7, 2, 5)
+    assert (config.model_dir, config.tf_random_seed) == (str(tmp_path), 3)
+
+
+def test_an_estimator_that_saves_nothing_has_no_checkpoints(tmp_path):
+    config = CPU(DeviceOptions()).estimator(lambda features, mode: None, Saving(str(tmp_path)), seed=0).config
+    assert config.save_checkpoints_steps is None
+    assert config.save_checkpoints_secs is None

@@ -1,0 +1,135 @@
+"""From flags, recipes and saved runs to settings."""
+
+from __future__ import annotations
+
+import pytest
+
+from runtime.settings.compose import compose
+from runtime.settings.saved import FILE_NAME, load_settings, save_settings
+from runtime.settings.tree import settings_from
+from utils.errors import UserError
+
+from ...conftest import write_recipe
+
+
+def saved_run(directory, **values):
+    save_settings(compose(dict(values, model_dir=str(directory))), str(directory))
+    return str(directory)
+
+
+def test_flag_beats_recipe_beats_default(tmp_path):
+    recipe = write_recipe(tmp_path / "r.yaml", max_steps=50, seed=3)
+    settings = compose({"recipe": recipe, "max_steps": 7})
+    assert (settings.training.max_steps, settings.training.seed, settings.training.log_every) == (7, 3, 100)
+
+
+def test_a_recipes_switch_can_be_taken_back():
+    assert compose({"recipe": "sstem-unet"}).data.augment
+    assert not compose({"recipe": "sstem-unet", "augment": False}).data.augment
+
+
+@pytest.mark.parametrize("ranks, batch, steps", [(1, 8, 6400), (8, 64, 800)])
+def test_the_ssTEM_recipe_divides_its_steps_as_the_published_runs_did(ranks, batch, steps):
+    training = compose({"recipe": "sstem-unet"}, ranks).training
+    assert (training.batch_size, training.global_batch_size, training.max_steps) == (8, batch, steps)
+
+
+def test_steps_given_as_a_flag_are_optimiser_steps():
+    assert compose({"recipe": "sstem-unet", "max_steps": 100}, 8).training.max_steps == 100
+
+
+@pytest.mark.parametrize("ranks, per_device", [(1, 16), (2, 8), (16, 1)])
+def test_a_recipes_global_batch_is_split_and_its_steps_stay(tmp_path, ranks, per_device):
+    recipe = write_recipe(tmp_path / "r.yaml", global_batch_size=16, max_steps=2500)
+    training = compose({"recipe": recipe}, ranks).training
+    assert (training.batch_size, training.global_batch_size, training.max_steps) == (per_device, 16, 2500)
+
+
+def test_a_batch_flag_is_per_device(tmp_path):
+    recipe = write_recipe(tmp_path / "r.yaml", global_batch_size=16)
+    training = compose({"recipe": recipe, "batch_size": 3}, 4).training
+    assert (training.batch_size, training.global_batch_size) == (3, 12)
+
+
+def test_a_batch_that_does_not_split_is_an_error(tmp_path):
+    with pytest.raises(UserError, match="16 images on 3 ranks"):
+        compose({"recipe": write_recipe(tmp_path / "r.yaml", global_batch_size=16)}, 3)
+
+
+def test_an_unknown_key_in_a_recipe_names_the_nearest(tmp_path):
+    with pytest.raises(UserError, match="'max_steps'"):
+        compose({"recipe": write_recipe(tmp_path / "r.yaml", max_stepz=1)})
+
+
+@pytest.mark.parametrize("flags, words", [
+    ({"exec_mode": "train_and_evaluate"}, "without a fold"),
+    ({"resume_training": True, "overwrite": True}, "one of them"),
+    ({"benchmark": True, "max_steps": 200}, "nothing to measure"),
+    ({"benchmark": True, "exec_mode": "train_and_evaluate", "crossvalidation_idx": 0}, "train or predict"),
+])
+def test_a_combination_without_sense_is_found_at_once(tmp_path, flags, words):
+    directory = saved_run(tmp_path / "run", crossvalidation_idx=0) if "resume_training" in flags else str(tmp_path)
+    with pytest.raises(UserError) as caught:
+        compose(dict(flags, model_dir=directory))
+    assert words in str(caught.value)
+
+
+def test_evaluate_takes_what_the_run_is_from_the_run(tmp_path):
+    directory = saved_run(tmp_path / "run", crossvalidation_idx=2, seed=9, weight_decay=0.25)
+    settings = compose({"exec_mode": "evaluate", "model_dir": directory})
+    assert (settings.data.crossvalidation_idx, settings.training.seed, settings.training.weight_decay) == (2, 9, 0.25)
+    assert settings.run.exec_mode == "evaluate"
+
+
+def test_a_contradicting_flag_names_both_values(tmp_path):
+    directory = saved_run(tmp_path / "run", crossvalidation_idx=2, seed=9)
+    with pytest.raises(UserError) as caught:
+        compose({"exec_mode": "evaluate", "model_dir": directory, "seed": 1, "crossvalidation_idx": 2})
+    assert "--seed 1 (the run has 9)" in str(caught.value)
+    assert "crossvalidation_idx" not in str(caught.value)
+
+
+def test_how_it_was_trained_is_free_for_predict_and_fixed_for_resume(tmp_path):
+    directory = saved_run(tmp_path / "run", learning_rate=0.5)
+    assert compose({"exec_mode": "predict", "model_dir": directory, "batch_size": 4}).training.batch_size == 4
+    with pytest.raises(UserError, match=r"--learning_rate 0.25 \(the run has 0.5\)"):
+        compose({"resume_training": True, "model_dir": directory, "learning_rate": 0.25})
+
+
+def test_resume_may_go_further_and_keeps_the_batch(tmp_path):
+    directory = saved_run(tmp_path / "run", batch_size=3, max_steps=10)
+    training = compose({"resume_training": True, "model_dir": directory, "max_steps": 20}).training
+    assert (training.max_steps, training.global_batch_size) == (20, 3)
+
+
+def test_operational_values_may_be_given_anew(tmp_path):
+    directory = saved_run(tmp_path / "run", use_amp=True)
+    assert not compose({"exec_mode": "predict", "model_dir": directory, "use_amp": False}).device.use_amp
+
+
+def test_what_concerns_one_command_is_not_saved(tmp_path):
+    directory = saved_run(tmp_path / "run", overwrite=True, debug=True)
+    saved = load_settings(directory)
+    assert {"exec_mode", "overwrite", "debug", "model_dir", "benchmark"}.isdisjoint(saved)
+
+
+def test_the_data_directory_is_saved_as_an_absolute_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_settings(settings_from({"data_dir": "here"}), str(tmp_path))
+    assert load_settings(str(tmp_path))["data_dir"] == str(tmp_path / "here")
+
+
+@pytest.mark.parametrize("text, words", [(None, "no run there"), ("{", "as JSON"), ("[]", "as a JSON object")])
+def test_a_directory_without_a_readable_run_is_named(tmp_path, text, words):
+    if text is not None:
+        (tmp_path / FILE_NAME).write_text(text)
+    with pytest.raises(UserError) as caught:
+        compose({"exec_mode": "predict", "model_dir": str(tmp_path)})
+    assert words in str(caught.value)
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_settings_of_a_later_version_name_the_key(tmp_path):
+    (tmp_path / FILE_NAME).write_text('{"colour": 1}')
+    with pytest.raises(UserError, match="colour"):
+        compose({"exec_mode": "predict", "model_dir": str(tmp_path)})

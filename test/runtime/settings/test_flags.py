@@ -1,0 +1,73 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import pytest
+
+from runtime.settings.flags import parse_flags
+from runtime.settings.tree import fields
+from utils.errors import UserError
+
+# The command line is a promise: a flag that comes, goes or changes its default is a decision, made here too.
+FROZEN = {
+    "exec_mode": "train", "recipe": None, "model_dir": "./results", "log_dir": None, "resume_training": False,
+    "overwrite": False, "debug": False, "dataset": "sstem", "data_dir": None, "crossvalidation_idx": None,
+    "split_rule": "partition", "augment": False, "model": "unet", "max_steps": 1000, "batch_size": 1,
+    "learning_rate": 0.0001, "weight_decay": 0.0005, "seed": 0, "log_every": 100, "save_checkpoints_steps": None,
+    "keep_checkpoint_max": 3, "device": "auto", "use_amp": False, "use_xla": False, "deterministic": False,
+    "benchmark": False, "warmup_steps": 200,
+}
+
+
+def test_the_flags_and_their_defaults_are_frozen():
+    assert {field.name: field.default for field in fields() if field.option.flag} == FROZEN
+
+
+def test_only_what_was_given_is_returned():
+    assert parse_flags([]) == {}
+    assert parse_flags(["--max_steps", "5", "--augment"]) == {"max_steps": 5, "augment": True}
+
+
+def test_every_flag_is_accepted_in_both_spellings():
+    assert parse_flags(["--max_steps=5"]) == parse_flags(["--max_steps", "5"])
+
+
+@pytest.mark.parametrize("flag, name", [("--amp", "use_amp"), ("--use_amp", "use_amp"), ("--xla", "use_xla")])
+def test_short_forms(flag, name):
+    assert parse_flags([flag]) == {name: True}
+
+
+@pytest.mark.parametrize("flag, name", [("--no-augment", "augment"), ("--no-amp", "use_amp"), ("--no-xla", "use_xla")])
+def test_a_switch_can_be_taken_back(flag, name):
+    assert parse_flags([flag]) == {name: False}
+
+
+@pytest.mark.parametrize("text, fold", [("0", 0), ("4", 4), ("all", "all"), ("9", 9)])
+def test_a_fold_is_a_number_or_all(text, fold):
+    assert parse_flags(["--crossvalidation_idx", text]) == {"crossvalidation_idx": fold}
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["--exe_mode", "train"], "--exec_mode"),
+    (["--max-steps", "5"], "--max_steps"),
+    (["--max_step", "5"], "--max_steps"),
+    (["--crossvalidation_idx", "one"], "from 0 to 4"),
+    (["--max_steps", "many"], "type int"),
+    (["--learning_rate", "fast"], "type float"),
+    (["--max_steps"], "expected one argument"),
+    (["stray"], "stray"),
+])
+def test_a_wrong_flag_is_named_with_its_repair(arguments, words):
+    with pytest.raises(UserError) as caught:
+        parse_flags(arguments)
+    assert words in str(caught.value)
+
+
+def test_help_is_grouped_and_names_every_flag(capsys):
+    with pytest.raises(SystemExit) as caught:
+        parse_flags(["--help"])
+    text = capsys.readouterr().out
+    assert caught.value.code == 0
+    assert all(f"--{name}" in text for name in FROZEN)
+    assert [line for line in text.splitlines() if line in ("Run:", "Data:", "Network:", "Training:", "Benchmark:")] == [
+        "Run:", "Data:", "Network:", "Training:", "Benchmark:"]

@@ -1,0 +1,50 @@
+"""Optimisers and weight decay, against the formulas worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from runtime.optimisers import build_optimiser, learning_rate, weight_decay_loss
+from runtime.settings.tree import TrainingOptions
+from utils.errors import UserError
+
+
+@pytest.mark.parametrize("scope, expected", [("kernels", 0.1 * (9.0 + 16.0) / 2), ("all", 0.1 * (9.0 + 16.0 + 4.0) / 2)])
+def test_weight_decay_is_half_the_squares_of_its_scope(scope, expected):
+    with tf.Graph().as_default(), tf.Session() as session:
+        with tf.variable_scope("layer"):
+            tf.get_variable("kernel", initializer=[3.0, 4.0])
+            tf.get_variable("bias", initializer=[2.0])
+        session.run(tf.global_variables_initializer())
+        loss = weight_decay_loss(TrainingOptions(weight_decay=0.1, weight_decay_scope=scope))
+        assert session.run(loss) == pytest.approx(expected)
+
+
+def test_three_steps_of_adam():
+    """Kingma and Ba, algorithm 1, with beta 0.9 and 0.999, in TensorFlow's form (epsilon beside the uncorrected root)."""
+    weight, first, second = 1.0, 0.0, 0.0
+    expected = []
+    for step in (1, 2, 3):
+        gradient = 2.0 * weight
+        first = 0.9 * first + 0.1 * gradient
+        second = 0.999 * second + 0.001 * gradient ** 2
+        rate = 0.01 * np.sqrt(1.0 - 0.999 ** step) / (1.0 - 0.9 ** step)
+        weight -= rate * first / (np.sqrt(second) + 1e-8)
+        expected.append(weight)
+    options = TrainingOptions(learning_rate=0.01)
+    with tf.Graph().as_default(), tf.Session() as session:
+        variable = tf.get_variable("w", initializer=1.0)
+        update = build_optimiser(options, learning_rate(options)).minimize(tf.square(variable))
+        session.run(tf.global_variables_initializer())
+        found = []
+        for _ in range(3):
+            session.run(update)
+            found.append(session.run(variable))
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_an_unknown_optimiser_is_named():
+    with pytest.raises(UserError, match="adamm"):
+        build_optimiser(TrainingOptions(optimiser="adamm"), 0.1)

@@ -1,0 +1,208 @@
+"""Whole runs of a tiny UNet on phantom data."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+import main as command_line
+from runtime.checkpoints.find import latest_checkpoint
+from utils.tiff import count_pages
+
+
+@pytest.fixture()
+def run(phantom, tiny_recipe, tmp_path):
+    """Run the command on the phantom in `tmp_path/<name>` and return that directory."""
+
+    def call(*arguments, name="run", code=0, fresh=True):
+        common = ["--data_dir", phantom, "--recipe", tiny_recipe] if fresh else []
+        assert command_line.main([*common, "--device", "cpu", "--model_dir", str(tmp_path / name), *arguments]) == code
+        return tmp_path / name
+
+    return call
+
+
+def weights(directory):
+    reader = tf.train.load_checkpoint(latest_checkpoint(str(directory)).path)
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+def records(directory):
+    lines = [json.loads(line[len("DLLL "):]) for line in (directory / "log.json").read_text().splitlines()]
+    return [line for line in lines if line["type"] == "LOG"]
+
+
+def losses(directory):
+    return {line["step"][0]: line["data"] for line in records(directory) if isinstance(line["step"], list) and
+            len(line["step"]) == 2}
+
+
+def evaluation(directory):
+    return json.loads((directory / "evaluation.json").read_text())
+
+
+def same(first, second):
+    return first.keys() == second.keys() and all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_train_writes_checkpoints_settings_log_and_summaries(run, capfd):
+    directory = run("--max_steps", "4", "--save_checkpoints_steps", "2", "--augment")
+    assert latest_checkpoint(str(directory)).step == 4
+    assert sorted(os.listdir(str(directory))) == ["log.json", "model_checkpoint", "settings.json"]
+    assert sorted(losses(directory)) == [1, 2, 3, 4]
+    assert {"train_ce_loss", "train_dice_loss", "train_total_loss", "train_weight_decay_loss",
+            "learning_rate"} == set(losses(directory)[1])
+    assert records(directory)[0]["step"] == "PARAMETER"
+    tags = {value.tag for path in (directory / "model_checkpoint").glob("events*")
+            for event in tf.train.summary_iterator(str(path)) for value in event.summary.value}
+    assert {"train_total_loss", "learning_rate", "image/image", "label/image", "prediction/image"} <= tags
+    output = capfd.readouterr()
+    assert "to predict: python main.py --exec_mode predict --model_dir" in output.out
+    assert "step 4/4  loss" in output.err
+    assert "deprecat" not in (output.out + output.err).lower()
+
+
+def test_train_and_evaluate(run, capsys):
+    directory = run("--exec_mode", "train_and_evaluate", "--crossvalidation_idx", "1", "--max_steps", "2")
+    result = evaluation(directory)
+    assert {"eval_dice_score", "eval_ce_loss", "eval_dice_loss", "eval_total_loss", "dice_membrane", "iou_cell",
+            "mean_dice", "mean_iou"} <= set(result["scores"])
+    assert set(result["trivial"]) == {"all membrane", "all cell", "best grey threshold"}
+    assert (result["step"], result["fold"], len(result["per_image"])) == (2, 1, 1)
+    assert records(directory)[-1]["data"]["eval_dice_score"] == result["scores"]["eval_dice_score"]
+    assert result["scores"]["eval_total_loss"] == pytest.approx(
+        result["scores"]["eval_ce_loss"] + result["scores"]["eval_dice_loss"])
+    assert "best grey threshold" in capsys.readouterr().out
+
+
+def test_evaluate_alone_repeats_the_score_at_any_batch_size(run):
+    directory = run("--exec_mode", "train_and_evaluate", "--crossvalidation_idx", "0", "--max_steps", "2")
+    first = evaluation(directory)
+    run("--exec_mode", "evaluate", "--batch_size", "3", fresh=False)
+    assert evaluation(directory)["scores"] == pytest.approx(first["scores"], abs=1e-6)
+    assert evaluation(directory)["trivial"] == first["trivial"]
+
+
+def test_predict_writes_masks_and_probabilities_at_full_size(run):
+    directory = run("--max_steps", "2")
+    run("--exec_mode", "predict", "--batch_size", "2", fresh=False)
+    masks, probabilities = (directory / "predictions" / f"test-{name}.tif" for name in ("masks", "probabilities"))
+    assert count_pages(str(masks)) == count_pages(str(probabilities)) == 5
+    import tifffile
+
+    mask, probability = tifffile.imread(str(masks)), tifffile.imread(str(probabilities))
+    assert (mask.shape, mask.dtype, probability.shape, probability.dtype) == (
+        (5, 64, 64), np.uint8, (5, 64, 64), np.float32)
+    assert set(np.unique(mask)) <= {0, 255}
+    assert np.array_equal(mask == 255, probability > 0.5)
+    with tifffile.TiffFile(str(masks)) as stack:
+        assert stack.pages[0].compression == 8
+
+
+def test_train_and_predict(run):
+    assert (run("--exec_mode", "train_and_predict", "--max_steps", "1") / "predictions" / "test-masks.tif").exists()
+
+
+def test_two_deterministic_runs_are_bit_identical(run):
+    flags = ["--max_steps", "3", "--augment", "--deterministic"]
+    assert same(weights(run(*flags, name="a")), weights(run(*flags, name="b")))
+
+
+def test_the_seed_matters(run):
+    assert not same(weights(run("--max_steps", "1", name="a")), weights(run("--max_steps", "1", "--seed", "1", name="b")))
+
+
+def test_a_resumed_run_ends_where_the_uninterrupted_one_does(run):
+    whole = run("--max_steps", "6", "--augment", "--batch_size", "2", name="whole")
+    parts = run("--max_steps", "3", "--augment", "--batch_size", "2", name="parts")
+    run("--resume_training", "--max_steps", "6", name="parts", fresh=False)
+    assert same(weights(whole), weights(parts))
+    assert {step: data["train_total_loss"] for step, data in losses(parts).items()} == {
+        step: data["train_total_loss"] for step, data in losses(whole).items()}
+
+
+def test_weight_decay_is_applied_and_reported_apart(run):
+    without = losses(run("--max_steps", "2", "--weight_decay", "0", name="without"))
+    heavy = losses(run("--max_steps", "2", "--weight_decay", "1", name="heavy"))
+    assert without[1]["train_weight_decay_loss"] == 0.0
+    assert heavy[1]["train_weight_decay_loss"] > 1.0
+    # The same first loss: decay is not part of it. Another second one: it changed the update.
+    assert heavy[1]["train_total_loss"] == without[1]["train_total_loss"]
+    assert heavy[2]["train_total_loss"] != without[2]["train_total_loss"]
+
+
+def test_overwrite_keeps_the_old_run(run, tmp_path):
+    run("--max_steps", "1")
+    run("--max_steps", "2", "--overwrite")
+    assert latest_checkpoint(str(tmp_path / "run")).step == 2
+    assert latest_checkpoint(str(tmp_path / "run.1")).step == 1
+
+
+def test_all_folds_and_their_mean(run, capsys):
+    directory = run("--exec_mode", "train_and_evaluate", "--crossvalidation_idx", "all", "--max_steps", "1")
+    summary = json.loads((directory / "crossvalidation.json").read_text())
+    scores = [evaluation(directory / f"fold_{fold}")["scores"]["eval_dice_score"] for fold in range(5)]
+    assert [fold["eval_dice_score"] for fold in summary["folds"]] == scores
+    assert summary["mean"]["eval_dice_score"] == pytest.approx(np.mean(scores))
+    assert summary["standard_deviation"]["eval_dice_score"] == pytest.approx(np.std(scores, ddof=1))
+    validated = [name for fold in range(5) for name in evaluation(directory / f"fold_{fold}")["per_image"]]
+    assert len(validated) == len(set(validated)) == 5
+    assert "fold 4" in capsys.readouterr().out
+
+
+def test_all_folds_go_on_where_they_were_stopped(run, monkeypatch):
+    flags = ["--exec_mode", "train_and_evaluate", "--crossvalidation_idx", "all"]
+    from runtime.modes import crossvalidate
+
+    original, done = crossvalidate._run_fold, []
+
+    def stop_after_two(settings, distributed, fold, run_once):
+        if fold == 2 and not done:
+            done.append(True)
+            raise KeyboardInterrupt
+        return original(settings, distributed, fold, run_once)
+
+    monkeypatch.setattr(crossvalidate, "_run_fold", stop_after_two)
+    directory = run(*flags, "--max_steps", "1", code=130)
+    kept = (directory / "fold_1" / "evaluation.json").stat().st_mtime_ns
+    run(*flags, code=2, fresh=False)
+    run(*flags, "--resume_training", fresh=False)
+    assert (directory / "fold_1" / "evaluation.json").stat().st_mtime_ns == kept
+    assert len(json.loads((directory / "crossvalidation.json").read_text())["folds"]) == 5
+
+
+@pytest.mark.parametrize("mode, name", [("train", "train"), ("predict", "test")])
+def test_a_benchmark_measures_and_leaves_nothing_behind(run, tmp_path, mode, name):
+    directory = run("--exec_mode", mode, "--benchmark", "--max_steps", "6", "--warmup_steps", "2", "--batch_size", "2",
+                    "--log_dir", str(tmp_path / "logs"))
+    assert not directory.exists()
+    figures = records(tmp_path / "logs")[-1]["data"]
+    assert {f"throughput_{name}", "peak_memory_mb", f"input_wait_{name}"} <= set(figures)
+    assert {f"latency_{name}_{kind}" for kind in ("mean", "50", "90", "95", "99")} <= set(figures)
+    # Images over time: two images a step, the mean step in milliseconds.
+    assert figures[f"throughput_{name}"] == pytest.approx(2000.0 / figures[f"latency_{name}_mean"], rel=1e-6)
+    assert 0.0 <= figures[f"input_wait_{name}"] <= 1.0
+
+
+def test_a_benchmark_leaves_an_existing_run_alone(run, tmp_path):
+    directory = run("--max_steps", "1")
+    before = {path: path.stat().st_mtime_ns for path in sorted(Path(str(directory)).rglob("*"))}
+    run("--benchmark", "--max_steps", "3", "--warmup_steps", "1")
+    assert {path: path.stat().st_mtime_ns for path in sorted(Path(str(directory)).rglob("*"))} == before
+
+
+def test_mixed_precision_trains_to_nearly_the_same_loss(run):
+    plain = losses(run("--max_steps", "3", name="plain"))
+    mixed = losses(run("--max_steps", "3", "--use_amp", name="mixed"))
+    assert mixed[3]["train_total_loss"] == pytest.approx(plain[3]["train_total_loss"], rel=0.02)
+
+
+def test_the_log_directory_may_be_elsewhere(run, tmp_path):
+    directory = run("--max_steps", "1", "--log_dir", str(tmp_path / "logs"))
+    assert (tmp_path / "logs" / "log.json").exists()
+    assert not (directory / "log.json").exists()

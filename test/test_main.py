@@ -1,0 +1,191 @@
+"""The command from outside: every mistake a user can make is told in one message, with exit code 2."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import main as command_line
+from runtime.settings.saved import FILE_NAME
+from utils.tiff import read_page, write_pages
+
+FILES = ("train-volume.tif", "train-labels.tif", "test-volume.tif")
+
+
+@pytest.fixture()
+def data(phantom, tmp_path):
+    """A copy of the phantom to spoil."""
+    return Path(shutil.copytree(phantom, str(tmp_path / "data")))
+
+
+@pytest.fixture()
+def fails(tmp_path, tiny_recipe, capsys):
+    """Run a command that must fail: exit code 2, found, expected, repair, no traceback, no new directory."""
+
+    def run(*arguments, model_dir=None):
+        target = Path(model_dir or tmp_path / "results")
+        before = sorted(target.rglob("*")) if target.exists() else None
+        common = ["--model_dir", str(target)] + ([] if "--recipe" in arguments else ["--recipe", tiny_recipe])
+        assert command_line.main([*common, *arguments]) == 2
+        errors = capsys.readouterr().err
+        assert errors.startswith("error: ")
+        assert "expected:" in errors
+        assert "repair:" in errors
+        assert "Traceback" not in errors
+        assert (sorted(target.rglob("*")) if target.exists() else None) == before
+        return errors
+
+    return run
+
+
+def rewrite(path, change):
+    """Replace the pages of a stack by what `change` makes of the list of them."""
+    pages = [read_page(str(path), page) for page in range(5)]
+    write_pages(str(path), change(pages))
+
+
+def test_no_data_directory(fails):
+    assert "/nowhere: no such directory" in fails("--data_dir", "/nowhere")
+
+
+@pytest.mark.parametrize("mode, name", [
+    ("train", FILES[0]), ("train", FILES[1]), ("train_and_predict", FILES[2])])
+def test_a_missing_file(fails, data, mode, name):
+    (data / name).unlink()
+    assert f"{name}: no such file" in fails("--data_dir", str(data), "--exec_mode", mode)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_is_no_tiff(fails, data, name):
+    (data / name).write_bytes(b"<html>404</html>")
+    assert f"{name}: not a readable TIFF" in fails("--data_dir", str(data), "--exec_mode", "train_and_predict")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_truncated_file(fails, data, name):
+    content = (data / name).read_bytes()
+    (data / name).write_bytes(content[:len(content) * 2 // 3])
+    assert name in fails("--data_dir", str(data), "--exec_mode", "train_and_predict")
+
+
+def test_page_counts_that_differ(fails, data):
+    rewrite(data / FILES[1], lambda pages: pages[:4])
+    assert "4 pages, while train-volume.tif has 5" in fails("--data_dir", str(data))
+
+
+def test_sizes_that_differ(fails, data):
+    rewrite(data / FILES[1], lambda pages: [page[:32] for page in pages])
+    assert "train-labels.tif, page 0: 32 x 64 pixels" in fails("--data_dir", str(data))
+
+
+def test_a_third_label_value(fails, data):
+    rewrite(data / FILES[1], lambda pages: pages[:2] + [np.where(pages[2] > 0, 255, 128).astype(np.uint8)] + pages[3:])
+    assert "page 2: label values 0, 128, 255" in fails("--data_dir", str(data))
+
+
+def test_an_empty_fold(fails, data):
+    for name in FILES[:2]:
+        rewrite(data / name, lambda pages: pages[:3])
+    message = fails("--data_dir", str(data), "--exec_mode", "train_and_evaluate", "--crossvalidation_idx", "4")
+    assert "3 pages leave no slice for the validation split" in message
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["--crossvalidation_idx", "5"], "--crossvalidation_idx 5"),
+    (["--crossvalidation_idx", "-1"], "from 0 to 4"),
+    (["--max_steps", "0"], "--max_steps 0"),
+    (["--batch_size", "-2"], "--batch_size -2"),
+    (["--log_every", "0"], "--log_every 0"),
+    (["--recipe", "sstem-unett"], "'sstem-unet'"),
+    (["--exec_mode", "evalute"], "'evaluate'"),
+    (["--dataset", "stem"], "'sstem'"),
+    (["--agument"], "--augment"),
+    (["--device", "gpu"], "--device gpu"),
+    (["--device", "npu"], "npu_bridge"),
+    (["--exec_mode", "evaluate"], "no run there"),
+    (["--exec_mode", "predict"], "no run there"),
+    (["--resume_training"], "no run there"),
+    (["--exec_mode", "train_and_evaluate"], "without a fold"),
+    (["--benchmark", "--max_steps", "5", "--warmup_steps", "5"], "nothing to measure"),
+])
+def test_a_wrong_command(fails, phantom, monkeypatch, arguments, words):
+    from runtime.devices import gpu
+
+    monkeypatch.setattr(gpu, "gpu_count", lambda: 0)
+    assert words in fails("--data_dir", phantom, *arguments)
+
+
+def test_an_input_size_that_does_not_fit(fails, phantom, tmp_path):
+    recipe = tmp_path / "odd.yaml"
+    recipe.write_text("settings: {input_size: 210}")
+    assert "204 or 220" in fails("--data_dir", phantom, "--recipe", str(recipe))
+
+
+def test_a_directory_that_holds_a_run(fails, phantom, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / FILE_NAME).write_text("{}")
+    message = fails("--data_dir", phantom, model_dir=tmp_path / "run")
+    assert "holds a run already" in message
+    assert "--resume_training" in message
+
+
+def test_a_directory_that_holds_a_strangers_files(fails, phantom, tmp_path):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "letters.txt").write_text("dear")
+    assert "letters.txt" in fails("--data_dir", phantom, "--overwrite", model_dir=tmp_path / "home")
+
+
+def test_a_run_without_a_checkpoint(fails, tmp_path, phantom):
+    from runtime.settings.saved import save_settings
+    from runtime.settings.tree import settings_from
+
+    save_settings(settings_from({"data_dir": phantom}), str(tmp_path / "run"))
+    message = fails("--exec_mode", "predict", "--recipe", "sstem-unet", model_dir=tmp_path / "run")
+    assert "recipe" in message
+    assert command_line.main(["--exec_mode", "predict", "--model_dir", str(tmp_path / "run")]) == 2
+
+
+def test_several_processes_without_horovod(fails, phantom, monkeypatch):
+    import sys
+
+    monkeypatch.setenv("HOROVOD_SIZE", "2")
+    monkeypatch.setitem(sys.modules, "runtime.distributed.hvd", None)
+    assert "Horovod cannot be imported" in fails("--data_dir", phantom)
+
+
+def test_a_log_that_cannot_be_written(phantom, tiny_recipe, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    arguments = ["--data_dir", phantom, "--recipe", tiny_recipe, "--model_dir", str(tmp_path / "run"), "--log_dir",
+                 str(tmp_path / "file")]
+    assert command_line.main(arguments) == 2
+    assert "log.json" in capsys.readouterr().err
+
+
+def test_debug_shows_the_traceback(capsys):
+    assert command_line.main(["--debug", "--max_steps", "0"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_help_needs_no_tensorflow(command):
+    result = command("--help", PYTHONPATH="")
+    assert result.returncode == 0
+    assert "--exec_mode" in result.stdout
+
+
+def test_an_unknown_flag_from_a_shell(command):
+    result = command("--exec_mod", "train")
+    assert result.returncode == 2
+    assert "did you mean --exec_mode?" in result.stderr
+    assert result.stdout == ""
+
+
+def test_ctrl_c_is_told_in_one_line(monkeypatch, capsys):
+    def interrupt(flags):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command_line, "_run", interrupt)
+    assert command_line.main([]) == 130
+    assert capsys.readouterr().err == "interrupted\n"

@@ -1,0 +1,95 @@
+"""Several ranks under Horovod do what one does."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from .conftest import COMMAND_SECONDS, ROOT
+
+LAUNCHER = Path(sys.executable).parent / "horovodrun"
+
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("horovod") is None or not LAUNCHER.exists(),
+                                reason="Horovod is not installed")
+
+
+def launch(ranks, *arguments, directory):
+    """Run the command on `ranks` ranks; each rank writes to files of its own below `directory`."""
+    environment = dict(os.environ, PATH=f"{LAUNCHER.parent}{os.pathsep}{os.environ['PATH']}")
+    result = subprocess.run([str(LAUNCHER), "-np", str(ranks), "--gloo", sys.executable, str(ROOT / "main.py"),
+                             "--device", "cpu", *arguments], cwd=str(directory), env=environment,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True,
+                            timeout=COMMAND_SECONDS, check=False)
+    return result
+
+
+def losses(directory):
+    lines = [json.loads(line[5:]) for line in (directory / "log.json").read_text().splitlines()]
+    return np.array([line["data"]["train_total_loss"] for line in lines
+                     if line["type"] == "LOG" and len(line["step"]) == 2])
+
+
+@pytest.fixture(scope="module")
+def runs(phantom, tiny_recipe, tmp_path_factory):
+    """The same twenty steps of two images, on one rank and on two, evaluated and benchmarked."""
+    directory = tmp_path_factory.mktemp("ranks")
+    for ranks, batch in ((1, 2), (2, 1)):
+        result = launch(ranks, "--data_dir", phantom, "--recipe", tiny_recipe, "--augment", "--max_steps", "20",
+                        "--exec_mode", "train_and_evaluate", "--crossvalidation_idx", "0", "--batch_size", str(batch),
+                        "--model_dir", str(directory / str(ranks)), directory=directory)
+        assert result.returncode == 0, result.stdout
+        (directory / f"{ranks}.txt").write_text(result.stdout)
+    return directory
+
+
+def test_losses_agree_with_dropout_and_augmentation_on(runs):
+    one, two = losses(runs / "1"), losses(runs / "2")
+    assert len(one) == 20
+    np.testing.assert_allclose(one, two, rtol=1e-5)
+
+
+def test_scores_agree(runs):
+    one, two = (json.loads((runs / name / "evaluation.json").read_text()) for name in ("1", "2"))
+    assert one["scores"] == pytest.approx(two["scores"], rel=1e-4)
+    assert one["trivial"] == two["trivial"]
+    assert one["per_image"].keys() == two["per_image"].keys()
+
+
+def test_only_the_chief_speaks_and_writes(runs):
+    text = (runs / "2.txt").read_text()
+    assert text.count("scores after 20 steps") == 1
+    assert "[1]<stdout>:DLL" not in text
+    assert sorted(path.name for path in (runs / "2").iterdir()) == ["evaluation.json", "log.json", "model_checkpoint",
+                                                                  "settings.json"]
+
+
+def test_two_ranks_resume_where_one_left_off(runs, tmp_path):
+    run = shutil.copytree(str(runs / "1"), str(tmp_path / "run"))
+    result = launch(2, "--resume_training", "--max_steps", "22", "--model_dir", run, directory=tmp_path)
+    assert result.returncode == 0, result.stdout
+    assert len(losses(Path(run))) == 22
+
+
+def test_a_benchmark_counts_the_images_of_all_ranks(phantom, tiny_recipe, tmp_path):
+    result = launch(2, "--data_dir", phantom, "--recipe", tiny_recipe, "--benchmark", "--max_steps", "6",
+                    "--warmup_steps", "2", "--batch_size", "3", "--log_dir", str(tmp_path / "logs"),
+                    directory=tmp_path)
+    assert result.returncode == 0, result.stdout
+    lines = (tmp_path / "logs" / "log.json").read_text().splitlines()
+    figures = json.loads(lines[-1][5:])["data"]
+    # Two ranks of three images; the slowest rank's time may exceed the chief's own.
+    assert figures["throughput_train"] == pytest.approx(6000.0 / figures["latency_train_mean"], rel=0.2)
+
+
+def test_a_user_error_ends_all_ranks(tiny_recipe, tmp_path):
+    result = launch(2, "--data_dir", str(tmp_path / "nowhere"), "--recipe", tiny_recipe, directory=tmp_path)
+    assert result.returncode != 0
+    assert "no such directory" in result.stdout
