@@ -12,7 +12,7 @@ from datasets.acquire.contract import Entry
 from datasets.acquire.fetch import Patience
 from datasets.acquire.sources import CATALOGUE, entry_of
 from utils.commands import exit_code
-from utils.errors import UserError, nearest
+from utils.errors import UserError, unknown_flag
 
 _HELP = "flags as `python download_dataset.py --help` lists them"
 
@@ -64,13 +64,9 @@ def _parse(words: Sequence[str], catalogue: Mapping[str, Entry]) -> argparse.Nam
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     flags, unknown = parser.parse_known_args(words)
     if unknown:
-        raise _unknown(unknown[0], [name for action in parser._actions for name in action.option_strings])
+        names = [name for action in parser._actions for name in action.option_strings]
+        raise unknown_flag(unknown[0], names, "download_dataset.py")
     return flags
-
-
-def _unknown(word: str, names: Sequence[str]) -> UserError:
-    close = nearest(word.split("=", 1)[0], names)
-    return UserError(f"unknown flag {word}", _HELP, f"did you mean {close}?" if close else "mend the command")
 
 
 if __name__ == "__main__":

@@ -45,3 +45,11 @@ def unknown_name(kind: str, word: str, candidates: Iterable[str]) -> UserError:
     close = nearest(word, names)
     repair = f"use {close!r}" if close else "use one of the names above"
     return UserError(f"unknown {kind} {word!r}", f"one of {', '.join(names)}", repair)
+
+
+def unknown_flag(word: str, names: Iterable[str], program: str) -> UserError:
+    """The error for a flag that `program` does not have; the repair offers the nearest of its `names`."""
+    close = nearest(word.split("=", 1)[0], names)
+    listing = f"python {program} --help"
+    repair = f"did you mean {close}?" if close else f"see `{listing}`"
+    return UserError(f"unknown flag {word}", f"flags as `{listing}` lists them", repair)

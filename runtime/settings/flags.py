@@ -7,7 +7,7 @@ import dataclasses
 from typing import Any, Dict, List, NoReturn, Optional, Sequence
 
 from runtime.settings.tree import Field, Settings, fields
-from utils.errors import UserError, nearest
+from utils.errors import UserError, unknown_flag
 
 DESCRIPTION = "Train, evaluate and predict with U-Nets for image segmentation."
 EPILOG = ("A flag beats the recipe, the recipe beats the default. Evaluate, predict and --resume_training take what "
@@ -31,7 +31,7 @@ def parse_flags(arguments: Sequence[str]) -> Dict[str, Any]:
     groups["run"].add_argument("-h", "--help", action="help", help="show this text and end")
     known, unknown = parser.parse_known_args(list(arguments))
     if unknown:
-        raise _unknown_flag(unknown[0], parser.flag_names())
+        raise unknown_flag(unknown[0], parser.flag_names(), "main.py")
     return vars(known)
 
 
@@ -102,10 +102,3 @@ def _metavar(field: Field) -> str:
     if field.option.choices:
         return "{" + ",".join(str(choice) for choice in field.option.choices) + "}"
     return {int: "N", float: "X"}.get(_plain_type(field), "VALUE")
-
-
-def _unknown_flag(given: str, names: Sequence[str]) -> UserError:
-    flag = given.split("=", 1)[0]
-    close = nearest(flag, names)
-    repair = f"did you mean {close}?" if close else "see `python main.py --help`"
-    return UserError(f"unknown flag {given}", "flags as `python main.py --help` lists them", repair)

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from utils.contracts import DataSpec, Geometry, Outputs, StepContext
@@ -40,6 +40,7 @@ class TestGeometry:
         assert UNET.nearest(size) == (size,)
 
     @given(_geometries(), st.integers(-100, 1000))
+    @settings(deadline=None)
     def test_against_the_list_of_legal_sizes(self, geometry: Geometry, size: int) -> None:
         legal = list(range(geometry.minimum, 1200, geometry.divisor))
         below = [one for one in legal if one <= size][-1:]

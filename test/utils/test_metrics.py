@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, Tuple
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from utils.losses import soft_dice
@@ -103,6 +103,7 @@ class TestOverlap:
         assert scores["iou_a"] == hits / (hits + 1) < 1.0
 
     @given(st.lists(st.integers(0, 50), min_size=9, max_size=9))
+    @settings(deadline=None)
     def test_iou_and_dice_say_the_same(self, cells: Any) -> None:
         scores = overlap_scores(np.reshape(cells, [3, 3]), ["a", "b", "c"])
         for name in ("a", "b", "c"):
