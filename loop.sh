@@ -20,7 +20,7 @@ has_gpu() { command -v nvidia-smi >/dev/null && nvidia-smi -L >/dev/null 2>&1; }
 
 find_python() {
   local candidate
-  for candidate in ${PYTHON:-} python3.11 python3.10 python3.9 python3 python; do
+  for candidate in ${PYTHON:+"$PYTHON"} python3.11 python3.10 python3.9 python3 python; do
     if "$candidate" -c 'import sys; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 11))' 2>/dev/null; then
       printf '%s\n' "$candidate"
       return

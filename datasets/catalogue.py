@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import shutil
 import tempfile
-from typing import Callable, Dict, Optional, Type
+from typing import Callable, Dict
 
 import pooch
 
@@ -27,7 +28,7 @@ class Entry:
         phantom_version: part of the name that the synthetic set is cached under.
     """
 
-    dataset: Type[Dataset]
+    dataset: Callable[[str, DataOptions, int], Dataset]
     write_phantom: Callable[[str], None]
     phantom_version: int
 
@@ -97,7 +98,7 @@ def _cached_phantom(name: str, entry: Entry) -> str:
         target = os.path.join(str(root), f"{name}-v{entry.phantom_version}")
         if os.path.isdir(target):
             return target
-        with contextlib.suppress(PermissionError):
+        with contextlib.suppress(OSError):
             return _write_phantom(target, entry)
     raise UserError(f"no place to write the synthetic {name} set", "a writable cache or temporary directory",
                     "set XDG_CACHE_HOME or TMPDIR to a writable directory, or give --data_dir")
@@ -108,22 +109,18 @@ def _write_phantom(target: str, entry: Entry) -> str:
     parent = os.path.dirname(target)
     os.makedirs(parent, exist_ok=True)
     scratch = tempfile.mkdtemp(prefix=".phantom-", dir=parent)
-    entry.write_phantom(scratch)
-    os.chmod(scratch, 0o755)
     try:
+        entry.write_phantom(scratch)
+        os.chmod(scratch, 0o755)
         os.rename(scratch, target)
     except OSError:
+        # Where another process was first, its set is as good.
         if not os.path.isdir(target):
             raise
-        _discard(scratch)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
     return target
 
 
-def _discard(directory: str) -> None:
-    for name in os.listdir(directory):
-        os.remove(os.path.join(directory, name))
-    os.rmdir(directory)
-
-
-def _temporary_root() -> Optional[str]:
+def _temporary_root() -> str:
     return os.path.join(tempfile.gettempdir(), f"unet-phantoms-{os.getuid()}")

@@ -6,7 +6,7 @@ Valid 3x3 convolutions throughout; unlike the paper the transposed convolutions 
 
 from __future__ import annotations
 
-from typing import List
+from typing import List, Tuple
 
 import tensorflow.compat.v1 as tf
 
@@ -39,7 +39,7 @@ class UNet(Network):
             logits = conv2d(features, self.spec.classes, 1, context, "logits", activation=None)
         return Outputs(tf.cast(logits, tf.float32))
 
-    def _contract(self, images: Tensor, filters: int, context: StepContext) -> "tuple[List[Tensor], Tensor]":
+    def _contract(self, images: Tensor, filters: int, context: StepContext) -> Tuple[List[Tensor], Tensor]:
         skips, features = [], images
         for level in range(LEVELS):
             skip = _two_convolutions(features, filters * 2 ** level, context, f"down{level}")

@@ -34,7 +34,7 @@ class Run:
 
     @property
     def share(self) -> Share:
-        """This process' share of the data."""
+        """The part of the data that this process takes."""
         place = self.distributed.place
         return Share(self.settings.training.batch_size, place.rank, place.size, place.local_size)
 

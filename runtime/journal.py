@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import List
 
 from tqdm import tqdm
@@ -16,9 +17,10 @@ _UNITS = {"throughput_train": "images/s", "throughput_test": "images/s", "images
 
 
 def open_journal(settings: Settings, chief: bool) -> Logger:
-    """The run's logger; `log.json` is appended to where the run goes on, and made otherwise.
+    """The run's logger; a record of `Verbosity.VERBOSE` goes to the file alone.
 
-    A benchmark writes no file unless `--log_dir` asks for one.
+    `log.json` is appended to where the run goes on, and made otherwise. A benchmark writes no file unless
+    `--log_dir` asks for one.
 
     Raises:
         UserError: the log cannot be written.
@@ -35,8 +37,7 @@ def log_path(settings: Settings) -> str:
 
 
 def _backends(settings: Settings) -> List[Backend]:
-    # Lines pass above a progress bar instead of through it.
-    backends: List[Backend] = [StdOutBackend(Verbosity.VERBOSE, write=tqdm.write)]
+    backends: List[Backend] = [StdOutBackend(Verbosity.DEFAULT, write=_write_line)]
     if settings.run.log_dir is None and settings.benchmark.benchmark:
         return backends
     path = log_path(settings)
@@ -45,3 +46,9 @@ def _backends(settings: Settings) -> List[Backend]:
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}", "a log file that can be written",
                         "give a writable --log_dir or --model_dir") from error
+
+
+def _write_line(line: str) -> None:
+    """Above a progress bar instead of through it, and at once, also into a pipe."""
+    tqdm.write(line)
+    sys.stdout.flush()

@@ -43,17 +43,17 @@ def write_recipe(path: Path, **settings: Any) -> str:
 
 
 @pytest.fixture()
-def command(tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run `main.py` in an empty directory, as a user would."""
 
-    def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return run_python([str(ROOT / "main.py"), *arguments], tmp_path, environment)
 
     return run
 
 
-def run_python(arguments: List[str], directory: Path, environment: Dict[str, str]) -> "subprocess.CompletedProcess[str]":
+def run_python(arguments: List[str], directory: Path, environment: Dict[str, str]) -> subprocess.CompletedProcess[str]:
     """Run this interpreter in `directory` and hand back what it printed."""
     return subprocess.run([sys.executable, *arguments], cwd=str(directory), env={**os.environ, **environment},
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True,
+                          capture_output=True, text=True,
                           timeout=COMMAND_SECONDS, check=False)

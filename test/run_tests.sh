@@ -16,7 +16,7 @@ step() { printf '\n== %s\n' "$*"; }
 
 find_python() {
   local candidate
-  for candidate in ${PYTHON:-} python3.11 python3.10 python3.9 python3; do
+  for candidate in ${PYTHON:+"$PYTHON"} python3.11 python3.10 python3.9 python3; do
     if "$candidate" -c 'import sys; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 11))' 2>/dev/null; then
       printf '%s\n' "$candidate"
       return

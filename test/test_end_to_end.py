@@ -114,7 +114,8 @@ def test_two_deterministic_runs_are_bit_identical(run):
 
 
 def test_the_seed_matters(run):
-    assert not same(weights(run("--max_steps", "1", name="a")), weights(run("--max_steps", "1", "--seed", "1", name="b")))
+    first, second = run("--max_steps", "1", name="a"), run("--max_steps", "1", "--seed", "1", name="b")
+    assert not same(weights(first), weights(second))
 
 
 def test_a_resumed_run_ends_where_the_uninterrupted_one_does(run):

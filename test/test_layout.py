@@ -160,8 +160,8 @@ def test_the_walk_reaches_every_room():
 
 WATCHED_IMPORT = """
 import importlib, json, os, sys
-project, others = json.loads(sys.argv[1])
-sys.path.insert(0, project[0])
+root, others, project = json.loads(sys.argv[1])
+sys.path.insert(0, root)
 for name in others:
     try:
         importlib.import_module(name)
@@ -176,11 +176,15 @@ def watch(event, arguments):
     if opened or event.startswith(CHANGING):
         offences.append([event, str(arguments)])
 
+def files():
+    return {os.path.join(place, name) for place, below, names in os.walk("..") for name in below + names}
+
+before = files()
 if hasattr(sys, "addaudithook"):
     sys.addaudithook(watch)
-for name in project[1:]:
+for name in project:
     importlib.import_module(name)
-print(json.dumps(offences))
+print(json.dumps(offences + sorted(files() - before)))
 """
 
 
@@ -188,15 +192,15 @@ def test_importing_changes_nothing(modules, tmp_path):
     """No file, no directory, no connection, no process: not from any module of the project."""
     names = [checked.name for checked in modules if checked.name != NEEDS_HOROVOD]
     own = {*PACKAGES, *COMMANDS, "horovod", "npu_bridge"}
-    others = sorted({name for checked in modules for name in imported_names(checked.tree)} - own)
-    places = {name: str(tmp_path / name) for name in ("HOME", "XDG_CACHE_HOME", "TMPDIR")}
-    for place in [*places.values(), str(tmp_path / "here")]:
+    # What they import changes things (Keras writes its settings), so that comes first.
+    others = {name for checked in modules for name in imported_names(checked.tree)} - own | {"tensorflow.compat.v1"}
+    places = {name: str(tmp_path / name) for name in ("HOME", "XDG_CACHE_HOME", "TMPDIR", "here")}
+    for place in places.values():
         os.mkdir(place)
-    shown = run_python(["-B", "-c", WATCHED_IMPORT, json.dumps([[str(ROOT), *names], [*others, "tensorflow.compat.v1"]])],
-                       tmp_path / "here", places)
+    work = json.dumps([str(ROOT), sorted(others), names])
+    shown = run_python(["-B", "-c", WATCHED_IMPORT, work], Path(places.pop("here")), places)
     assert shown.returncode == 0, shown.stderr
     assert json.loads(shown.stdout.splitlines()[-1]) == []
-    assert [str(path) for path in tmp_path.rglob("*") if str(path) not in places.values()] == [str(tmp_path / "here")]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -205,7 +209,7 @@ def test_help_is_instant(tmp_path, command):
     shown = run_python(["-X", "importtime", str(ROOT / f"{command}.py"), "--help"], tmp_path, {})
     assert shown.returncode == 0
     assert f"usage: {command}.py" in shown.stdout
-    imported = {line.rsplit("|", 1)[-1].strip() for line in shown.stderr.splitlines() if line.startswith("import time:")}
+    imported = {line.rsplit("|", 1)[-1].strip() for line in shown.stderr.splitlines()}
     assert "argparse" in imported
     assert not [name for name in imported if name.split(".")[0] in ("tensorflow", "tensorflow_core", "horovod")]
     assert os.listdir(str(tmp_path)) == []

@@ -24,11 +24,10 @@ pytestmark = pytest.mark.skipif(importlib.util.find_spec("horovod") is None or n
 def launch(ranks, *arguments, directory):
     """Run the command on `ranks` ranks; each rank writes to files of its own below `directory`."""
     environment = dict(os.environ, PATH=f"{LAUNCHER.parent}{os.pathsep}{os.environ['PATH']}")
-    result = subprocess.run([str(LAUNCHER), "-np", str(ranks), "--gloo", sys.executable, str(ROOT / "main.py"),
+    return subprocess.run([str(LAUNCHER), "-np", str(ranks), "--gloo", sys.executable, str(ROOT / "main.py"),
                              "--device", "cpu", *arguments], cwd=str(directory), env=environment,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                             timeout=COMMAND_SECONDS, check=False)
-    return result
 
 
 def losses(directory):

@@ -49,9 +49,8 @@ def replacing(path: str) -> Iterator[str]:
 
 def write_text(path: str, text: str) -> None:
     """Write `text` (UTF-8) to `path`, whole or not at all."""
-    with replacing(path) as temporary:
-        with open(temporary, "w", encoding="utf-8") as stream:
-            stream.write(text)
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as stream:
+        stream.write(text)
 
 
 def write_json(path: str, document: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import os
-from typing import Any, Callable, Optional
+from typing import Any, Callable, List, Optional
 
 import tensorflow.compat.v1 as tf
 
@@ -52,7 +52,7 @@ class Device(abc.ABC):
         """The precision of the network: FLOAT32, FLOAT16 or BFLOAT16."""
 
     @property
-    def remarks(self) -> "list[str]":
+    def remarks(self) -> List[str]:
         """Lines to tell the user about what was asked for and how it is carried out."""
         return []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import List
 
 import tensorflow.compat.v1 as tf
 
@@ -23,7 +24,7 @@ class CPU(Device):
         return BFLOAT16 if self.options.use_amp and _has_bfloat16() else FLOAT32
 
     @property
-    def remarks(self) -> "list[str]":
+    def remarks(self) -> List[str]:
         """See `Device.remarks`."""
         lines = []
         if self.options.use_amp and self.precision == FLOAT32:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Mapping
+from typing import Mapping, Tuple
 
 from runtime.distributed.base import Distributed
 from utils.errors import UserError
@@ -35,6 +35,6 @@ def announced_rank(environment: Mapping[str, str] = os.environ) -> int:
     return _first(environment, _RANK_VARIABLES, 0)
 
 
-def _first(environment: Mapping[str, str], names: "tuple[str, ...]", default: int) -> int:
+def _first(environment: Mapping[str, str], names: Tuple[str, ...], default: int) -> int:
     values = [environment[name] for name in names if environment.get(name, "").isdigit()]
     return int(values[0]) if values else default

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
-from dllogger.logger import Logger
+from dllogger.logger import Logger, Verbosity
 from runtime.hooks.base import StepHook
 from utils.contracts import Tensor
 
@@ -34,4 +34,4 @@ class RecordHook(StepHook):
         """See `StepHook.take`."""
         if values:
             record = {name: float(value) for name, value in values.items()}
-            self._logger.log(step=(self.step, self._last_step), data=record)
+            self._logger.log(step=(self.step, self._last_step), data=record, verbosity=Verbosity.DEFAULT)

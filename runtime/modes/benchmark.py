@@ -8,13 +8,13 @@ import resource
 import shutil
 import tempfile
 import time
-from typing import Any, Dict, Iterator, List, Sequence
+from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
 import numpy as np
 
 from datasets.base import TEST
 from datasets.pipeline import Draw, Share, endless_batches, training_batches
-from dllogger.logger import Logger
+from dllogger.logger import Logger, Verbosity
 from runtime.assembly import Run
 from runtime.devices.base import Saving
 from runtime.hooks.progress import ProgressHook
@@ -38,7 +38,7 @@ def benchmark(run: Run, logger: Logger) -> Dict[str, float]:
             mode, marks, waits = "test", *_time_prediction(run, directory)
     figures = _figures(run, mode, marks, waits)
     if run.distributed.is_chief:
-        logger.log(step=(), data=figures)
+        logger.log(step=(), data=figures, verbosity=Verbosity.DEFAULT)
     return figures
 
 
@@ -62,13 +62,13 @@ def measure(marks: Sequence[float], waits: Sequence[float], warmup: int, images:
     return dict(figures, input_wait=float(np.sum(waits[warmup:])) / wall)
 
 
-def _time_training(run: Run, directory: str) -> "tuple[List[float], List[float]]":
+def _time_training(run: Run, directory: str) -> Tuple[List[float], List[float]]:
     training = run.settings.training
     hooks: List[TimingHook] = []
 
     def make_hooks(report: Report) -> List[Any]:
         hooks.append(TimingHook(report.features[INPUT_WAIT]))
-        progress = ProgressHook(report.scalars["train_total_loss"], training.global_batch_size, training.max_steps)
+        progress = ProgressHook(report.scalars["train_total_loss"], training.images_per_step, training.max_steps)
         return [hooks[0], progress] if run.distributed.is_chief else [hooks[0]]
 
     estimator = run.device.estimator(training_fn(run, make_hooks), Saving(directory), training.seed)
@@ -78,7 +78,7 @@ def _time_training(run: Run, directory: str) -> "tuple[List[float], List[float]]
     return hooks[0].marks, hooks[0].waits
 
 
-def _time_prediction(run: Run, directory: str) -> "tuple[List[float], List[float]]":
+def _time_prediction(run: Run, directory: str) -> Tuple[List[float], List[float]]:
     training = run.settings.training
     estimator = run.device.estimator(predicting_fn(run, TEST), Saving(directory), training.seed)
     share = Share(training.batch_size, local_size=run.distributed.place.local_size)

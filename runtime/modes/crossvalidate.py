@@ -72,5 +72,5 @@ def _finished(settings: Settings) -> Optional[Dict[str, Any]]:
     return evaluation if evaluation["step"] >= settings.training.max_steps else None
 
 
-def _all_known(values: "List[Any]") -> bool:
+def _all_known(values: List[Any]) -> bool:
     return all(value is not None and not np.isnan(value) for value in values)

@@ -10,7 +10,7 @@ import numpy as np
 
 from datasets.base import VALIDATION
 from datasets.pipeline import Share, evaluation_batches
-from dllogger.logger import Logger
+from dllogger.logger import Logger, Verbosity
 from runtime.assembly import Run
 from runtime.checkpoints.find import Checkpoint, checkpoint_directory, required_checkpoint
 from runtime.devices.base import Saving
@@ -37,7 +37,7 @@ def evaluate(run: Run, logger: Logger) -> Dict[str, Any]:
     result = {"scores": scores, "trivial": trivial_scores(counts["histogram"], run.dataset.spec.class_names),
               "per_image": _per_image(run, counts), "step": checkpoint.step, **run.data_record()}
     if run.distributed.is_chief:
-        logger.log(step=(), data=scores)
+        logger.log(step=(), data=scores, verbosity=Verbosity.DEFAULT)
         write_json(os.path.join(run.settings.run.model_dir, FILE_NAME), _without_nan(result))
     return result
 

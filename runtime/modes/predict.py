@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Any, Dict, Iterator, Mapping
 
@@ -49,11 +50,12 @@ def _pages(run: Run, checkpoint: str) -> Iterator[Mapping[str, np.ndarray]]:
 
 def _write(pages: Iterator[Mapping[str, np.ndarray]], masks: str, probabilities: str) -> int:
     count = 0
-    with replacing(masks) as mask_file, replacing(probabilities) as probability_file:
-        with stack_writer(mask_file) as add_mask, stack_writer(probability_file) as add_probability:
-            for page in pages:
-                brightness = 255 // (page["probabilities"].shape[-1] - 1)
-                add_mask(page["classes"] * np.uint8(brightness))
-                add_probability(page["probabilities"][..., -1])
-                count += 1
+    with contextlib.ExitStack() as stack:
+        add_mask, add_probability = (
+            stack.enter_context(stack_writer(stack.enter_context(replacing(path)))) for path in (masks, probabilities))
+        for page in pages:
+            brightness = 255 // (page["probabilities"].shape[-1] - 1)
+            add_mask(page["classes"] * np.uint8(brightness))
+            add_probability(page["probabilities"][..., -1])
+            count += 1
     return count

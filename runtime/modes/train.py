@@ -32,7 +32,7 @@ def train(run: Run, logger: Logger) -> Dict[str, Any]:
     with _estimator_directory(run) as directory:
         estimator = run.device.estimator(training_fn(run, lambda report: _hooks(run, logger, directory, report)),
                                          _saving(run, directory), training.seed)
-        draw = Draw(training.seed, start * training.global_batch_size, run.settings.data.augment)
+        draw = Draw(training.seed, start * training.images_per_step, run.settings.data.augment)
         estimator.train(lambda: training_batches(run.dataset, run.feeding, draw, run.share),
                         hooks=run.distributed.training_hooks(), max_steps=training.max_steps)
     run.distributed.barrier()
@@ -75,5 +75,5 @@ def _hooks(run: Run, logger: Logger, directory: str, report: Report) -> List[Any
     pictures = tf.summary.merge([tf.summary.image(name, image, max_outputs=1, collections=["pictures"])
                                  for name, image in report.images.items()])
     return [RecordHook(logger, report.scalars, training.log_every, training.max_steps),
-            ProgressHook(report.scalars["train_total_loss"], training.global_batch_size, training.max_steps),
+            ProgressHook(report.scalars["train_total_loss"], training.images_per_step, training.max_steps),
             tf.train.SummarySaverHook(save_steps=every, output_dir=directory, summary_op=pictures)]

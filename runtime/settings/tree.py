@@ -11,7 +11,7 @@ from datasets.options import DataOptions
 from model.options import ModelOptions
 from objectives.options import ObjectiveOptions
 from utils.errors import UserError, unknown_name
-from utils.options import IDENTITY, INVOCATION, OPERATIONAL, TRAINING, Option, above, at_least, option, within
+from utils.options import INVOCATION, OPERATIONAL, TRAINING, Option, above, at_least, option, within
 
 TRAIN, EVALUATE, PREDICT = "train", "evaluate", "predict"
 EXEC_MODES = (TRAIN, EVALUATE, "train_and_evaluate", PREDICT, "train_and_predict")
@@ -52,6 +52,11 @@ class TrainingOptions:
         None, "steps between two checkpoints (default: a fifth of max_steps, and at the end)", kind=OPERATIONAL,
         check=at_least(1))
     keep_checkpoint_max: int = option(3, "checkpoints to keep", kind=OPERATIONAL, check=at_least(1))
+
+    @property
+    def images_per_step(self) -> int:
+        """Images a step over all ranks, of settings that `compose` has resolved."""
+        return self.global_batch_size or self.batch_size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +130,7 @@ class Field(NamedTuple):
 def fields() -> Iterator[Field]:
     """Every field of the tree, group by group, in the order of declaration."""
     for group in dataclasses.fields(Settings):
-        options = type(group.default)
+        options: Any = type(group.default)
         types = typing.get_type_hints(options)
         for field in dataclasses.fields(options):
             yield Field(group.name, field.name, types[field.name], field.default, field.metadata["option"])
@@ -143,7 +148,7 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
         if name not in known:
             raise unknown_name("setting", name, known)
         grouped.setdefault(known[name].group, {})[name] = _checked(known[name], value)
-    groups = {field.name: field.default for field in dataclasses.fields(Settings)}
+    groups: Dict[str, Any] = {field.name: field.default for field in dataclasses.fields(Settings)}
     return Settings(**{name: dataclasses.replace(group, **grouped.get(name, {})) for name, group in groups.items()})
 
 

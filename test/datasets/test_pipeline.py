@@ -172,21 +172,21 @@ class TestTraining:
 
         return sequence
 
-    @few(4)
+    @few(3)
     @given(RUN, BATCH)
     def test_pipelines_of_one_seed_agree_whatever_their_batches(self, reference: Reference, run: Tuple[int, int],
                                                                 batch: int) -> None:
         again = train(Numbered(run[0]), Draw(run[1], augment=True), KEPT, Share(batch))
         assert_same(again, reference(run))
 
-    @few(6)
+    @few(4)
     @given(RUN, FIRST, BATCH)
     def test_starting_at_k_gives_the_tail(self, reference: Reference, run: Tuple[int, int], first: int,
                                           batch: int) -> None:
         tail = train(Numbered(run[0]), Draw(run[1], first, augment=True), KEPT - first, Share(batch))
         assert_same(tail, cut(reference(run), slice(first, None)))
 
-    @few(3)
+    @few(1)
     @given(RUN, FIRST, BATCH, st.integers(2, 3))
     @example((5, 3), 0, 2, 2)
     @example((7, 2 ** 31 - 1), 4, 1, 3)
@@ -263,7 +263,7 @@ class TestTraining:
 
 
 class TestEvaluation:
-    @few(5)
+    @few(3)
     @given(st.integers(1, 9), BATCH, st.integers(1, 3), st.sampled_from([TRAIN, VALIDATION]))
     @example(7, 3, 2, VALIDATION)
     def test_every_image_once(self, count: int, batch: int, ranks: int, split: str) -> None:
@@ -313,23 +313,20 @@ class TestCache:
     ONE_SAMPLE = SIZE * SIZE * (4 + 4 + 1)
     """Bytes of a decoded sample: float32 image, int32 label, bool mask."""
 
-    def _reads(self, count: int) -> Tuple[List[int], List[int]]:
-        """How often each image was read in the first and in the first three passes."""
+    def _reads(self, count: int, passes: int) -> List[int]:
+        """How often each image is read in so many passes."""
         dataset = Numbered(count)
         share = Share(2, local_size=10 ** 6)   # a single thread: two at once may read one image twice
-        drain(lambda: evaluation_batches(dataset, VALIDATION, FEEDING, share))
-        once = [dataset.reads[number] for number in range(count)]
-        dataset.reads.clear()
-        drain(lambda: evaluation_batches(dataset, VALIDATION, FEEDING, share), [None] * 3)
-        return once, [dataset.reads[number] for number in range(count)]
+        drain(lambda: evaluation_batches(dataset, VALIDATION, FEEDING, share), [None] * passes)
+        return [dataset.reads[number] for number in range(count)]
 
     def test_a_small_set_is_decoded_once(self) -> None:
-        assert self._reads(4) == ([1] * 4, [1] * 4)
+        assert self._reads(4, passes=3) == [1] * 4
 
-    @pytest.mark.parametrize("room", [0, 1, 2, 3])
+    @pytest.mark.parametrize("room", [0, 2])
     def test_what_does_not_fit_streams(self, room: int, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(pipeline, "CACHE_BYTES", self.ONE_SAMPLE * (room + 1) - 1)
-        assert self._reads(4) == ([1] * 4, [1] * room + [3] * (4 - room))
+        assert self._reads(4, passes=3) == [1] * room + [3] * (4 - room)
 
     def test_samples_are_the_same_without_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         kept = train(Numbered(3), Draw(0), 7)

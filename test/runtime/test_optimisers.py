@@ -11,7 +11,8 @@ from runtime.settings.tree import TrainingOptions
 from utils.errors import UserError
 
 
-@pytest.mark.parametrize("scope, expected", [("kernels", 0.1 * (9.0 + 16.0) / 2), ("all", 0.1 * (9.0 + 16.0 + 4.0) / 2)])
+@pytest.mark.parametrize("scope, expected", [
+    ("kernels", 0.1 * (9.0 + 16.0) / 2), ("all", 0.1 * (9.0 + 16.0 + 4.0) / 2)])
 def test_weight_decay_is_half_the_squares_of_its_scope(scope, expected):
     with tf.Graph().as_default(), tf.Session() as session:
         with tf.variable_scope("layer"):
@@ -23,7 +24,7 @@ def test_weight_decay_is_half_the_squares_of_its_scope(scope, expected):
 
 
 def test_three_steps_of_adam():
-    """Kingma and Ba, algorithm 1, with beta 0.9 and 0.999, in TensorFlow's form (epsilon beside the uncorrected root)."""
+    """Kingma and Ba, algorithm 1, with beta 0.9 and 0.999, in TensorFlow's form of it."""
     weight, first, second = 1.0, 0.0, 0.0
     expected = []
     for step in (1, 2, 3):

@@ -12,7 +12,8 @@ from runtime.distributed.launch import announced_rank, connect
 from utils.errors import UserError
 
 
-@pytest.mark.parametrize("environment", [{}, {"HOROVOD_SIZE": "1"}, {"OMPI_COMM_WORLD_SIZE": "1"}, {"HOROVOD_SIZE": ""}])
+@pytest.mark.parametrize("environment", [
+    {}, {"HOROVOD_SIZE": "1"}, {"OMPI_COMM_WORLD_SIZE": "1"}, {"HOROVOD_SIZE": ""}])
 def test_one_process_needs_no_horovod(environment):
     assert connect(environment).place == Place()
 

@@ -26,7 +26,7 @@ class Recorder:
     def __init__(self):
         self.records = []
 
-    def log(self, step, data):
+    def log(self, step, data, verbosity):
         self.records.append((step, data))
 
 

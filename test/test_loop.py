@@ -1,0 +1,261 @@
+"""loop.sh on an environment that is there already, so that nothing is installed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import List
+
+import pytest
+
+from runtime.settings.saved import FILE_NAME as SETTINGS
+from utils.files import read_json
+from utils.tiff import count_pages
+
+from .conftest import ROOT, write_recipe
+
+SECONDS = 200
+TOOLS = ("bash", "cat", "cksum", "dirname", "mkdir")
+UNET = ["--device", "cpu", "--max_steps", "2"]
+
+
+def executable(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/usr/bin/env bash\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+def stamp(requirements: str) -> str:
+    """What loop.sh writes beside an environment that has these requirements."""
+    files = [str(ROOT / "requirements" / name) for name in ("base.txt", "constraints.txt", requirements)]
+    text = b"".join(Path(name).read_bytes() for name in files)
+    return subprocess.run(["cksum"], input=text, stdout=subprocess.PIPE, check=True, timeout=SECONDS).stdout.decode()
+
+
+class House:
+    """A directory with an environment, and a place for results whose name has a space.
+
+    Args:
+        directory: the directory.
+        python: the body of the environment's interpreter, a shell script.
+    """
+
+    def __init__(self, directory: Path, python: str) -> None:
+        self.directory = directory
+        self.venv = directory / "en v"
+        self.results = directory / "re sults"
+        self.calls = directory / "calls"
+        executable(self.venv / "bin" / "python", f'printf "%s\\n" "$*" >>"{self.calls}"\n{python}')
+        (self.venv / ".installed").write_text(stamp("cpu.txt"))
+        self.has_gpu(False)
+
+    def has_gpu(self, there: bool) -> None:
+        executable(self.directory / "bin" / "nvidia-smi", "exit 0" if there else "exit 9")
+
+    def loop(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+        """Run loop.sh from a directory that is not the project's."""
+        inherited = {name: value for name, value in os.environ.items() if name not in ("DATA_DIR", "PYTHON")}
+        path = os.pathsep.join([str(self.directory / "bin"), inherited["PATH"]])
+        own = {"VENV": str(self.venv), "RESULTS": str(self.results), "PATH": path}
+        return subprocess.run(["bash", str(ROOT / "loop.sh"), *arguments], cwd=str(self.directory), timeout=SECONDS,
+                              env={**inherited, **own, **environment}, capture_output=True, text=True, check=False)
+
+    def called(self) -> List[str]:
+        """The command lines that the environment's interpreter was given."""
+        return self.calls.read_text().splitlines() if self.calls.exists() else []
+
+    def runs(self) -> List[str]:
+        return sorted(os.listdir(str(self.results))) if self.results.exists() else []
+
+
+# With the real interpreter ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("hou se")
+    write_recipe(directory / "ti ny.yaml", filters=2, input_size=204)
+    return House(directory, f'exec "{sys.executable}" "$@"')
+
+
+@pytest.fixture(scope="module")
+def first(house, phantom):
+    return house.loop("--recipe", str(house.directory / "ti ny.yaml"), *UNET, DATA_DIR=phantom)
+
+
+def test_a_run_from_training_to_prediction(house, first, phantom):
+    assert first.returncode == 0, first.stdout + first.stderr
+    run = house.results / "run_1"
+    saved = read_json(str(run / SETTINGS))
+    assert (saved["filters"], saved["max_steps"], saved["crossvalidation_idx"]) == (2, 2, 0)
+    assert os.path.samefile(saved["data_dir"], phantom)
+    assert read_json(str(run / "evaluation.json"))["step"] == 2
+    assert count_pages(str(run / "predictions" / "test-masks.tif")) == 5
+    assert (run / "model_checkpoint" / "checkpoint").exists()
+
+
+def test_it_says_where_everything_is(house, first):
+    last = first.stdout.split("== done", 1)[1]
+    named = [line.split(maxsplit=1)[1] for line in last.splitlines() if str(house.results) in line]
+    assert len(named) == 4
+    assert all(Path(path.split("--logdir ")[-1]).exists() for path in named)
+    assert "all membrane" in first.stdout
+
+
+def test_nothing_is_installed_where_the_environment_is_there(house, first):
+    assert f"using the environment in {house.venv}" in first.stdout
+    assert all(call.startswith("main.py --exec_mode ") for call in house.called())
+
+
+def test_a_second_run_is_numbered_on_and_leaves_the_first_alone(house, first, phantom):
+    before = (house.results / "run_1" / "log.json").read_bytes()
+    second = house.loop("--recipe", str(house.directory / "ti ny.yaml"), *UNET, f"--data_dir={phantom}")
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert (house.results / "run_2" / "predictions" / "test-masks.tif").exists()
+    assert (house.results / "run_1" / "log.json").read_bytes() == before
+
+
+def test_a_prediction_that_fails_is_a_failure(house, phantom, tmp_path):
+    for name in ("train-volume.tif", "train-labels.tif"):
+        shutil.copy(os.path.join(phantom, name), str(tmp_path))
+    ended = house.loop("--recipe", str(house.directory / "ti ny.yaml"), *UNET, DATA_DIR=str(tmp_path))
+    assert ended.returncode != 0
+    assert "== predict" in ended.stdout
+    assert "test-volume.tif" in ended.stderr
+    assert "== done" not in ended.stdout
+
+
+@pytest.mark.parametrize("arguments, said", [(["--data_dir", "/nowhere"], "/nowhere: no such directory"),
+                                             (["--max_stepps", "2"], "did you mean --max_steps?")])
+def test_training_that_fails_is_a_failure(house, phantom, arguments, said):
+    ended = house.loop(*arguments, DATA_DIR=phantom)
+    assert ended.returncode != 0
+    assert said in ended.stderr
+    assert "== predict" not in ended.stdout
+
+
+# With stand-ins for the interpreter --------------------------------------------------------------------------------
+
+
+def test_DATA_DIR_and_the_arguments_reach_training(tmp_path):
+    house = House(tmp_path, "exit 0")
+    assert house.loop("--seed", "7", DATA_DIR="/da ta").returncode == 0
+    training, prediction = house.called()
+    assert training.startswith("main.py --exec_mode train_and_evaluate --crossvalidation_idx 0 --model_dir "
+                               f"{house.results}/run_1 ")
+    assert training.endswith(" --data_dir /da ta --seed 7")
+    assert prediction == f"main.py --exec_mode predict --model_dir {house.results}/run_1"
+
+
+def test_without_DATA_DIR_main_chooses_the_data(tmp_path):
+    house = House(tmp_path, "exit 0")
+    assert house.loop().returncode == 0
+    assert not [call for call in house.called() if "--data_dir" in call]
+
+
+def test_numbers_in_use_are_skipped(tmp_path):
+    house = House(tmp_path, "exit 0")
+    for name in ("run_1", "run_2", "run_10"):
+        (house.results / name).mkdir(parents=True)
+    assert house.loop().returncode == 0
+    assert house.runs() == ["run_1", "run_10", "run_2", "run_3"]
+
+
+def test_a_results_directory_that_cannot_be_made(tmp_path):
+    house = House(tmp_path, "exit 0")
+    house.results.write_text("a file")
+    ended = house.loop()
+    assert ended.returncode != 0
+    assert str(house.results) in ended.stderr
+    assert house.called() == []
+
+
+def test_other_requirements_are_installed_into_the_environment(tmp_path):
+    house = House(tmp_path, "exit 0")
+    (house.venv / ".installed").write_text("old\n")
+    assert house.loop().returncode == 0
+    assert "-m pip install" in house.called()[0]
+    assert house.called()[0].endswith("-r requirements/cpu.txt")
+    assert (house.venv / ".installed").read_text() == stamp("cpu.txt")
+
+
+def test_a_failed_installation_is_tried_again(tmp_path):
+    house = House(tmp_path, "exit 1")
+    (house.venv / ".installed").unlink()
+    ended = house.loop()
+    assert ended.returncode == 1
+    assert "loop.sh: installation failed" in ended.stderr
+    assert not (house.venv / ".installed").exists()
+    assert house.runs() == []
+
+
+def test_an_NVIDIA_driver_asks_for_the_GPU_packages_and_the_full_run(tmp_path):
+    house = House(tmp_path, "exit 0")
+    house.has_gpu(True)
+    assert house.loop().returncode == 0
+    installation, _, training, _ = house.called()
+    assert installation.endswith("-r requirements/gpu.txt")
+    assert training.endswith("--max_steps 1000 --augment")
+
+
+def test_a_GPU_that_TensorFlow_does_not_see_is_a_failure(tmp_path):
+    house = House(tmp_path, '[[ $1 != - ]]')
+    house.has_gpu(True)
+    (house.venv / ".installed").write_text(stamp("gpu.txt"))
+    ended = house.loop()
+    assert ended.returncode == 1
+    assert "TensorFlow sees no GPU" in ended.stderr
+    assert house.runs() == []
+
+
+@pytest.fixture()
+def bare(tmp_path):
+    """A machine with a few tools and no Python."""
+    house = House(tmp_path / "hou se", "exit 0")
+    shutil.rmtree(str(house.venv))
+    house.has_gpu(False)
+    for tool in TOOLS:
+        (house.directory / "bin" / tool).symlink_to(str(shutil.which(tool)))
+    return house
+
+
+def interpreter(path: Path, suits: bool) -> Path:
+    """A stand-in that passes or fails the question for its version, and makes environments."""
+    bash = shutil.which("bash")
+    text = f"#!{bash}\n" + f"""
+case $1 in
+  -c) exit {0 if suits else 1} ;;
+  -m) mkdir -p "$3/bin"; printf '#!{bash}\\nexit 0\\n' >"$3/bin/python"; {shutil.which("chmod")} +x "$3/bin/python" ;;
+esac
+"""
+    executable(path, "").write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("there", [[], ["python3.11", "python3"]])
+def test_a_machine_without_a_fitting_python(bare, there):
+    for name in there:
+        interpreter(bare.directory / "bin" / name, suits=False)
+    ended = bare.loop(PATH=str(bare.directory / "bin"))
+    assert ended.returncode == 1
+    assert "no Python 3.9, 3.10 or 3.11 found" in ended.stderr
+    assert not bare.venv.exists()
+
+
+@pytest.mark.parametrize("name", ["python3.10", "python"])
+def test_a_fitting_python_makes_the_environment(bare, name):
+    interpreter(bare.directory / "bin" / "python3.11", suits=False)
+    interpreter(bare.directory / "bin" / name, suits=True)
+    assert bare.loop(PATH=str(bare.directory / "bin")).returncode == 0
+    assert (bare.venv / ".installed").exists()
+    assert bare.runs() == ["run_1"]
+
+
+def test_PYTHON_names_the_interpreter(bare):
+    own = interpreter(bare.directory / "own python", suits=True)
+    assert bare.loop(PATH=str(bare.directory / "bin"), PYTHON=str(own)).returncode == 0
+    assert (bare.venv / "bin" / "python").exists()
