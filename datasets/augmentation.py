@@ -6,8 +6,6 @@ a change of brightness.
 
 from __future__ import annotations
 
-from typing import Tuple
-
 import tensorflow.compat.v1 as tf
 
 from utils.contracts import Tensor
@@ -46,10 +44,5 @@ def _span(first: Tensor, second: Tensor, padding: float, mirrored: Tensor) -> Te
     half = (stop - start) / 2.0
     centre = ((start + stop) / 2.0 - padding) / (1.0 - 2.0 * padding)
     centre = tf.clip_by_value(centre, half, 1.0 - half)
-    low, high = _within(centre - half, centre + half)
+    low, high = centre - half, centre + half
     return tf.where(mirrored, tf.stack([high, low]), tf.stack([low, high]))
-
-
-def _within(low: Tensor, high: Tensor) -> Tuple[Tensor, Tensor]:
-    """Rounding must not carry a window over the edge by an ulp."""
-    return tf.maximum(low, 0.0), tf.minimum(high, 1.0)

@@ -9,11 +9,16 @@ import sys
 from pathlib import Path
 from typing import Any, Callable, Dict, List
 
+import hypothesis
 import pytest
 import yaml
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
+
+# A loaded machine is slow without being wrong.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND_SECONDS = 240

@@ -23,8 +23,9 @@ def resample(image: Tensor, window: Tensor, size: int, border: str = "zero") -> 
         border: what lies outside the image: "zero" or "reflect" (mirrored at the outermost pixel).
 
     Returns:
-        float32 [size, size, channels]. For a window inside the image it is what
-        `tf.image.resize_bilinear(half_pixel_centers=True)` computes.
+        float32 [size, size, channels]. With "zero", a window inside the image gives what
+        `tf.image.resize_bilinear(half_pixel_centers=True)` computes; "reflect" differs from it in the
+        outermost half pixel when enlarging, where it mixes with the mirrored neighbour.
     """
     rows = _resample_rows(image, window[0], window[1], size, border)
     columns = _resample_rows(tf.transpose(rows, [1, 0, 2]), window[2], window[3], size, border)
