@@ -6,21 +6,29 @@
 #   DATA_DIR=/data bash loop.sh           a real ssTEM set; --data_dir=/data does the same
 #   bash loop.sh --max_steps 500 --amp    further arguments go to main.py
 #
-# PYTHON names the interpreter to use, VENV the environment (.venv), RESULTS where runs go (results).
+# PYTHON names the interpreter to use, VENV the environment (.venv), RESULTS where numbered runs go (results).
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")"
 
-venv=${VENV:-.venv}
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+venv=${VENV:-$here/.venv}
 results=${RESULTS:-results}
 
 fail() { printf 'loop.sh: %s\n' "$*" >&2; exit 1; }
 step() { printf '\n== %s\n' "$*"; }
 
+for argument in "$@"; do
+  case $argument in
+    --model_dir*) fail "runs are numbered under RESULTS ($results); call main.py itself for a --model_dir" ;;
+    -h | --help) sed -n '2,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit ;;
+  esac
+done
+
 has_gpu() { command -v nvidia-smi >/dev/null && nvidia-smi -L >/dev/null 2>&1; }
 
 find_python() {
-  local candidate
-  for candidate in ${PYTHON:+"$PYTHON"} python3.11 python3.10 python3.9 python3 python; do
+  local candidate candidates=(python3.11 python3.10 python3.9 python3 python)
+  [[ -z ${PYTHON:-} ]] || candidates=("$PYTHON")
+  for candidate in "${candidates[@]}"; do
     if "$candidate" -c 'import sys; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 11))' 2>/dev/null; then
       printf '%s\n' "$candidate"
       return
@@ -31,7 +39,7 @@ find_python() {
 
 install() { # requirements file
   local wanted stamp="$venv/.installed"
-  wanted=$(cat requirements/base.txt requirements/constraints.txt "$1" | cksum)
+  wanted=$(cat "$here/requirements/base.txt" "$here/requirements/constraints.txt" "$1" | cksum)
   if [[ -x $venv/bin/python && -e $stamp && $(cat "$stamp") == "$wanted" ]]; then
     echo "using the environment in $venv"
     return
@@ -68,11 +76,11 @@ next_run() { # the first free number, taken by making the directory, so that two
 
 step "environment"
 if has_gpu; then
-  install requirements/gpu.txt
+  install "$here/requirements/gpu.txt"
   check_gpu_is_seen
   defaults=(--max_steps 1000 --augment)
 else
-  install requirements/cpu.txt
+  install "$here/requirements/cpu.txt"
   # Short enough for two cores; `--use_amp` falls back on float32 where the processor has no bfloat16.
   defaults=(--max_steps 90 --learning_rate 0.0003 --log_every 10 --use_amp)
 fi
@@ -80,11 +88,14 @@ fi
 
 run=$(next_run)
 step "train and evaluate fold 0, into $run"
-"$venv/bin/python" main.py --exec_mode train_and_evaluate --crossvalidation_idx 0 --model_dir "$run" \
-  "${defaults[@]}" "$@"
+"$venv/bin/python" "$here/main.py" --exec_mode train_and_evaluate --crossvalidation_idx 0 --model_dir "$run" \
+  "${defaults[@]}" "$@" || { code=$?; rmdir "$run" 2>/dev/null || true; exit "$code"; }
 
-step "predict the test slices"
-"$venv/bin/python" main.py --exec_mode predict --model_dir "$run"
+# Nothing to predict with after a benchmark or five folds.
+if [[ -d $run/model_checkpoint ]]; then
+  step "predict the test slices"
+  "$venv/bin/python" "$here/main.py" --exec_mode predict --model_dir "$run"
+fi
 
 step "done"
 cat <<END

@@ -15,8 +15,9 @@ fail() { printf 'run_tests.sh: %s\n' "$*" >&2; exit 1; }
 step() { printf '\n== %s\n' "$*"; }
 
 find_python() {
-  local candidate
-  for candidate in ${PYTHON:+"$PYTHON"} python3.11 python3.10 python3.9 python3; do
+  local candidate candidates=(python3.11 python3.10 python3.9 python3)
+  [[ -z ${PYTHON:-} ]] || candidates=("$PYTHON")
+  for candidate in "${candidates[@]}"; do
     if "$candidate" -c 'import sys; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 11))' 2>/dev/null; then
       printf '%s\n' "$candidate"
       return
@@ -29,7 +30,7 @@ pip_install() { "$bin/python" -m pip install --quiet --disable-pip-version-check
 
 install() {
   local wanted stamp="$venv/.installed" python
-  wanted=$(cat requirements/*.txt | cksum)
+  wanted=$(cat requirements/{base,constraints,cpu,horovod,horovod-build,test}.txt | cksum)
   [[ -x $bin/python && -e $stamp && $(cat "$stamp") == "$wanted" ]] && return
   if [[ ! -x $bin/python ]]; then
     python=$(find_python)

@@ -21,6 +21,10 @@ SECONDS = 200
 TOOLS = ("bash", "cat", "cksum", "dirname", "mkdir")
 UNET = ["--device", "cpu", "--max_steps", "2"]
 
+# An interpreter that only makes what training would leave behind.
+TRAINS = """last=; for word in "$@"; do [[ $last == --model_dir ]] && mkdir -p "$word/model_checkpoint"; last=$word; done
+exit 0"""
+
 
 def executable(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -108,7 +112,7 @@ def test_it_says_where_everything_is(house, first):
 
 def test_nothing_is_installed_where_the_environment_is_there(house, first):
     assert f"using the environment in {house.venv}" in first.stdout
-    assert all(call.startswith("main.py --exec_mode ") for call in house.called())
+    assert all(call.startswith(f"{ROOT}/main.py --exec_mode ") for call in house.called())
 
 
 def test_a_second_run_is_numbered_on_and_leaves_the_first_alone(house, first, phantom):
@@ -142,13 +146,45 @@ def test_training_that_fails_is_a_failure(house, phantom, arguments, said):
 
 
 def test_DATA_DIR_and_the_arguments_reach_training(tmp_path):
-    house = House(tmp_path, "exit 0")
+    house = House(tmp_path, TRAINS)
     assert house.loop("--seed", "7", DATA_DIR="/da ta").returncode == 0
     training, prediction = house.called()
-    assert training.startswith("main.py --exec_mode train_and_evaluate --crossvalidation_idx 0 --model_dir "
+    assert training.startswith(f"{ROOT}/main.py --exec_mode train_and_evaluate --crossvalidation_idx 0 --model_dir "
                                f"{house.results}/run_1 ")
     assert training.endswith(" --data_dir /da ta --seed 7")
-    assert prediction == f"main.py --exec_mode predict --model_dir {house.results}/run_1"
+    assert prediction == f"{ROOT}/main.py --exec_mode predict --model_dir {house.results}/run_1"
+
+
+def test_a_command_that_leaves_no_checkpoint_is_not_predicted_with(tmp_path):
+    house = House(tmp_path, "exit 0")
+    assert house.loop("--benchmark").returncode == 0
+    assert len(house.called()) == 1
+
+
+def test_the_directory_of_a_run_is_the_scripts_own_choice(tmp_path):
+    ended = House(tmp_path, TRAINS).loop("--model_dir=mine")
+    assert ended.returncode == 1
+    assert "RESULTS" in ended.stderr
+
+
+def test_a_command_that_fails_leaves_no_empty_run(tmp_path):
+    house = House(tmp_path, "exit 2")
+    assert house.loop().returncode == 2
+    assert house.runs() == []
+
+
+def test_relative_paths_count_from_where_the_caller_stands(tmp_path):
+    house = House(tmp_path, TRAINS)
+    assert house.loop(RESULTS="here").returncode == 0
+    assert (tmp_path / "here" / "run_1").is_dir()
+
+
+def test_an_interpreter_that_does_not_fit_is_not_replaced(tmp_path):
+    house = House(tmp_path, "exit 0")
+    other = executable(tmp_path / "other", "exit 1")
+    ended = house.loop(VENV=str(tmp_path / "none"), PYTHON=str(other))
+    assert ended.returncode == 1
+    assert "no Python 3.9" in ended.stderr
 
 
 def test_without_DATA_DIR_main_chooses_the_data(tmp_path):
@@ -179,7 +215,7 @@ def test_other_requirements_are_installed_into_the_environment(tmp_path):
     (house.venv / ".installed").write_text("old\n")
     assert house.loop().returncode == 0
     assert "-m pip install" in house.called()[0]
-    assert house.called()[0].endswith("-r requirements/cpu.txt")
+    assert house.called()[0].endswith(f"-r {ROOT}/requirements/cpu.txt")
     assert (house.venv / ".installed").read_text() == stamp("cpu.txt")
 
 
@@ -194,11 +230,11 @@ def test_a_failed_installation_is_tried_again(tmp_path):
 
 
 def test_an_NVIDIA_driver_asks_for_the_GPU_packages_and_the_full_run(tmp_path):
-    house = House(tmp_path, "exit 0")
+    house = House(tmp_path, TRAINS)
     house.has_gpu(True)
     assert house.loop().returncode == 0
     installation, _, training, _ = house.called()
-    assert installation.endswith("-r requirements/gpu.txt")
+    assert installation.endswith(f"-r {ROOT}/requirements/gpu.txt")
     assert training.endswith("--max_steps 1000 --augment")
 
 
