@@ -6,12 +6,12 @@
 #   DATA_DIR=/data bash loop.sh           a real ssTEM set; --data_dir=/data does the same
 #   bash loop.sh --max_steps 500 --amp    further arguments go to main.py
 #
-# PYTHON names the interpreter to use, VENV the environment (.venv), RESULTS where numbered runs go (results).
+# PYTHON names the interpreter to use, VENV the environment (.venv), RESULTS where numbered runs go (runs).
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 venv=${VENV:-$here/.venv}
-results=${RESULTS:-results}
+results=${RESULTS:-runs}
 
 fail() { printf 'loop.sh: %s\n' "$*" >&2; exit 1; }
 step() { printf '\n== %s\n' "$*"; }
@@ -98,9 +98,9 @@ if [[ -d $run/model_checkpoint ]]; then
 fi
 
 step "done"
-cat <<END
-scores       $run/evaluation.json
-masks        $run/predictions/test-masks.tif
-checkpoints  $run/model_checkpoint
-curves       $venv/bin/tensorboard --logdir $run
-END
+show() { [[ ! -e $2 ]] || printf '%-12s %s\n' "$1" "$2"; }
+show scores "$run/evaluation.json"
+show folds "$run/crossvalidation.json"
+show masks "$run/predictions/test-masks.tif"
+show checkpoints "$run/model_checkpoint"
+rmdir "$run" 2>/dev/null || printf '%-12s %s\n' curves "$venv/bin/tensorboard --logdir $run"

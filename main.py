@@ -8,6 +8,7 @@ import sys
 import warnings
 from typing import Any, Dict, Optional, Sequence
 
+from runtime.distributed.launch import announced_rank, connect
 from runtime.settings.flags import parse_flags
 from utils.commands import exit_code
 
@@ -23,7 +24,6 @@ def _run(flags: Dict[str, Any]) -> None:
     if not flags.get("debug"):
         _quieten()
     # TensorFlow takes seconds to import and reads its environment then: after the flags, after the silence.
-    from runtime.distributed.launch import connect
     from runtime.modes.dispatch import carry_out
     from runtime.settings.compose import compose
 
@@ -41,8 +41,8 @@ def _quieten() -> None:
 
 
 def _prefix() -> str:
-    rank = next((os.environ[name] for name in ("HOROVOD_RANK", "OMPI_COMM_WORLD_RANK") if name in os.environ), "0")
-    return "" if rank == "0" else f"rank {rank}: "
+    rank = announced_rank()
+    return f"rank {rank}: " if rank else ""
 
 
 if __name__ == "__main__":

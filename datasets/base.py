@@ -66,10 +66,10 @@ class Dataset(abc.ABC):
         """(height, width) in pixels of the images of a split."""
 
     @abc.abstractmethod
-    def counts(self) -> Dict[str, int]:
-        """How many images each file that is there holds, by the name of the file or folder."""
+    def counts(self, splits: Sequence[str]) -> Dict[str, int]:
+        """How many images each file or folder of some splits holds, by its name."""
 
     @property
     @abc.abstractmethod
     def official_counts(self) -> Dict[str, int]:
-        """What `counts` gives for the published data."""
+        """What `counts` gives for all splits of the published data."""

@@ -12,7 +12,7 @@ from typing import Callable, Dict
 import pooch
 
 from datasets.base import Dataset
-from datasets.options import DataOptions
+from datasets.options import PHANTOM, DataOptions
 from datasets.phantoms import sstem as sstem_phantom
 from datasets.sstem import SSTEM
 from utils.errors import UserError, unknown_name
@@ -52,8 +52,8 @@ class Location:
 
     @property
     def label(self) -> str:
-        """What is recorded beside a score: "phantom" or the directory."""
-        return "phantom" if self.phantom else self.directory
+        """What is recorded beside a score, and names the data in every later command: "phantom" or the directory."""
+        return PHANTOM if self.phantom else self.directory
 
 
 def locate(options: DataOptions) -> Location:
@@ -63,6 +63,8 @@ def locate(options: DataOptions) -> Location:
         UserError: the data set is unknown, or the directory is missing or unreadable.
     """
     entry = _entry(options.dataset)
+    if options.data_dir == PHANTOM:
+        return Location(_cached_phantom(options.dataset, entry), phantom=True)
     if options.data_dir is not None:
         return Location(_readable(options.data_dir), phantom=False)
     default = os.path.join("data", options.dataset)

@@ -2,17 +2,61 @@
 
 from __future__ import annotations
 
-from typing import Tuple
+import abc
+from typing import Callable, Dict, Tuple
 
 import tensorflow.compat.v1 as tf
 
 from datasets.augmentation import WHOLE, random_brightness, random_window
 from datasets.options import DataOptions
 from utils.contracts import DataSpec, Geometry, Tensor
+from utils.errors import unknown_name
 from utils.resample import enlarge, resample, resample_labels
 
 
-class ResizeToWindow:
+class Feeding(abc.ABC):
+    """One way of feeding images to a network; stored with the run, and followed by every mode.
+
+    Windows are float32 [4], as `utils.resample` takes them.
+    """
+
+    @abc.abstractmethod
+    def augmented(self, image: Tensor, key: Tensor) -> Tuple[Tensor, Tensor]:
+        """A randomly changed input for the sample `key` (int64 [2]), and the window that its output shows."""
+
+    @abc.abstractmethod
+    def plain(self, image: Tensor) -> Tuple[Tensor, Tensor]:
+        """The input for an image (float32 [height, width, channels] in [-1, 1]), and the window of its output."""
+
+    @abc.abstractmethod
+    def labels(self, labels: Tensor, window: Tensor) -> Tensor:
+        """From class indices, int32 [height, width], to those of `window`, the size of the network's output."""
+
+    @abc.abstractmethod
+    def valid(self, valid: Tensor, window: Tensor) -> Tensor:
+        """From bool [height, width] to float32, the size of the output: 1 where the nearer pixels all count."""
+
+    @abc.abstractmethod
+    def shown(self, images: Tensor) -> Tensor:
+        """The part of inputs [batch, height, width, channels] that the outputs lie over."""
+
+    @abc.abstractmethod
+    def restore(self, probabilities: Tensor, size: Tensor) -> Tensor:
+        """Output probabilities [batch, height, width, classes] scaled to the images' own `size` (int32 [2])."""
+
+
+def build_feeding(spec: DataSpec, geometry: Geometry, options: DataOptions) -> Feeding:
+    """The feeding that `options` name, for a network of this `geometry`.
+
+    Raises:
+        UserError: there is no such feeding, or the input size does not fit the network.
+    """
+    if options.feeding not in FEEDINGS:
+        raise unknown_name("feeding", options.feeding, FEEDINGS)
+    return FEEDINGS[options.feeding](spec, geometry, options)
+
+
+class ResizeToWindow(Feeding):
     """The published ssTEM way: the whole slice is scaled into the network's output window.
 
     UNet shows a 512 x 512 slice at 388 x 388 in the middle of its 572 x 572 input; around it lies a blank
@@ -36,24 +80,17 @@ class ResizeToWindow:
         self._padding = geometry.margin / self.input_size
 
     def augmented(self, image: Tensor, key: Tensor) -> Tuple[Tensor, Tensor]:
-        """A randomly changed input for the sample `key`, and the window that it shows; see `plain`."""
+        """See `Feeding.augmented`."""
         window = random_window(key, self._padding)
         return random_brightness(self._input(image, window), key), window
 
     def plain(self, image: Tensor) -> Tuple[Tensor, Tensor]:
-        """The network's input for an image, and the window that its output shows.
-
-        Args:
-            image: float32 [height, width, channels] in [-1, 1].
-
-        Returns:
-            float32 [input_size, input_size, channels] and float32 [4] (see `utils.resample`).
-        """
+        """See `Feeding.plain`: the window is the whole image."""
         window = tf.constant(WHOLE)
         return self._input(image, window), window
 
     def labels(self, labels: Tensor, window: Tensor) -> Tensor:
-        """int32 [height, width] class indices -> int32 [output_size, output_size], of `window`."""
+        """See `Feeding.labels`."""
         return resample_labels(labels, window, self.output_size, self.spec.classes)
 
     def valid(self, valid: Tensor, window: Tensor) -> Tensor:
@@ -61,14 +98,17 @@ class ResizeToWindow:
         share = resample(tf.cast(valid, tf.float32)[..., tf.newaxis], window, self.output_size)
         return tf.cast(share[..., 0] > 1.0 - 1e-3, tf.float32)
 
-    def restore(self, probabilities: Tensor, size: Tensor) -> Tensor:
-        """Output probabilities of whole images, scaled to the images' own size.
+    def shown(self, images: Tensor) -> Tensor:
+        """See `Feeding.shown`: the input without its margins."""
+        start = (self.input_size - self.output_size) // 2
+        return images[:, start:start + self.output_size, start:start + self.output_size, :]
 
-        Args:
-            probabilities: float32 [batch, output_size, output_size, classes].
-            size: int32 [2], height and width.
-        """
+    def restore(self, probabilities: Tensor, size: Tensor) -> Tensor:
+        """See `Feeding.restore`: half-pixel bilinear."""
         return tf.image.resize_bilinear(probabilities, size, half_pixel_centers=True)
 
     def _input(self, image: Tensor, window: Tensor) -> Tensor:
         return resample(image, enlarge(window, self._margin), self.input_size, self.border)
+
+
+FEEDINGS: Dict[str, Callable[[DataSpec, Geometry, DataOptions], Feeding]] = {"resize_to_window": ResizeToWindow}

@@ -9,6 +9,7 @@ from utils.options import OPERATIONAL, TRAINING, at_least, option
 
 FOLDS = 5
 ALL_FOLDS = "all"
+PHANTOM = "phantom"
 
 
 def parse_fold(text: str) -> Union[int, str]:
@@ -36,7 +37,8 @@ class DataOptions:
 
     dataset: str = option("sstem", "data set to use", choices=("sstem",))
     data_dir: Optional[str] = option(
-        None, "directory of the data set (without it ./data/<dataset> where that exists, else a synthetic set)",
+        None, "directory of the data set, or 'phantom' for the synthetic one (default: ./data/<dataset> where that "
+        "exists, else phantom)",
         kind=OPERATIONAL)
     crossvalidation_idx: Optional[Union[int, str]] = option(
         None, f"fold that validates, 0-{FOLDS - 1}; without it all slices train; '{ALL_FOLDS}' runs every fold in turn",

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from datasets.base import TRAIN, Dataset, Sample
-from datasets.feeding import ResizeToWindow
+from datasets.feeding import Feeding
 from utils.contracts import Tensor
 from utils.randomness import permutation, purpose_key, sample_key
 
@@ -24,6 +24,7 @@ CACHE_BYTES = 2 ** 30
 MAX_THREADS = 8
 
 Batch = Dict[str, Tensor]
+Read = Callable[[np.ndarray], Sequence[np.ndarray]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Draw:
     augment: bool = False
 
 
-def training_batches(dataset: Dataset, feeding: ResizeToWindow, draw: Draw, share: Share) -> tf.data.Dataset:
+def training_batches(dataset: Dataset, feeding: Feeding, draw: Draw, share: Share) -> tf.data.Dataset:
     """Endless batches of the training split.
 
     Each is a dict: "image" float32 [batch, size, size, channels], "label" int32 and "valid" float32
@@ -72,7 +73,7 @@ def training_batches(dataset: Dataset, feeding: ResizeToWindow, draw: Draw, shar
         UserError: the split is empty or its files are missing.
     """
     ids = dataset.ids(TRAIN)
-    load = _loader(dataset, ids)
+    load = _loader(dataset, _Cache(_reader(dataset, ids)))
 
     def sample(number: Tensor) -> Batch:
         key = sample_key(draw.seed, number)
@@ -87,24 +88,26 @@ def training_batches(dataset: Dataset, feeding: ResizeToWindow, draw: Draw, shar
     return samples.batch(share.batch_size, drop_remainder=True).prefetch(2)
 
 
-def evaluation_batches(dataset: Dataset, split: str, feeding: ResizeToWindow, share: Share) -> tf.data.Dataset:
+def evaluation_batches(dataset: Dataset, split: str, feeding: Feeding, share: Share) -> tf.data.Dataset:
     """Every image of a split once, over all ranks, the last batch possibly smaller.
 
     Each batch is a dict: "image", "label" and "valid" as in `training_batches`, "index" int64 [batch], the
     place in `dataset.ids(split)`. Without labels (the test split) "label" is all 0 and "valid" all 1.
     """
-    return _evaluation_samples(dataset, split, feeding, share).batch(share.batch_size).prefetch(2)
+    samples = _evaluation_samples(dataset, _reader(dataset, dataset.ids(split)), split, feeding, share)
+    return samples.batch(share.batch_size).prefetch(2)
 
 
-def endless_batches(dataset: Dataset, split: str, feeding: ResizeToWindow, share: Share) -> tf.data.Dataset:
+def endless_batches(dataset: Dataset, split: str, feeding: Feeding, share: Share) -> tf.data.Dataset:
     """What `evaluation_batches` gives, over and over and in full batches, for measuring speed."""
-    samples = _evaluation_samples(dataset, split, feeding, share).repeat()
+    read = _Cache(_reader(dataset, dataset.ids(split)))
+    samples = _evaluation_samples(dataset, read, split, feeding, share).repeat()
     return samples.batch(share.batch_size, drop_remainder=True).prefetch(2)
 
 
-def _evaluation_samples(dataset: Dataset, split: str, feeding: ResizeToWindow, share: Share) -> tf.data.Dataset:
-    ids = dataset.ids(split)
-    load = _loader(dataset, ids)
+def _evaluation_samples(dataset: Dataset, read: Read, split: str, feeding: Feeding,
+                        share: Share) -> tf.data.Dataset:
+    load = _loader(dataset, read)
 
     def sample(index: Tensor) -> Batch:
         image, label, valid = load(index)
@@ -112,7 +115,7 @@ def _evaluation_samples(dataset: Dataset, split: str, feeding: ResizeToWindow, s
         return {"image": pixels, "label": feeding.labels(label, window), "valid": feeding.valid(valid, window),
                 "index": index}
 
-    indices = tf.data.Dataset.range(share.rank, len(ids), share.size)
+    indices = tf.data.Dataset.range(share.rank, len(dataset.ids(split)), share.size)
     return indices.map(sample, num_parallel_calls=share.threads)
 
 
@@ -122,9 +125,13 @@ def _place(seed: int, number: Tensor, count: int) -> Tensor:
     return tf.gather(permutation(purpose_key(sample_key(seed, epoch), "epoch"), count), place)
 
 
-def _loader(dataset: Dataset, ids: Sequence[str]) -> Callable[[Tensor], Sequence[Tensor]]:
-    """A graph function from an index into `ids` to (image, label, valid), decoded once where they fit."""
-    read = _Cache(dataset, ids)
+def _reader(dataset: Dataset, ids: Sequence[str]) -> Read:
+    """From an index into `ids` to (image, label, valid) as arrays, decoded at every call."""
+    return lambda index: _filled(dataset.read(ids[int(index)]))
+
+
+def _loader(dataset: Dataset, read: Read) -> Callable[[Tensor], Sequence[Tensor]]:
+    """What `read` does, as a function on the graph."""
 
     def load(index: Tensor) -> Sequence[Tensor]:
         image, label, valid = tf.numpy_function(read, [index], [tf.float32, tf.int32, tf.bool])
@@ -137,11 +144,10 @@ def _loader(dataset: Dataset, ids: Sequence[str]) -> Callable[[Tensor], Sequence
 
 
 class _Cache:
-    """Reads samples by index and keeps what fits into `CACHE_BYTES`; safe for threads."""
+    """A reader that keeps what fits into `CACHE_BYTES`, for samples that come again; safe for threads."""
 
-    def __init__(self, dataset: Dataset, ids: Sequence[str]) -> None:
-        self._dataset = dataset
-        self._ids = ids
+    def __init__(self, read: Read) -> None:
+        self._read = read
         self._kept: Dict[int, Sequence[np.ndarray]] = {}
         self._bytes = 0
 
@@ -149,7 +155,7 @@ class _Cache:
         position = int(index)
         if position in self._kept:
             return self._kept[position]
-        arrays = _filled(self._dataset.read(self._ids[position]))
+        arrays = self._read(index)
         size = sum(array.nbytes for array in arrays)
         # Two threads may read one sample at once; both get it right, and the count errs to the safe side.
         if self._bytes + size <= CACHE_BYTES:

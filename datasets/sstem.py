@@ -7,7 +7,7 @@ Class 0 is membrane (grey value 0 in the label files), class 1 everything else.
 from __future__ import annotations
 
 import os
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Set, Tuple
 
 import numpy as np
 
@@ -68,9 +68,10 @@ class SSTEM(Dataset):
         """See `Dataset.native_size`."""
         return page_size(self._path(TEST_VOLUME if split == TEST else TRAIN_VOLUME))
 
-    def counts(self) -> Dict[str, int]:
+    def counts(self, splits: Sequence[str]) -> Dict[str, int]:
         """See `Dataset.counts`: pages per volume."""
-        names = [name for name in self.official_counts if os.path.exists(self._path(name))]
+        trained = [name for name in (TRAIN_VOLUME, TRAIN_LABELS) if set(splits) - {TEST}]
+        names = trained + [TEST_VOLUME] * (TEST in splits)
         return {name: count_pages(self._path(name)) for name in names}
 
     @property
@@ -128,14 +129,14 @@ def check_label_values(path: str, pages: Sequence[int]) -> None:
     Raises:
         UserError: other values; the text names the first page that brings a third one in.
     """
-    seen: set = {0}
+    seen: Set[int] = set()
     for page in pages:
         seen |= set(np.unique(read_page(path, page)).tolist())
-        if len(seen) > 2:
+        if len(seen) > 2 or (len(seen) == 2 and 0 not in seen):
             raise UserError(f"{path}, page {page}: label values {_few(sorted(seen))}", "0 for membrane and one other",
                             "export the labels without grey edges (no interpolation, no lossy compression)")
     if len(seen) < 2:
-        raise UserError(f"{path}: every label is 0", "0 for membrane and one other value for the rest",
+        raise UserError(f"{path}: every label is {_few(sorted(seen))}", "0 for membrane and one other value",
                         "check that the label volume was exported with its labels")
 
 

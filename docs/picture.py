@@ -1,7 +1,7 @@
 """Draws what a run does: a training slice beside its label, a test slice beside the predicted mask.
 
-    python download_dataset.py --phantom --data_dir phantom
-    python docs/picture.py phantom results/run_1 docs/phantom.png
+    python download_dataset.py --phantom --data_dir phantom-data
+    python docs/picture.py phantom-data runs/run_1 docs/phantom.png
 
 The run is one that has predicted (`--exec_mode predict`).
 """

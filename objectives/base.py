@@ -47,6 +47,10 @@ class Objective(abc.ABC):
         """Per image what scores are computed from: tensors whose first axis is the batch."""
 
     @abc.abstractmethod
+    def per_image(self, counts: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The headline score of each image alone, float64 [images]."""
+
+    @abc.abstractmethod
     def scores(self, counts: Mapping[str, np.ndarray]) -> Dict[str, float]:
         """The scores of a split, from the `counts` of all its images, first axis images.
 

@@ -36,6 +36,10 @@ class CrossEntropyDice(Objective):
         confusion = confusion_counts(predicted, targets.labels, targets.valid, self.spec.classes)
         return dict(self._per_image(outputs, targets), confusion=confusion)
 
+    def per_image(self, counts: Mapping[str, np.ndarray]) -> np.ndarray:
+        """See `Objective.per_image`: the soft Dice."""
+        return 1.0 - np.asarray(counts["dice"], np.float64)
+
     def scores(self, counts: Mapping[str, np.ndarray]) -> Dict[str, float]:
         """See `Objective.scores`."""
         cross, dice = (float(np.mean(counts[name], dtype=np.float64)) for name in ("ce", "dice"))

@@ -7,7 +7,7 @@ from typing import Any, Dict
 
 from datasets.base import Dataset
 from datasets.catalogue import Location, locate, open_dataset
-from datasets.feeding import ResizeToWindow
+from datasets.feeding import Feeding, build_feeding
 from datasets.pipeline import Share
 from model.base import Network
 from model.catalogue import build_network
@@ -29,7 +29,7 @@ class Run:
     location: Location
     dataset: Dataset
     network: Network
-    feeding: ResizeToWindow
+    feeding: Feeding
     objective: Objective
 
     @property
@@ -40,9 +40,11 @@ class Run:
 
     def data_record(self) -> Dict[str, Any]:
         """What is recorded beside every score about the data it was measured on."""
-        record = {"data": self.location.label, "dataset": self.dataset.spec.name, "counts": self.dataset.counts(),
-                  "fold": self.settings.data.crossvalidation_idx, "split_rule": self.settings.data.split_rule}
-        return dict(record, official=record["counts"] == self.dataset.official_counts)
+        data, counts = self.settings.data, self.dataset.counts(self.settings.splits)
+        official = {name: self.dataset.official_counts[name] for name in counts}
+        return {"data": self.location.label, "dataset": data.dataset, "fold": data.crossvalidation_idx,
+                "split_rule": data.split_rule, "counts": counts,
+                "official_counts_hold": not self.location.phantom and counts == official}
 
 
 def assemble(settings: Settings, distributed: Distributed) -> Run:
@@ -56,6 +58,6 @@ def assemble(settings: Settings, distributed: Distributed) -> Run:
     location = locate(settings.data)
     dataset = open_dataset(settings.data, location, settings.training.seed)
     network = build_network(settings.model, dataset.spec)
-    feeding = ResizeToWindow(dataset.spec, network.geometry, settings.data)
+    feeding = build_feeding(dataset.spec, network.geometry, settings.data)
     objective = build_objective(settings.objective, dataset.spec)
     return Run(settings, distributed, device, location, dataset, network, feeding, objective)

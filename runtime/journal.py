@@ -13,22 +13,17 @@ from runtime.settings.tree import Settings
 from utils.errors import UserError
 
 FILE_NAME = "log.json"
-_UNITS = {"throughput_train": "images/s", "throughput_test": "images/s", "images_per_second": "images/s"}
 
 
 def open_journal(settings: Settings, chief: bool) -> Logger:
     """The run's logger; a record of `Verbosity.VERBOSE` goes to the file alone.
 
-    `log.json` is appended to where the run goes on, and made otherwise. A benchmark writes no file unless
-    `--log_dir` asks for one.
+    `log.json` is appended to, never cut. A benchmark writes no file unless `--log_dir` asks for one.
 
     Raises:
         UserError: the log cannot be written.
     """
-    logger = Logger(_backends(settings) if chief else [])
-    for metric, unit in _UNITS.items():
-        logger.metadata(metric, {"unit": unit})
-    return logger
+    return Logger(_backends(settings) if chief else [])
 
 
 def log_path(settings: Settings) -> str:
@@ -42,7 +37,7 @@ def _backends(settings: Settings) -> List[Backend]:
         return backends
     path = log_path(settings)
     try:
-        return backends + [JSONStreamBackend(Verbosity.VERBOSE, path, append=settings.reads_run)]
+        return backends + [JSONStreamBackend(Verbosity.VERBOSE, path, append=True)]
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}", "a log file that can be written",
                         "give a writable --log_dir or --model_dir") from error

@@ -63,7 +63,7 @@ def counting_fn(run: Run) -> ModelFn:
     def model_fn(features: Dict[str, Tensor], mode: str) -> Any:
         outputs = _outputs(run, features, StepContext(training=False, seed=run.settings.training.seed))
         targets = _targets(features)
-        shown = _label_window(run, features["image"])
+        shown = run.feeding.shown(features["image"])
         counts = dict(run.objective.counts(outputs, targets), index=features["index"])
         counts["histogram"] = grey_histogram(shown, targets.labels, targets.valid, run.dataset.spec.classes)
         return run.device.spec(mode=mode, predictions=counts)
@@ -132,14 +132,9 @@ def _scaffold(run: Run) -> tf.train.Scaffold:
     return tf.train.Scaffold(saver=tf.train.Saver(max_to_keep=keep, save_relative_paths=True))
 
 
-def _label_window(run: Run, images: Tensor) -> Tensor:
-    margin = run.network.geometry.margin
-    return images[:, margin:margin + run.feeding.output_size, margin:margin + run.feeding.output_size, :]
-
-
 def _pictures(run: Run, features: Dict[str, Tensor], outputs: Outputs) -> Dict[str, Tensor]:
     brightness = 255 // max(1, run.dataset.spec.classes - 1)
-    image = (_label_window(run, features["image"]) + 1.0) * 127.5
+    image = (run.feeding.shown(features["image"]) + 1.0) * 127.5
     classes = {"label": features["label"], "prediction": tf.argmax(outputs.logits, axis=-1)}
     pictures = {name: tf.cast(values, tf.int32)[..., tf.newaxis] * brightness for name, values in classes.items()}
     return {name: tf.cast(values, tf.uint8) for name, values in dict(pictures, image=image).items()}

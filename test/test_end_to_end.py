@@ -183,7 +183,7 @@ def test_a_benchmark_measures_and_leaves_nothing_behind(run, tmp_path, mode, nam
                     "--log_dir", str(tmp_path / "logs"))
     assert not directory.exists()
     figures = records(tmp_path / "logs")[-1]["data"]
-    assert {f"throughput_{name}", "peak_memory_mb", f"input_wait_{name}"} <= set(figures)
+    assert {f"throughput_{name}", "peak_memory_mib", f"input_wait_{name}"} <= set(figures)
     assert {f"latency_{name}_{kind}" for kind in ("mean", "50", "90", "95", "99")} <= set(figures)
     # Images over time: two images a step, the mean step in milliseconds.
     assert figures[f"throughput_{name}"] == pytest.approx(2000.0 / figures[f"latency_{name}_mean"], rel=1e-6)
@@ -207,3 +207,29 @@ def test_the_log_directory_may_be_elsewhere(run, tmp_path):
     directory = run("--max_steps", "1", "--log_dir", str(tmp_path / "logs"))
     assert (tmp_path / "logs" / "log.json").exists()
     assert not (directory / "log.json").exists()
+
+
+def test_a_log_directory_is_appended_to(run, tmp_path):
+    for name in ("one", "two"):
+        run("--max_steps", "1", "--log_dir", str(tmp_path / "logs"), name=name)
+    assert len([line for line in records(tmp_path / "logs") if line["step"] == "PARAMETER"]) == 2
+
+
+def test_resuming_a_finished_run_changes_nothing(run):
+    directory = run("--max_steps", "2")
+    before = weights(directory)
+    run("--resume_training", fresh=False)
+    assert same(before, weights(directory))
+
+
+def test_a_run_keeps_to_its_data(run, phantom, tmp_path, monkeypatch):
+    directory = run("--max_steps", "1", "--exec_mode", "train_and_evaluate", "--crossvalidation_idx", "0")
+    monkeypatch.chdir(tmp_path)
+    run("--exec_mode", "evaluate", fresh=False)
+    assert evaluation(directory)["data"] == phantom
+
+
+def test_a_run_without_a_fold_cannot_be_evaluated(run, capsys):
+    run("--max_steps", "1")
+    run("--exec_mode", "evaluate", fresh=False, code=2)
+    assert "trained on every slice" in capsys.readouterr().err

@@ -22,7 +22,9 @@ TOOLS = ("bash", "cat", "cksum", "dirname", "mkdir")
 UNET = ["--device", "cpu", "--max_steps", "2"]
 
 # An interpreter that only makes what training would leave behind.
-TRAINS = """last=; for word in "$@"; do [[ $last == --model_dir ]] && mkdir -p "$word/model_checkpoint"; last=$word; done
+TRAINS = """last=; for word in "$@"; do
+  [[ $last == --model_dir ]] && mkdir -p "$word/model_checkpoint"; last=$word
+done
 exit 0"""
 
 

@@ -109,12 +109,10 @@ def test_an_empty_fold(fails, data):
     (["--exec_mode", "predict"], "no run there"),
     (["--resume_training"], "no run there"),
     (["--exec_mode", "train_and_evaluate"], "without a fold"),
+    (["--benchmark", "--crossvalidation_idx", "all"], "one fold, or none"),
     (["--benchmark", "--max_steps", "5", "--warmup_steps", "5"], "nothing to measure"),
 ])
-def test_a_wrong_command(fails, phantom, monkeypatch, arguments, words):
-    from runtime.devices import gpu
-
-    monkeypatch.setattr(gpu, "gpu_count", lambda: 0)
+def test_a_wrong_command(fails, phantom, arguments, words):
     assert words in fails("--data_dir", phantom, *arguments)
 
 
@@ -156,12 +154,39 @@ def test_several_processes_without_horovod(fails, phantom, monkeypatch):
     assert "Horovod cannot be imported" in fails("--data_dir", phantom)
 
 
-def test_a_log_that_cannot_be_written(phantom, tiny_recipe, tmp_path, capsys):
+def test_a_log_that_cannot_be_written(fails, phantom, tmp_path):
     (tmp_path / "file").write_text("")
-    arguments = ["--data_dir", phantom, "--recipe", tiny_recipe, "--model_dir", str(tmp_path / "run"), "--log_dir",
-                 str(tmp_path / "file")]
-    assert command_line.main(arguments) == 2
-    assert "log.json" in capsys.readouterr().err
+    assert "--log_dir" in fails("--data_dir", phantom, "--log_dir", str(tmp_path / "file"))
+
+
+def test_a_disk_that_fails_is_told_like_any_error(monkeypatch, capsys):
+    def fail(flags):
+        raise OSError(28, "No space left on device", "weights")
+
+    monkeypatch.setattr(command_line, "_run", fail)
+    assert command_line.main([]) == 2
+    assert capsys.readouterr().err.startswith("error: weights: No space left on device\n  expected:")
+
+
+def test_five_folds_are_looked_at_before_the_first_one_trains(fails, data):
+    for name in FILES[:2]:
+        rewrite(data / name, lambda pages: pages[:4])
+    message = fails("--data_dir", str(data), "--exec_mode", "train_and_evaluate", "--crossvalidation_idx", "all")
+    assert "fold 4" in message
+
+
+def test_a_broken_file_that_is_not_needed_is_left_alone(data, tiny_recipe, tmp_path):
+    (data / FILES[2]).write_bytes(b"broken")
+    arguments = ["--data_dir", str(data), "--recipe", tiny_recipe, "--model_dir", str(tmp_path / "run"), "--max_steps",
+                 "1", "--device", "cpu"]
+    assert command_line.main(arguments) == 0
+
+
+@pytest.mark.parametrize("values, words", [((255, 255), "every label is 255"), ((1, 2), "label values 1, 2")])
+def test_labels_without_zero(fails, data, values, words):
+    change = lambda pages: [np.where(page > 0, values[0], values[1]).astype(np.uint8) for page in pages]  # noqa: E731
+    rewrite(data / FILES[1], change)
+    assert words in fails("--data_dir", str(data))
 
 
 def test_debug_shows_the_traceback(capsys):

@@ -77,6 +77,20 @@ def test_two_ranks_resume_where_one_left_off(runs, tmp_path):
     assert len(losses(Path(run))) == 22
 
 
+def test_two_ranks_resume_a_finished_run(runs, tmp_path):
+    run = shutil.copytree(str(runs / "2"), str(tmp_path / "run"))
+    result = launch(2, "--resume_training", "--model_dir", run, directory=tmp_path)
+    assert result.returncode == 0, result.stdout
+
+
+def test_an_error_that_only_the_chief_meets_ends_all_ranks(runs, phantom, tiny_recipe, tmp_path):
+    result = launch(2, "--data_dir", phantom, "--recipe", tiny_recipe, "--model_dir", str(runs / "1"),
+                    directory=tmp_path)
+    assert result.returncode != 0
+    assert "holds a run already" in result.stdout
+    assert "main.py\", line" not in result.stdout
+
+
 def test_a_benchmark_counts_the_images_of_all_ranks(phantom, tiny_recipe, tmp_path):
     result = launch(2, "--data_dir", phantom, "--recipe", tiny_recipe, "--benchmark", "--max_steps", "6",
                     "--warmup_steps", "2", "--batch_size", "3", "--log_dir", str(tmp_path / "logs"),

@@ -14,7 +14,7 @@ INTERRUPTED = 130
 
 
 def exit_code(action: Callable[[], None], debug: bool, prefix: str = "") -> int:
-    """Run `action` and tell how it ended: 0, 2 for a `UserError`, 130 for Ctrl-C.
+    """Run `action` and tell how it ended: 0, 2 for a `UserError` or an `OSError`, 130 for Ctrl-C.
 
     Args:
         action: the command's work.
@@ -27,6 +27,14 @@ def exit_code(action: Callable[[], None], debug: bool, prefix: str = "") -> int:
         if debug:
             traceback.print_exc()
         print(f"{prefix}error: {error}", file=sys.stderr, flush=True)
+        return MISUSE
+    except OSError as error:
+        if debug:
+            traceback.print_exc()
+        where = f"{error.filename}: " if error.filename else ""
+        told = UserError(f"{where}{error.strerror or error}", "a file or directory that can be read and written",
+                         "mend its permissions, or free space on its disk")
+        print(f"{prefix}error: {told}", file=sys.stderr, flush=True)
         return MISUSE
     except KeyboardInterrupt:
         print(f"{prefix}interrupted", file=sys.stderr, flush=True)

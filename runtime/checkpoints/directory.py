@@ -36,8 +36,22 @@ def claim(model_dir: str, resume: bool, overwrite: bool) -> str:
     elif contents and FILE_NAME not in contents:
         raise UserError(f"{model_dir} holds files that are not a run ({_few(contents)})",
                         "an empty or new directory", "use another --model_dir")
-    _make_writable(model_dir)
+    require_writable(model_dir, "--model_dir")
     return moved
+
+
+def require_writable(directory: str, flag: str) -> None:
+    """Make `directory`, which `flag` names, where it is missing, and see that files can be written there.
+
+    Raises:
+        UserError: it cannot be made or written.
+    """
+    try:
+        os.makedirs(directory, exist_ok=True)
+        with tempfile.NamedTemporaryFile(prefix=".write-", dir=directory):
+            pass
+    except OSError as error:
+        raise _unusable(directory, flag, error) from error
 
 
 def _contents(model_dir: str) -> List[str]:
@@ -47,7 +61,7 @@ def _contents(model_dir: str) -> List[str]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise _unusable(model_dir, error) from error
+        raise _unusable(model_dir, "--model_dir", error) from error
 
 
 def _move_aside(model_dir: str) -> str:
@@ -64,18 +78,9 @@ def _move_aside(model_dir: str) -> str:
     return target
 
 
-def _make_writable(model_dir: str) -> None:
-    try:
-        os.makedirs(model_dir, exist_ok=True)
-        with tempfile.NamedTemporaryFile(prefix=".write-", dir=model_dir):
-            pass
-    except OSError as error:
-        raise _unusable(model_dir, error) from error
-
-
-def _unusable(model_dir: str, error: OSError) -> UserError:
-    return UserError(f"--model_dir {model_dir}: {error.strerror}", "a directory that this user can write",
-                     "use another --model_dir, or mend its permissions")
+def _unusable(directory: str, flag: str, error: OSError) -> UserError:
+    return UserError(f"{flag} {directory}: {error.strerror}", "a directory that this user can write",
+                     f"use another {flag}, or mend its permissions")
 
 
 def _few(names: List[str]) -> str:

@@ -10,6 +10,7 @@ import tensorflow.compat.v1 as tf
 from runtime.devices.base import BFLOAT16, FLOAT32, Device
 
 _BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
+_XLA_ON_CPU = "--tf_xla_cpu_global_jit"
 _REWRITER = "auto_mixed_precision_onednn_bfloat16"
 
 
@@ -38,7 +39,8 @@ class CPU(Device):
         super().prepare()
         if self.options.use_xla:
             flags = os.environ.get("TF_XLA_FLAGS", "")
-            os.environ["TF_XLA_FLAGS"] = f"{flags} --tf_xla_cpu_global_jit".strip()
+            if _XLA_ON_CPU not in flags.split():
+                os.environ["TF_XLA_FLAGS"] = f"{flags} {_XLA_ON_CPU}".strip()
 
     def session_config(self) -> tf.ConfigProto:
         """See `Device.session_config`."""

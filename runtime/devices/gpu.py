@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Optional
 
 import tensorflow.compat.v1 as tf
@@ -40,10 +41,23 @@ class GPU(Device):
         return tf.train.experimental.MixedPrecisionLossScaleOptimizer(
             optimiser, tf.train.experimental.DynamicLossScale())
 
+    def prepare(self) -> None:
+        """See `Device.prepare`."""
+        super().prepare()
+        os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
+
     def peak_memory_bytes(self) -> Optional[int]:
-        """See `Device.peak_memory_bytes`; None where this TensorFlow cannot tell."""
+        """See `Device.peak_memory_bytes`; None where this TensorFlow cannot tell.
+
+        The question counts GPUs as the host does, which fits the session of the first rank alone.
+        """
         tell = getattr(tf.config.experimental, "get_memory_info", None)
-        return int(tell("GPU:0")["peak"]) if tell is not None else None
+        if tell is None or self.local_rank != 0:
+            return None
+        try:
+            return int(tell("GPU:0")["peak"])
+        except (tf.errors.OpError, ValueError):
+            return None
 
 
 def gpu_count() -> int:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, List
+from typing import Any, Callable, List
 
 import numpy as np
 
 from utils.contracts import Tensor
+from utils.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +63,21 @@ class Distributed:
     def from_chief(self, number: int) -> int:
         """Outside any graph: the chief's `number`."""
         return int(self.sum(np.array([number if self.is_chief else 0], np.int64))[0])
+
+    def on_chief(self, action: Callable[[], None]) -> None:
+        """Let the chief do something while the others wait; all of them stop where it fails.
+
+        Raises:
+            UserError: the chief's own; the others' says that the chief stopped.
+        """
+        error = None
+        if self.is_chief:
+            try:
+                action()
+            except UserError as raised:
+                error = raised
+        if self.from_chief(int(error is not None)):
+            raise error or UserError("rank 0 stopped with an error", "all ranks to start", "see the message of rank 0")
 
     def barrier(self) -> None:
         """Wait until every rank is here."""

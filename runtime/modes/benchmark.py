@@ -29,7 +29,8 @@ def benchmark(run: Run, logger: Logger) -> Dict[str, float]:
     Returns:
         For mode m in {train, test}: `throughput_m` in images/s (images of all ranks over the wall time of the
         measured steps), `latency_m_{mean,50,90,95,99}` in ms a step, `input_wait_m` (share of the wall time spent
-        waiting for input) and `peak_memory_mb` of this process, or of its device where that has memory of its own.
+        waiting for input) and `peak_memory_mib`. Latency, waiting and memory are those of the chief; memory is its
+        device's where that has memory of its own, else the process'.
     """
     with _scratch_directory() as directory:
         if run.settings.trains:
@@ -38,6 +39,8 @@ def benchmark(run: Run, logger: Logger) -> Dict[str, float]:
             mode, marks, waits = "test", *_time_prediction(run, directory)
     figures = _figures(run, mode, marks, waits)
     if run.distributed.is_chief:
+        for name in figures:
+            logger.metadata(name, {"unit": _unit(name)})
         logger.log(step=(), data=figures, verbosity=Verbosity.DEFAULT)
     return figures
 
@@ -106,7 +109,11 @@ def _figures(run: Run, mode: str, marks: Sequence[float], waits: Sequence[float]
         kind, _, rest = name.partition("_")
         figures[f"input_wait_{mode}" if name == "input_wait" else "_".join(filter(None, (kind, mode, rest)))] = value
     memory = run.device.peak_memory_bytes() or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return dict(figures, peak_memory_mb=memory / 2 ** 20)
+    return dict(figures, peak_memory_mib=memory / 2 ** 20)
+
+
+def _unit(name: str) -> str:
+    return {"throughput": "images/s", "latency": "ms", "peak": "MiB"}.get(name.partition("_")[0], "of the time")
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from runtime.settings.tree import Settings, with_values
 from utils.files import read_json, write_json
 
 FILE_NAME = "crossvalidation.json"
+RECORDED = ("data", "dataset", "split_rule", "official_counts_hold")
 
 RunOnce = Callable[[Settings, Distributed], Dict[str, Any]]
 
@@ -26,11 +27,11 @@ def crossvalidate(settings: Settings, distributed: Distributed, run_once: RunOnc
         "folds": the result of each fold's run, in order; and, where the folds were evaluated,
         "crossvalidation": what `summarise` gives, also written to `crossvalidation.json`.
     """
-    folds = [_run_fold(settings, distributed, fold, run_once) for fold in range(FOLDS)]
+    folds = [_run_fold(own, distributed, run_once) for own in fold_settings(settings)]
     result: Dict[str, Any] = {"folds": folds}
     if settings.evaluates:
         result["crossvalidation"] = summarise([fold["evaluation"]["scores"] for fold in folds])
-        record = {name: folds[0]["evaluation"][name] for name in ("data", "dataset", "split_rule", "official")}
+        record = {name: folds[0]["evaluation"][name] for name in RECORDED}
         if distributed.is_chief:
             path = os.path.join(settings.run.model_dir, FILE_NAME)
             write_json(path, dict(result["crossvalidation"], **record))
@@ -50,17 +51,24 @@ def summarise(scores: List[Mapping[str, Optional[float]]]) -> Dict[str, Any]:
             "standard_deviation": {name: float(values.std(ddof=1)) for name, values in known.items()}}
 
 
-def _run_fold(settings: Settings, distributed: Distributed, fold: int, run_once: RunOnce) -> Dict[str, Any]:
-    directory = os.path.join(settings.run.model_dir, f"fold_{fold}")
-    begun = os.path.isfile(os.path.join(directory, SETTINGS))
+def fold_settings(settings: Settings) -> List[Settings]:
+    """The settings of each fold's own run, in order; --overwrite is left to the directory of all."""
+    return [_own_settings(settings, fold, f"fold_{fold}") for fold in range(FOLDS)]
+
+
+def _own_settings(settings: Settings, fold: int, name: str) -> Settings:
+    log_dir = settings.run.log_dir and os.path.join(settings.run.log_dir, name)
+    return with_values(settings, model_dir=os.path.join(settings.run.model_dir, name), log_dir=log_dir,
+                       crossvalidation_idx=fold, overwrite=False)
+
+
+def _run_fold(settings: Settings, distributed: Distributed, run_once: RunOnce) -> Dict[str, Any]:
+    begun = os.path.isfile(os.path.join(settings.run.model_dir, SETTINGS))
     resume = settings.run.resume_training and bool(distributed.from_chief(int(begun)))
-    log_dir = settings.run.log_dir and os.path.join(settings.run.log_dir, f"fold_{fold}")
-    own = with_values(settings, model_dir=directory, log_dir=log_dir, crossvalidation_idx=fold, resume_training=resume,
-                      overwrite=False)
-    finished = _finished(own) if resume else None
+    finished = _finished(settings) if resume else None
     if distributed.from_chief(int(finished is not None)):
-        return {"settings": own, "evaluation": finished or {}}
-    return run_once(own, distributed)
+        return {"settings": settings, "evaluation": finished or {}}
+    return run_once(with_values(settings, resume_training=resume), distributed)
 
 
 def _finished(settings: Settings) -> Optional[Dict[str, Any]]:

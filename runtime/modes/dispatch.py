@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any, Dict
 
-from datasets.base import TEST, TRAIN, VALIDATION
 from datasets.options import ALL_FOLDS
 from dllogger.logger import Logger
 from runtime.assembly import Run, assemble
-from runtime.checkpoints.directory import claim
+from runtime.checkpoints.directory import claim, require_writable
 from runtime.checkpoints.find import required_checkpoint
 from runtime.distributed.base import Distributed
 from runtime.journal import open_journal
 from runtime.modes.benchmark import benchmark
-from runtime.modes.crossvalidate import crossvalidate
+from runtime.modes.crossvalidate import crossvalidate, fold_settings
 from runtime.modes.evaluate import evaluate
 from runtime.modes.predict import predict
 from runtime.modes.summary import announce, say, summary, table
 from runtime.modes.train import train
 from runtime.settings.saved import save_settings
-from runtime.settings.tree import Settings
+from runtime.settings.tree import Settings, with_values
+from utils.errors import UserError
 
 
 def carry_out(settings: Settings, distributed: Distributed) -> Dict[str, Any]:
     """Do what the exec mode says, and tell how it went.
 
     Raises:
-        UserError: something is missing or wrong; nothing has been changed then.
+        UserError: something is missing or wrong; where that could be known before the work, nothing has been
+            changed.
     """
-    if settings.data.crossvalidation_idx == ALL_FOLDS and not settings.benchmark.benchmark:
+    if settings.data.crossvalidation_idx == ALL_FOLDS:
         return _all_folds(settings, distributed)
     result = run_once(settings, distributed)
     say(distributed, summary(settings, result))
@@ -43,9 +44,10 @@ def run_once(settings: Settings, distributed: Distributed) -> Dict[str, Any]:
     """
     run = assemble(settings, distributed)
     _check(run)
+    lines = announce(run)
     if settings.trains and not settings.benchmark.benchmark:
-        _claim(settings, distributed)
-    say(distributed, announce(run))
+        _claim(run)
+    say(distributed, lines)
     with open_journal(settings, distributed.is_chief) as logger:
         logger.log(step="PARAMETER", data=settings.values())
         return dict(_run_modes(run, logger), settings=settings)
@@ -66,8 +68,12 @@ def _run_modes(run: Run, logger: Logger) -> Dict[str, Any]:
 
 
 def _all_folds(settings: Settings, distributed: Distributed) -> Dict[str, Any]:
+    # Every fold is looked at before the first one trains: hours later is too late to find the last one empty.
+    runs = [assemble(own, distributed) for own in fold_settings(settings)]
+    for run in runs:
+        _check(run)
     if settings.trains:
-        _claim(settings, distributed)
+        _claim(assemble(settings, distributed))
     result = crossvalidate(settings, distributed, run_once)
     for fold in result["folds"]:
         say(distributed, summary(fold["settings"], fold))
@@ -79,24 +85,33 @@ def _all_folds(settings: Settings, distributed: Distributed) -> Dict[str, Any]:
 def _check(run: Run) -> None:
     """Everything that can be known to fail is found before any work starts."""
     settings = run.settings
+    if settings.evaluates and run.dataset.spec.folds and settings.data.crossvalidation_idx is None:
+        raise _no_fold(settings)
     if not settings.trains and not settings.benchmark.benchmark:
         required_checkpoint(settings.run.model_dir)
-    for split in _splits(settings):
-        run.dataset.ids(split)
-    # Training and validation slices lie in the same files; each file is read once.
-    for split in {TEST if split == TEST else TRAIN for split in _splits(settings)}:
+        if run.distributed.is_chief:
+            require_writable(settings.run.model_dir, "--model_dir")
+    if settings.run.log_dir and run.distributed.is_chief:
+        require_writable(settings.run.log_dir, "--log_dir")
+    for split in settings.splits:
         run.dataset.verify(split)
 
 
-def _splits(settings: Settings) -> List[str]:
-    needed = {TRAIN: settings.trains, VALIDATION: settings.evaluates, TEST: settings.predicts}
-    return [split for split, wanted in needed.items() if wanted]
+def _no_fold(settings: Settings) -> UserError:
+    repair = "add --crossvalidation_idx 0 (to 4, or all), or use --exec_mode train"
+    if settings.reads_run:
+        repair = "this run trained on every slice; train another with --crossvalidation_idx"
+    return UserError(f"--exec_mode {settings.run.exec_mode} without a fold", "a fold that validates", repair)
 
 
-def _claim(settings: Settings, distributed: Distributed) -> None:
-    if distributed.is_chief:
+def _claim(run: Run) -> None:
+    """Make the directory this run's own, and write down what the run is."""
+    settings = run.settings
+
+    def act() -> None:
         moved = claim(settings.run.model_dir, settings.run.resume_training, settings.run.overwrite)
         if moved:
-            say(distributed, [f"the run that was in {settings.run.model_dir} is now in {moved}"])
-        save_settings(settings, settings.run.model_dir)
-    distributed.barrier()
+            say(run.distributed, [f"the run that was in {settings.run.model_dir} is now in {moved}"])
+        save_settings(with_values(settings, data_dir=run.location.label), settings.run.model_dir)
+
+    run.distributed.on_chief(act)

@@ -14,6 +14,7 @@ from dllogger.logger import Logger, Verbosity
 from runtime.assembly import Run
 from runtime.checkpoints.find import Checkpoint, checkpoint_directory, required_checkpoint
 from runtime.devices.base import Saving
+from runtime.hooks.progress import with_bar
 from runtime.model_fn import counting_fn
 from utils.files import write_json
 from utils.metrics import trivial_scores
@@ -60,14 +61,15 @@ def _count(run: Run, checkpoint: Checkpoint, share: Share) -> Dict[str, np.ndarr
     """The counts of the images of one share; it holds one at least."""
     saving = Saving(checkpoint_directory(run.settings.run.model_dir))
     estimator = run.device.estimator(counting_fn(run), saving, run.settings.training.seed)
-    batches = list(estimator.predict(lambda: evaluation_batches(run.dataset, VALIDATION, run.feeding, share),
-                                     checkpoint_path=checkpoint.path, yield_single_examples=False))
+    predictions = estimator.predict(lambda: evaluation_batches(run.dataset, VALIDATION, run.feeding, share),
+                                    checkpoint_path=checkpoint.path, yield_single_examples=False)
+    batches = list(with_bar(predictions, "evaluate", run.distributed.is_chief))
     return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 
 def _per_image(run: Run, counts: Mapping[str, np.ndarray]) -> Dict[str, float]:
     ids = run.dataset.ids(VALIDATION)
-    return {ids[index]: float(1.0 - loss) for index, loss in zip(counts["index"], counts["dice"])}
+    return {ids[index]: float(score) for index, score in zip(counts["index"], run.objective.per_image(counts))}
 
 
 def _without_nan(value: Any) -> Any:

@@ -13,6 +13,7 @@ from datasets.pipeline import Share, evaluation_batches
 from runtime.assembly import Run
 from runtime.checkpoints.find import checkpoint_directory, required_checkpoint
 from runtime.devices.base import Saving
+from runtime.hooks.progress import with_bar
 from runtime.model_fn import predicting_fn
 from utils.files import replacing
 from utils.tiff import stack_writer
@@ -53,7 +54,7 @@ def _write(pages: Iterator[Mapping[str, np.ndarray]], masks: str, probabilities:
     with contextlib.ExitStack() as stack:
         add_mask, add_probability = (
             stack.enter_context(stack_writer(stack.enter_context(replacing(path)))) for path in (masks, probabilities))
-        for page in pages:
+        for page in with_bar(pages, "predict", chief=True):
             brightness = 255 // (page["probabilities"].shape[-1] - 1)
             add_mask(page["classes"] * np.uint8(brightness))
             add_probability(page["probabilities"][..., -1])

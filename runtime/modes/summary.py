@@ -13,6 +13,7 @@ from runtime.journal import log_path
 from runtime.modes.evaluate import FILE_NAME as EVALUATION
 from runtime.settings.recipes import load_recipe
 from runtime.settings.tree import Settings
+from utils.errors import UserError
 
 
 def say(distributed: Distributed, lines: List[str]) -> None:
@@ -80,7 +81,10 @@ def _number(value: Any) -> str:
 def _expected(settings: Settings) -> List[str]:
     if settings.run.recipe is None:
         return []
-    recipe = load_recipe(settings.run.recipe)
+    try:
+        recipe = load_recipe(settings.run.recipe)
+    except UserError:  # the file was moved after the run began; that takes nothing from its scores
+        return []
     lines = [f"published ({recipe.source}):"] if recipe.expect else []
     return lines + [f"  {name}: {value}" for name, value in recipe.expect.items()]
 
@@ -96,7 +100,7 @@ def _files(settings: Settings, result: Mapping[str, Any]) -> List[str]:
 
 
 def _partial(run: Run) -> List[str]:
-    counts, official = run.dataset.counts(), run.dataset.official_counts
+    counts, official = run.dataset.counts(run.settings.splits), run.dataset.official_counts
     differing = [f"{name}: {count} (official {official[name]})" for name, count in counts.items()
                  if count != official[name]]
     return ["the data differs from the published set: " + ", ".join(differing)] if differing else []

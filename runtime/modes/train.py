@@ -25,19 +25,25 @@ def train(run: Run, logger: Logger) -> Dict[str, Any]:
     """Train up to `max_steps`, from the newest checkpoint of model_dir where there is one.
 
     Returns:
-        "steps" done in all, and the "checkpoint" that holds the weights.
+        "steps" done in all.
     """
-    training, model_dir = run.settings.training, run.settings.run.model_dir
+    training = run.settings.training
     start = _start_step(run)
+    # The Estimator would return at once on the chief alone, and the other ranks would wait for it.
+    if start < training.max_steps:
+        _train_from(run, logger, start)
+    run.distributed.barrier()
+    return {"steps": max(start, training.max_steps)}
+
+
+def _train_from(run: Run, logger: Logger, start: int) -> None:
+    training = run.settings.training
     with _estimator_directory(run) as directory:
         estimator = run.device.estimator(training_fn(run, lambda report: _hooks(run, logger, directory, report)),
                                          _saving(run, directory), training.seed)
         draw = Draw(training.seed, start * training.images_per_step, run.settings.data.augment)
         estimator.train(lambda: training_batches(run.dataset, run.feeding, draw, run.share),
                         hooks=run.distributed.training_hooks(), max_steps=training.max_steps)
-    run.distributed.barrier()
-    checkpoint = latest_checkpoint(model_dir) if run.distributed.is_chief else None
-    return {"steps": max(start, training.max_steps), "checkpoint": checkpoint.path if checkpoint else None}
 
 
 def _start_step(run: Run) -> int:

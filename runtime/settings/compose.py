@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Dict, Mapping
 
-from runtime.settings.recipes import load_recipe
+from datasets.options import ALL_FOLDS
+from runtime.settings.recipes import absolute_recipe, load_recipe
 from runtime.settings.saved import check_unchanged, load_settings
-from runtime.settings.tree import Settings, default_model_dir, settings_from, with_values
+from runtime.settings.tree import Settings, default_model_dir, fields, settings_from, with_values
 from utils.errors import UserError
+from utils.options import INVOCATION
 
 
 def compose(flags: Mapping[str, Any], ranks: int = 1) -> Settings:
@@ -24,6 +26,8 @@ def compose(flags: Mapping[str, Any], ranks: int = 1) -> Settings:
         UserError: a flag, a recipe or a saved run is wrong, or they contradict each other.
     """
     given = dict(flags)
+    if given.get("recipe"):
+        given["recipe"] = absolute_recipe(given["recipe"])
     given.setdefault("model_dir", default_model_dir())
     asked = settings_from(given)
     base = _saved_values(asked, given) if asked.reads_run else _fresh_values(given, ranks)
@@ -42,9 +46,18 @@ def _fresh_values(given: Mapping[str, Any], ranks: int) -> Dict[str, Any]:
     if given.get("recipe") is None:
         return {}
     values = dict(load_recipe(given["recipe"]).settings)
+    _refuse_invocations(values, given["recipe"])
     if values.get("step_rule") == "divide" and "max_steps" in values:
         values["max_steps"] = max(1, values["max_steps"] // ranks)
     return values
+
+
+def _refuse_invocations(values: Mapping[str, Any], recipe: str) -> None:
+    """A recipe says what a run is, not what one command does with it."""
+    for field in fields():
+        if field.name in values and field.option.kind == INVOCATION:
+            raise UserError(f"recipe {recipe}: it sets {field.name}", "settings of a run",
+                            f"give --{field.name} on the command line instead")
 
 
 def _resolved_batch(settings: Settings, given: Mapping[str, Any], ranks: int) -> Dict[str, int]:
@@ -64,9 +77,9 @@ def _check_combination(settings: Settings) -> None:
     run, benchmark, steps = settings.run, settings.benchmark, settings.training.max_steps
     if run.resume_training and run.overwrite:
         raise UserError("--resume_training and --overwrite together", "one of them", "leave one out")
-    if settings.evaluates and not benchmark.benchmark and settings.data.crossvalidation_idx is None:
-        raise UserError(f"--exec_mode {run.exec_mode} without a fold", "a fold that validates",
-                        "add --crossvalidation_idx 0 (to 4, or all), or use --exec_mode train")
+    if benchmark.benchmark and settings.data.crossvalidation_idx == ALL_FOLDS:
+        raise UserError(f"--benchmark with --crossvalidation_idx {ALL_FOLDS}", "one fold, or none",
+                        "leave --crossvalidation_idx out")
     if benchmark.benchmark and settings.evaluates:
         raise UserError(f"--benchmark with --exec_mode {run.exec_mode}", "train or predict",
                         "benchmark one of those modes")

@@ -10,6 +10,7 @@ import yaml
 
 from utils.errors import UserError, unknown_name
 
+_ENDINGS = (".yaml", ".yml")
 _KEYS = ("title", "source", "settings", "expect")
 
 
@@ -35,13 +36,18 @@ def recipe_names() -> List[str]:
     return sorted(name[:-len(".yaml")] for name in os.listdir(_directory()) if name.endswith(".yaml"))
 
 
+def absolute_recipe(name: str) -> str:
+    """`name` as it means the same from every directory: a recipe's name, or the absolute path of a file."""
+    return os.path.abspath(name) if name.endswith(_ENDINGS) else name
+
+
 def load_recipe(name: str) -> Recipe:
     """The recipe `name`: one of `recipe_names`, or the path of a YAML file.
 
     Raises:
         UserError: there is no such recipe, or the file is not one.
     """
-    path = name if name.endswith((".yaml", ".yml")) else os.path.join(_directory(), name + ".yaml")
+    path = name if name.endswith(_ENDINGS) else os.path.join(_directory(), name + ".yaml")
     if not os.path.isfile(path):
         raise unknown_name("recipe", name, recipe_names())
     try:

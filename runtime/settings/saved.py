@@ -14,11 +14,12 @@ FILE_NAME = "settings.json"
 
 
 def save_settings(settings: Settings, model_dir: str) -> None:
-    """Write what decides the run, without what only concerns this one command, to `settings.json`."""
+    """Write what decides the run, without what only concerns this one command, to `settings.json`.
+
+    Paths in `settings` should be absolute: a later command may come from another directory.
+    """
     kept = {field.name for field in fields() if field.option.kind != INVOCATION}
     values = {name: value for name, value in settings.values().items() if name in kept}
-    if values["data_dir"] is not None:
-        values["data_dir"] = os.path.abspath(values["data_dir"])
     write_json(os.path.join(model_dir, FILE_NAME), values)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import typing
-from typing import Any, Dict, Iterator, Mapping, NamedTuple, Optional
+from typing import Any, Dict, Iterator, Mapping, NamedTuple, Optional, Tuple
 
 from datasets.options import DataOptions
 from model.options import ModelOptions
@@ -77,7 +77,7 @@ class BenchmarkOptions:
     benchmark: bool = option(False, "measure throughput and latency of train or predict; model_dir is not touched",
                              kind=INVOCATION)
     warmup_steps: int = option(200, "steps before the measured ones; max_steps counts both", kind=INVOCATION,
-                               check=at_least(0))
+                               check=at_least(1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +106,12 @@ class Settings:
     def predicts(self) -> bool:
         """Whether the exec mode predicts."""
         return self.run.exec_mode.endswith(PREDICT)
+
+    @property
+    def splits(self) -> Tuple[str, ...]:
+        """The splits of the data that the command needs."""
+        wanted = {"train": self.trains, "validation": self.evaluates, "test": self.predicts}
+        return tuple(split for split, needed in wanted.items() if needed)
 
     @property
     def reads_run(self) -> bool:

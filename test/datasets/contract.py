@@ -141,7 +141,7 @@ class DatasetContract:
             dataset.verify(split)
 
     def test_counts_have_the_official_names(self, dataset: Dataset) -> None:
-        counts = dataset.counts()
+        counts = dataset.counts(self.splits)
         assert set(counts) == set(dataset.official_counts)
         assert all(type(count) is int and count > 0 for count in [*counts.values(), *dataset.official_counts.values()])
 
@@ -150,7 +150,6 @@ class DatasetContract:
         missing = self.open(gone)
         assert missing.spec == dataset.spec
         assert missing.official_counts == dataset.official_counts
-        assert missing.counts() == {}
         for split in self.splits:
             sample_id = dataset.ids(split)[0]
             _refuses(missing.ids, split, gone)

@@ -316,9 +316,15 @@ class TestCache:
     def _reads(self, count: int, passes: int) -> List[int]:
         """How often each image is read in so many passes."""
         dataset = Numbered(count)
-        share = Share(2, local_size=10 ** 6)   # a single thread: two at once may read one image twice
-        drain(lambda: evaluation_batches(dataset, VALIDATION, FEEDING, share), [None] * passes)
+        read = pipeline._Cache(pipeline._reader(dataset, dataset.ids(VALIDATION)))
+        for index in list(range(count)) * passes:
+            read(np.int64(index))
         return [dataset.reads[number] for number in range(count)]
+
+    def test_a_single_pass_keeps_nothing(self) -> None:
+        dataset = Numbered(3)
+        drain(lambda: evaluation_batches(dataset, VALIDATION, FEEDING, Share(2)), [None] * 2)
+        assert [dataset.reads[number] for number in range(3)] == [2] * 3
 
     def test_a_small_set_is_decoded_once(self) -> None:
         assert self._reads(4, passes=3) == [1] * 4

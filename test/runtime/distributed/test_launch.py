@@ -46,3 +46,28 @@ def test_one_process_is_the_chief_and_every_collective_the_identity():
     assert alone.from_chief(7) == 7
     assert alone.training_hooks() == []
     alone.barrier()
+
+
+def test_the_chiefs_error_is_its_own():
+    def fail():
+        raise UserError("found", "expected", "repair")
+
+    with pytest.raises(UserError, match="found"):
+        Distributed().on_chief(fail)
+
+
+class OtherRank(Distributed):
+    """Rank 1 of two, whose chief says `word`."""
+
+    def __init__(self, word):
+        super().__init__(Place(rank=1, size=2))
+        self.word = word
+
+    def sum(self, array):
+        return array + self.word
+
+
+def test_the_others_stop_with_the_chief():
+    with pytest.raises(UserError, match="rank 0 stopped"):
+        OtherRank(1).on_chief(lambda: None)
+    OtherRank(0).on_chief(lambda: pytest.fail("this is not the chief"))

@@ -6,7 +6,6 @@ import pytest
 
 from runtime.settings.compose import compose
 from runtime.settings.saved import FILE_NAME, load_settings, save_settings
-from runtime.settings.tree import settings_from
 from utils.errors import UserError
 
 from ...conftest import write_recipe
@@ -62,8 +61,8 @@ def test_an_unknown_key_in_a_recipe_names_the_nearest(tmp_path):
 
 
 @pytest.mark.parametrize("flags, words", [
-    ({"exec_mode": "train_and_evaluate"}, "without a fold"),
     ({"resume_training": True, "overwrite": True}, "one of them"),
+    ({"benchmark": True, "crossvalidation_idx": "all"}, "one fold, or none"),
     ({"benchmark": True, "max_steps": 200}, "nothing to measure"),
     ({"benchmark": True, "exec_mode": "train_and_evaluate", "crossvalidation_idx": 0}, "train or predict"),
 ])
@@ -113,10 +112,17 @@ def test_what_concerns_one_command_is_not_saved(tmp_path):
     assert {"exec_mode", "overwrite", "debug", "model_dir", "benchmark"}.isdisjoint(saved)
 
 
-def test_the_data_directory_is_saved_as_an_absolute_path(tmp_path, monkeypatch):
+def test_a_recipe_file_means_the_same_from_every_directory(tmp_path, monkeypatch):
+    write_recipe(tmp_path / "r.yaml", seed=3)
     monkeypatch.chdir(tmp_path)
-    save_settings(settings_from({"data_dir": "here"}), str(tmp_path))
-    assert load_settings(str(tmp_path))["data_dir"] == str(tmp_path / "here")
+    assert compose({"recipe": "r.yaml"}).run.recipe == str(tmp_path / "r.yaml")
+    assert compose({"recipe": "sstem-unet"}).run.recipe == "sstem-unet"
+
+
+@pytest.mark.parametrize("name, value", [("exec_mode", "predict"), ("model_dir", "there"), ("overwrite", True)])
+def test_a_recipe_may_not_say_what_a_command_does(tmp_path, name, value):
+    with pytest.raises(UserError, match=name):
+        compose({"recipe": write_recipe(tmp_path / "r.yaml", **{name: value})})
 
 
 @pytest.mark.parametrize("text, words", [(None, "no run there"), ("{", "as JSON"), ("[]", "as a JSON object")])
