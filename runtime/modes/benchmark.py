@@ -33,11 +33,8 @@ def benchmark(run: Run, logger: Logger) -> Dict[str, float]:
         device's where that has memory of its own, else the process'.
     """
     with _scratch_directory() as directory:
-        if run.settings.trains:
-            mode, marks, waits = "train", *_time_training(run, directory)
-        else:
-            mode, marks, waits = "test", *_time_prediction(run, directory)
-    figures = _figures(run, mode, marks, waits)
+        marks, waits = (_time_training if run.settings.trains else _time_prediction)(run, directory)
+    figures = _figures(run, "train" if run.settings.trains else "test", marks, waits)
     if run.distributed.is_chief:
         for name in figures:
             logger.metadata(name, {"unit": _unit(name)})
