@@ -108,9 +108,20 @@ def test_train_and_predict(run):
     assert (run("--exec_mode", "train_and_predict", "--max_steps", "1") / "predictions" / "test-masks.tif").exists()
 
 
-def test_two_deterministic_runs_are_bit_identical(run):
-    flags = ["--max_steps", "3", "--augment", "--deterministic"]
-    assert same(weights(run(*flags, name="a")), weights(run(*flags, name="b")))
+def test_two_deterministic_runs_are_bit_identical(command, phantom, tiny_recipe, tmp_path):
+    flags = ["--data_dir", phantom, "--recipe", tiny_recipe, "--device", "cpu", "--max_steps", "3", "--augment",
+             "--deterministic"]
+    for name in ("a", "b"):
+        result = command(*flags, "--model_dir", str(tmp_path / name))
+        assert result.returncode == 0, result.stderr
+    assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
+
+
+def test_a_deterministic_run_can_be_measured(command, phantom, tiny_recipe):
+    result = command("--data_dir", phantom, "--recipe", tiny_recipe, "--device", "cpu", "--deterministic",
+                     "--benchmark", "--max_steps", "3", "--warmup_steps", "1")
+    assert result.returncode == 0, result.stderr
+    assert "throughput_train" in result.stdout
 
 
 def test_the_seed_matters(run):
@@ -162,11 +173,11 @@ def test_all_folds_go_on_where_they_were_stopped(run, monkeypatch):
 
     original, done = crossvalidate._run_fold, []
 
-    def stop_after_two(settings, distributed, fold, run_once):
-        if fold == 2 and not done:
+    def stop_after_two(settings, distributed, run_once):
+        if settings.data.crossvalidation_idx == 2 and not done:
             done.append(True)
             raise KeyboardInterrupt
-        return original(settings, distributed, fold, run_once)
+        return original(settings, distributed, run_once)
 
     monkeypatch.setattr(crossvalidate, "_run_fold", stop_after_two)
     directory = run(*flags, "--max_steps", "1", code=130)

@@ -196,7 +196,7 @@ def test_without_DATA_DIR_main_chooses_the_data(tmp_path):
 
 
 def test_numbers_in_use_are_skipped(tmp_path):
-    house = House(tmp_path, "exit 0")
+    house = House(tmp_path, TRAINS)
     for name in ("run_1", "run_2", "run_10"):
         (house.results / name).mkdir(parents=True)
     assert house.loop().returncode == 0

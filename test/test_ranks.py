@@ -98,8 +98,9 @@ def test_a_benchmark_counts_the_images_of_all_ranks(phantom, tiny_recipe, tmp_pa
     assert result.returncode == 0, result.stdout
     lines = (tmp_path / "logs" / "log.json").read_text().splitlines()
     figures = json.loads(lines[-1][5:])["data"]
-    # Two ranks of three images; the slowest rank's time may exceed the chief's own.
-    assert figures["throughput_train"] == pytest.approx(6000.0 / figures["latency_train_mean"], rel=0.2)
+    # Two ranks of three images over the time of the slower one; the images of one rank would give half of it.
+    at_the_chiefs_pace = 6000.0 / figures["latency_train_mean"]
+    assert 0.6 * at_the_chiefs_pace < figures["throughput_train"] <= 1.001 * at_the_chiefs_pace
 
 
 def test_a_user_error_ends_all_ranks(tiny_recipe, tmp_path):

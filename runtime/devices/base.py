@@ -105,4 +105,5 @@ def _make_ops_deterministic() -> None:
     enable = getattr(tf.config.experimental, "enable_op_determinism", None)
     if enable is not None:
         enable()
-    os.environ["TF_DETERMINISTIC_OPS"] = "1"
+    else:
+        os.environ["TF_DETERMINISTIC_OPS"] = "1"
