@@ -10,17 +10,20 @@ from typing import Any, Dict, Optional, Sequence
 
 from runtime.distributed.launch import announced_rank, connect
 from runtime.settings.flags import parse_flags
+from runtime.stop import Stop
+from runtime.terminal import outliving_terminal
 from utils.commands import exit_code
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
-    """Carry out a command line and return its exit code: 0, 2 for a user's error, 130 for Ctrl-C."""
+    """Carry out a command line and return its exit code: 0, 2 for an error told in words, 128 + number for a signal."""
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
-    return exit_code(lambda: _run(parse_flags(arguments)), debug, _prefix())
+    with outliving_terminal(), Stop() as stop:
+        return exit_code(lambda: _run(parse_flags(arguments), stop), debug, _prefix())
 
 
-def _run(flags: Dict[str, Any]) -> None:
+def _run(flags: Dict[str, Any], stop: Stop) -> None:
     if not flags.get("debug"):
         _quieten()
     # TensorFlow takes seconds to import and reads its environment then: after the flags, after the silence.
@@ -28,7 +31,7 @@ def _run(flags: Dict[str, Any]) -> None:
     from runtime.settings.compose import compose
 
     distributed = connect()
-    carry_out(compose(flags, distributed.place.size), distributed)
+    carry_out(compose(flags, distributed.place.size), distributed, stop)
 
 
 def _quieten() -> None:

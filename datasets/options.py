@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Optional, Union
 
-from utils.options import OPERATIONAL, TRAINING, at_least, option
+from utils.options import TRAINING, at_least, option
 
 FOLDS = 5
 ALL_FOLDS = "all"
@@ -39,7 +39,7 @@ class DataOptions:
     data_dir: Optional[str] = option(
         None, "directory of the data set, or 'phantom' for the synthetic one (default: ./data/<dataset> where that "
         "exists, else phantom)",
-        kind=OPERATIONAL)
+        kind=TRAINING)
     crossvalidation_idx: Optional[Union[int, str]] = option(
         None, f"fold that validates, 0-{FOLDS - 1}; without it all slices train; '{ALL_FOLDS}' runs every fold in turn",
         parse=parse_fold, check=_check_fold)

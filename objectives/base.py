@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from typing import Dict, Mapping
+from typing import Dict, Mapping, Tuple
 
 import numpy as np
 
@@ -49,6 +49,15 @@ class Objective(abc.ABC):
     @abc.abstractmethod
     def per_image(self, counts: Mapping[str, np.ndarray]) -> np.ndarray:
         """The headline score of each image alone, float64 [images]."""
+
+    @abc.abstractmethod
+    def confusion(self, counts: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Pixels of all images by true class (rows) and predicted class (columns), int64 [classes, classes]."""
+
+    @property
+    @abc.abstractmethod
+    def score_names(self) -> Tuple[str, ...]:
+        """The names that `scores` gives, in its order."""
 
     @abc.abstractmethod
     def scores(self, counts: Mapping[str, np.ndarray]) -> Dict[str, float]:

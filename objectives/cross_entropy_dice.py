@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, Mapping
+from typing import Dict, Mapping, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -40,12 +40,22 @@ class CrossEntropyDice(Objective):
         """See `Objective.per_image`: the soft Dice."""
         return 1.0 - np.asarray(counts["dice"], np.float64)
 
+    def confusion(self, counts: Mapping[str, np.ndarray]) -> np.ndarray:
+        """See `Objective.confusion`."""
+        return np.sum(counts["confusion"], axis=0, dtype=np.int64)
+
+    @property
+    def score_names(self) -> Tuple[str, ...]:
+        """See `Objective.score_names`."""
+        blank = np.zeros([1, self.spec.classes, self.spec.classes], np.int64)
+        return tuple(self.scores({"ce": np.zeros(1), "dice": np.zeros(1), "confusion": blank}))
+
     def scores(self, counts: Mapping[str, np.ndarray]) -> Dict[str, float]:
         """See `Objective.scores`."""
         cross, dice = (float(np.mean(counts[name], dtype=np.float64)) for name in ("ce", "dice"))
         scores = {"eval_dice_score": 1.0 - dice, "eval_ce_loss": cross, "eval_dice_loss": dice,
                   "eval_total_loss": cross + dice}
-        scores.update(overlap_scores(np.sum(counts["confusion"], axis=0, dtype=np.int64), self.spec.class_names))
+        scores.update(overlap_scores(self.confusion(counts), self.spec.class_names))
         return scores
 
     def _per_image(self, outputs: Outputs, targets: Targets) -> Dict[str, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 from datasets.base import Dataset
 from datasets.catalogue import Location, locate, open_dataset
@@ -16,7 +16,9 @@ from objectives.catalogue import build_objective
 from runtime.devices.base import Device
 from runtime.devices.select import select_device
 from runtime.distributed.base import Distributed
+from runtime.faults import Faults
 from runtime.settings.tree import Settings
+from runtime.stop import Stop
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Run:
     network: Network
     feeding: Feeding
     objective: Objective
+    faults: Faults
+    stop: Stop
 
     @property
     def share(self) -> Share:
@@ -47,8 +51,13 @@ class Run:
                 "official_counts_hold": not self.location.phantom and counts == official}
 
 
-def assemble(settings: Settings, distributed: Distributed) -> Run:
+def assemble(settings: Settings, distributed: Distributed, stop: Optional[Stop] = None) -> Run:
     """The parts of a run; the device is prepared, no graph is built, no data read.
+
+    Args:
+        settings: what decides it.
+        distributed: the ranks.
+        stop: tells when someone wants the run to end; nobody ever does by default.
 
     Raises:
         UserError: the device, the data directory or a name is not there, or sizes do not fit.
@@ -60,4 +69,6 @@ def assemble(settings: Settings, distributed: Distributed) -> Run:
     network = build_network(settings.model, dataset.spec)
     feeding = build_feeding(dataset.spec, network.geometry, settings.data)
     objective = build_objective(settings.objective, dataset.spec)
-    return Run(settings, distributed, device, location, dataset, network, feeding, objective)
+    faults = Faults()
+    dataset.read = faults.keeping(dataset.read)  # type: ignore[method-assign]
+    return Run(settings, distributed, device, location, dataset, network, feeding, objective, faults, stop or Stop())

@@ -7,13 +7,14 @@ prediction that returns counts per image: sums over batches and ranks are then p
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import tensorflow.compat.v1 as tf
 
 from objectives.base import Targets
 from runtime.assembly import Run
-from runtime.optimisers import build_optimiser, learning_rate, weight_decay_loss
+from runtime.optimisers import learning_rate, weight_decay_loss
+from runtime.update import build_update
 from utils.contracts import Outputs, StepContext, Tensor
 from utils.metrics import grey_histogram
 
@@ -29,32 +30,44 @@ class Report:
         scalars: float32 scalars by the name they are logged under; losses are means over the ranks.
         images: uint8 [batch, height, width, 1 or 3] by name.
         features: the batch.
+        stop_wish: placeholder, float32 scalar: 1 where this rank wants to stop; None in one process.
+        stop_agreed: float32 scalar, above 0 where any rank wants to; None in one process.
     """
 
     scalars: Dict[str, Tensor]
     images: Dict[str, Tensor]
     features: Dict[str, Tensor]
+    stop_wish: Optional[Tensor] = None
+    stop_agreed: Optional[Tensor] = None
 
 
 def training_fn(run: Run, make_hooks: Callable[[Report], List[Any]]) -> ModelFn:
     """A `model_fn` that trains; `make_hooks` turns the graph's report into hooks."""
 
     def model_fn(features: Dict[str, Tensor], mode: str) -> Any:
-        outputs = _outputs(run, features, _training_context(run, features))
-        parts = run.objective.loss_parts(outputs, _targets(features))
+        outputs, parts = forward(run, features)
         total = tf.add_n(list(parts.values()))
         decay = weight_decay_loss(run.settings.training)
         rate = learning_rate(run.settings.training)
         losses = {"train_" + name + "_loss": part for name, part in parts.items()}
         losses.update(train_total_loss=total, train_weight_decay_loss=decay)
-        means = _mean_over_ranks(run, losses)
-        train_op = _train_op(run, total + decay, rate, list(means.values()))
-        report = Report(dict(means, learning_rate=rate), _pictures(run, features, outputs), features)
+        wish = tf.placeholder_with_default(0.0, [], "stop_wish") if run.distributed.place.size > 1 else None
+        means = _mean_over_ranks(run, losses if wish is None else dict(losses, stop=wish))
+        agreed = means.pop("stop", None)
+        update = build_update(run, total + decay, means, rate)
+        scalars = dict(means, learning_rate=rate, **update.counters)
+        report = Report(scalars, _pictures(run, features, outputs), features, wish, agreed)
         _add_summaries(report)
-        return run.device.spec(mode=mode, loss=total, train_op=train_op, training_hooks=make_hooks(report),
-                               scaffold=_scaffold(run))
+        return run.device.spec(mode=mode, loss=total, train_op=_counted(update.op, list(means.values())),
+                               training_hooks=make_hooks(report), scaffold=_scaffold())
 
     return model_fn
+
+
+def forward(run: Run, features: Dict[str, Tensor]) -> Tuple[Outputs, Dict[str, Tensor]]:
+    """What the network computes of a training batch, and the parts of its loss, float32 scalars by name."""
+    outputs = _outputs(run, features, _training_context(run, features))
+    return outputs, run.objective.loss_parts(outputs, _targets(features))
 
 
 def counting_fn(run: Run) -> ModelFn:
@@ -117,19 +130,17 @@ def _mean_over_ranks(run: Run, scalars: Dict[str, Tensor]) -> Dict[str, Tensor]:
     return dict(zip(scalars, tf.unstack(tf.assign(kept, means), num=len(scalars))))
 
 
-def _train_op(run: Run, loss: Tensor, rate: Tensor, also: List[Tensor]) -> Tensor:
-    optimiser = build_optimiser(run.settings.training, rate)
-    optimiser = run.device.wrap_optimiser(run.distributed.wrap_optimiser(optimiser))
-    update = optimiser.apply_gradients(optimiser.compute_gradients(loss))
-    # The step counts batches drawn, also where loss scaling skips an update: the data position follows it.
+def _counted(update: Any, also: List[Tensor]) -> Tensor:
+    # The step counts batches drawn, also where an update is skipped: the data position follows it.
     with tf.control_dependencies([update] + also):
         return tf.assign_add(tf.train.get_or_create_global_step(), 1).op
 
 
-def _scaffold(run: Run) -> tf.train.Scaffold:
-    """Paths relative to the directory, so that a run can be moved."""
-    keep = run.settings.training.keep_checkpoint_max
-    return tf.train.Scaffold(saver=tf.train.Saver(max_to_keep=keep, save_relative_paths=True))
+def _scaffold() -> tf.train.Scaffold:
+    """Paths relative to the directory, so that a run can be moved; what is kept is decided elsewhere."""
+    saver = tf.train.Saver(max_to_keep=None, save_relative_paths=True)
+    tf.add_to_collection(tf.GraphKeys.SAVERS, saver)
+    return tf.train.Scaffold(saver=saver)
 
 
 def _pictures(run: Run, features: Dict[str, Tensor], outputs: Outputs) -> Dict[str, Tensor]:

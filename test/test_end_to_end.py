@@ -11,7 +11,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 import main as command_line
-from runtime.checkpoints.find import latest_checkpoint
+from runtime.checkpoints.find import newest_sound
 from utils.tiff import count_pages
 
 
@@ -28,7 +28,7 @@ def run(phantom, tiny_recipe, tmp_path):
 
 
 def weights(directory):
-    reader = tf.train.load_checkpoint(latest_checkpoint(str(directory)).path)
+    reader = tf.train.load_checkpoint(newest_sound(str(directory)).path)
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 
@@ -52,7 +52,7 @@ def same(first, second):
 
 def test_train_writes_checkpoints_settings_log_and_summaries(run, capfd):
     directory = run("--max_steps", "4", "--save_checkpoints_steps", "2", "--augment")
-    assert latest_checkpoint(str(directory)).step == 4
+    assert newest_sound(str(directory)).step == 4
     assert sorted(os.listdir(str(directory))) == ["log.json", "model_checkpoint", "settings.json"]
     assert sorted(losses(directory)) == [1, 2, 3, 4]
     assert {"train_ce_loss", "train_dice_loss", "train_total_loss", "train_weight_decay_loss",
@@ -151,8 +151,8 @@ def test_weight_decay_is_applied_and_reported_apart(run):
 def test_overwrite_keeps_the_old_run(run, tmp_path):
     run("--max_steps", "1")
     run("--max_steps", "2", "--overwrite")
-    assert latest_checkpoint(str(tmp_path / "run")).step == 2
-    assert latest_checkpoint(str(tmp_path / "run.1")).step == 1
+    assert newest_sound(str(tmp_path / "run")).step == 2
+    assert newest_sound(str(tmp_path / "run.1")).step == 1
 
 
 def test_all_folds_and_their_mean(run, capsys):

@@ -160,7 +160,7 @@ def test_a_log_that_cannot_be_written(fails, phantom, tmp_path):
 
 
 def test_a_disk_that_fails_is_told_like_any_error(monkeypatch, capsys):
-    def fail(flags):
+    def fail(flags, stop):
         raise OSError(28, "No space left on device", "weights")
 
     monkeypatch.setattr(command_line, "_run", fail)
@@ -208,9 +208,9 @@ def test_an_unknown_flag_from_a_shell(command):
 
 
 def test_ctrl_c_is_told_in_one_line(monkeypatch, capsys):
-    def interrupt(flags):
+    def interrupt(flags, stop):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(command_line, "_run", interrupt)
     assert command_line.main([]) == 130
-    assert capsys.readouterr().err == "interrupted\n"
+    assert capsys.readouterr().err == "stopped by SIGINT\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import traceback
 from typing import Callable
@@ -9,12 +10,26 @@ from typing import Callable
 from utils.errors import UserError
 
 MISUSE = 2
-INTERRUPTED = 130
-"""128 + the number of SIGINT, as shells report it."""
+SIGNALLED = 128
+"""Plus the number of the signal: 130 for Ctrl-C, 143 for SIGTERM, as shells report them."""
+
+
+class Stopped(BaseException):
+    """A signal ended the command. No `Exception`, so that nothing takes it for an error and goes on.
+
+    Args:
+        number: the signal's.
+        message: what to tell about it; its name by default.
+    """
+
+    def __init__(self, number: int, message: str = "") -> None:
+        super().__init__(number, message)
+        self.number = number
+        self.message = message or f"stopped by {signal.Signals(number).name}"
 
 
 def exit_code(action: Callable[[], None], debug: bool, prefix: str = "") -> int:
-    """Run `action` and tell how it ended: 0, 2 for a `UserError` or an `OSError`, 130 for Ctrl-C.
+    """Run `action` and tell how it ended: 0, 2 for a `UserError` or an `OSError`, 128 + number for a signal.
 
     Args:
         action: the command's work.
@@ -36,7 +51,8 @@ def exit_code(action: Callable[[], None], debug: bool, prefix: str = "") -> int:
                          "mend its permissions, or free space on its disk")
         print(f"{prefix}error: {told}", file=sys.stderr, flush=True)
         return MISUSE
-    except KeyboardInterrupt:
-        print(f"{prefix}interrupted", file=sys.stderr, flush=True)
-        return INTERRUPTED
+    except (KeyboardInterrupt, Stopped) as end:
+        stop = end if isinstance(end, Stopped) else Stopped(signal.SIGINT)
+        print(f"{prefix}{stop.message}", file=sys.stderr, flush=True)
+        return SIGNALLED + stop.number
     return 0

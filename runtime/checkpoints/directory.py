@@ -2,42 +2,63 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
-from typing import List
+from typing import Iterator, List
 
+from runtime.checkpoints.lock import FILE_NAME as LOCK
+from runtime.checkpoints.lock import locked
 from runtime.settings.saved import FILE_NAME
 from utils.errors import UserError
 
 _WAYS_ON = ("go on with it (--resume_training), use another --model_dir, or move it aside and start anew (--overwrite)")
 
 
-def claim(model_dir: str, resume: bool, overwrite: bool) -> str:
-    """Make `model_dir` ready for a training run.
+@contextlib.contextmanager
+def claim(model_dir: str, resume: bool, overwrite: bool) -> Iterator[str]:
+    """Make `model_dir` ready for a training run, and keep other training processes out while the body runs.
 
     Args:
         model_dir: the directory; it is made where it is missing.
         resume: the run that is there goes on.
         overwrite: a run that is there is moved to a numbered sibling.
 
-    Returns:
+    Yields:
         Where an old run was moved to, or "".
 
     Raises:
-        UserError: it holds a run and nothing says what to do with it, it holds other files, or it
-            cannot be written.
+        UserError: another process trains there, it holds a run and nothing says what to do with it, it holds other
+            files, or it cannot be written.
     """
+    _refuse_strangers(model_dir)
     moved = ""
-    contents = _contents(model_dir)
-    if FILE_NAME in contents and not resume:
-        if not overwrite:
+    if overwrite and _holds_run(model_dir):
+        with _lock(model_dir):
+            moved = _move_aside(model_dir)
+            os.unlink(os.path.join(moved, LOCK))
+    with _lock(model_dir):
+        if _holds_run(model_dir) and not resume:
             raise UserError(f"{model_dir} holds a run already", "an empty or new directory", _WAYS_ON)
-        moved = _move_aside(model_dir)
-    elif contents and FILE_NAME not in contents:
+        yield moved
+
+
+def _refuse_strangers(model_dir: str) -> None:
+    contents = _contents(model_dir)
+    if contents and FILE_NAME not in contents:
         raise UserError(f"{model_dir} holds files that are not a run ({_few(contents)})",
                         "an empty or new directory", "use another --model_dir")
+
+
+def _holds_run(model_dir: str) -> bool:
+    return FILE_NAME in _contents(model_dir)
+
+
+@contextlib.contextmanager
+def _lock(model_dir: str) -> Iterator[None]:
     require_writable(model_dir, "--model_dir")
-    return moved
+    with locked(model_dir):
+        yield
 
 
 def require_writable(directory: str, flag: str) -> None:

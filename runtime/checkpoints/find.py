@@ -1,22 +1,45 @@
-"""Finding the checkpoint that a mode needs."""
+"""Finding the checkpoint that a mode needs: the newest sound one."""
 
 from __future__ import annotations
 
 import os
-from typing import NamedTuple, Optional
+import re
+from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple
 
-import tensorflow.compat.v1 as tf
-
+from runtime.checkpoints.best import read_best
+from runtime.checkpoints.mark import SUFFIX, damages, mark_path, mismatches, read_mark
+from runtime.settings.tree import BEST, NEWEST
 from utils.errors import UserError
 
 FOLDER = "model_checkpoint"
+STEM = "model.ckpt"
+STATE = "checkpoint"
+"""The file by which TensorFlow itself finds the newest checkpoint."""
+ASIDE = ".aside"
+"""Ends the names of files that no longer count and are kept all the same."""
+_FILE = re.compile(re.escape(STEM) + r"-(\d+)\.(?!.*" + re.escape(ASIDE) + "$)")
 
 
 class Checkpoint(NamedTuple):
-    """A checkpoint: the prefix of its files, and the training steps behind it."""
+    """A checkpoint: the prefix of its files, the training steps behind it, the samples drawn by then."""
 
     path: str
     step: int
+    samples: int
+
+
+class Search(NamedTuple):
+    """What a look into a directory of checkpoints gave.
+
+    Attributes:
+        checkpoint: the one to use, or None.
+        remarks: what is wrong with those that were passed over, a line each.
+        lost: whether complete checkpoints were there, and none of them is sound.
+    """
+
+    checkpoint: Optional[Checkpoint]
+    remarks: Tuple[str, ...]
+    lost: bool
 
 
 def checkpoint_directory(model_dir: str) -> str:
@@ -24,22 +47,77 @@ def checkpoint_directory(model_dir: str) -> str:
     return os.path.join(model_dir, FOLDER)
 
 
-def latest_checkpoint(model_dir: str) -> Optional[Checkpoint]:
-    """The newest checkpoint of the run in `model_dir`, or None."""
-    path = tf.train.latest_checkpoint(checkpoint_directory(model_dir))
-    if path is None:
-        return None
-    return Checkpoint(path, int(tf.train.load_checkpoint(path).get_tensor(tf.GraphKeys.GLOBAL_STEP)))
+def prefix_of(directory: str, step: int) -> str:
+    """The path prefix of the checkpoint of a step."""
+    return os.path.join(directory, f"{STEM}-{step}")
 
 
-def required_checkpoint(model_dir: str) -> Checkpoint:
-    """The newest checkpoint of the run in `model_dir`.
+def files_of(directory: str) -> Dict[int, List[str]]:
+    """The names of all files of checkpoints, marks included, by step, the newest step first."""
+    found: Dict[int, List[str]] = {}
+    for name in sorted(os.listdir(directory)) if os.path.isdir(directory) else []:
+        match = _FILE.match(name)
+        if match:
+            found.setdefault(int(match.group(1)), []).append(name)
+    return dict(sorted(found.items(), reverse=True))
+
+
+def search(model_dir: str, expected: Mapping[str, Tuple[int, ...]], which: str = NEWEST) -> Search:
+    """Look for the newest sound checkpoint of the run in `model_dir`, or for the best one first.
+
+    Args:
+        model_dir: the run's directory.
+        expected: the shapes of the variables that a checkpoint must hold, by name.
+        which: NEWEST or BEST.
+    """
+    directory = checkpoint_directory(model_dir)
+    steps = list(files_of(directory))
+    remarks: List[str] = []
+    if which == BEST:
+        best = read_best(model_dir)
+        if best is None:
+            remarks.append("no best checkpoint is known (train with --evaluate_every)")
+        else:
+            steps = [best.step] + [step for step in steps if step != best.step]
+    for step in steps:
+        checkpoint, wrong = _look_at(prefix_of(directory, step), step, expected)
+        if checkpoint is not None:
+            return Search(checkpoint, tuple(remarks), lost=False)
+        remarks.append(f"{prefix_of(directory, step)} is not usable: {wrong}")
+    marked = any(os.path.exists(mark_path(prefix_of(directory, step))) for step in steps)
+    return Search(None, tuple(remarks), lost=marked or os.path.exists(os.path.join(directory, STATE)))
+
+
+def newest_sound(model_dir: str) -> Optional[Checkpoint]:
+    """The newest sound checkpoint of the run in `model_dir`, whatever network it is of, or None."""
+    return search(model_dir, {}).checkpoint
+
+
+def required(model_dir: str, found: Search) -> Checkpoint:
+    """The checkpoint that was found.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none; the text says what is wrong with those that are there.
     """
-    checkpoint = latest_checkpoint(model_dir)
-    if checkpoint is None:
-        raise UserError(f"{checkpoint_directory(model_dir)}: no checkpoint", "the checkpoint of a trained run",
-                        "train first (--exec_mode train), or name the run's directory with --model_dir")
-    return checkpoint
+    if found.checkpoint is not None:
+        return found.checkpoint
+    if found.remarks:
+        raise UserError("\n  ".join(found.remarks), "one sound checkpoint",
+                        f"restore the files of {checkpoint_directory(model_dir)} from a copy, or train again "
+                        "(--overwrite moves this run aside)")
+    raise UserError(f"{checkpoint_directory(model_dir)}: no checkpoint", "the checkpoint of a trained run",
+                    "train first (--exec_mode train), or name the run's directory with --model_dir")
+
+
+def _look_at(prefix: str, step: int, expected: Mapping[str, Tuple[int, ...]]) -> Tuple[Optional[Checkpoint], str]:
+    """The checkpoint, or None and what is wrong with it."""
+    try:
+        mark = read_mark(prefix)
+    except FileNotFoundError:
+        return None, f"it has no completion mark ({os.path.basename(prefix)}{SUFFIX}); its saving was interrupted"
+    except (OSError, ValueError) as error:
+        return None, f"its completion mark is damaged ({error})"
+    if mark.step != step:
+        return None, f"its completion mark is that of step {mark.step}"
+    wrong = damages(prefix, mark) or mismatches(mark, expected)[:3]
+    return (None, "; ".join(wrong)) if wrong else (Checkpoint(prefix, step, mark.samples), "")

@@ -17,18 +17,14 @@ FLOAT32, FLOAT16, BFLOAT16 = "float32", "float16", "bfloat16"
 
 @dataclasses.dataclass(frozen=True)
 class Saving:
-    """What the Estimator writes into its directory.
+    """What the Estimator writes into its directory; checkpoints are not left to it.
 
     Attributes:
         directory: the Estimator's own directory.
-        checkpoint_steps: steps between two checkpoints, None for no checkpoints.
-        checkpoint_count: checkpoints to keep.
         summary_steps: steps between two summaries, None for none.
     """
 
     directory: str
-    checkpoint_steps: Optional[int] = None
-    checkpoint_count: int = 1
     summary_steps: Optional[int] = None
 
 
@@ -72,8 +68,7 @@ class Device(abc.ABC):
         """An Estimator around `model_fn`."""
         config = tf.estimator.RunConfig(
             model_dir=saving.directory, tf_random_seed=seed, session_config=self.session_config(),
-            save_checkpoints_secs=None, save_checkpoints_steps=saving.checkpoint_steps,
-            keep_checkpoint_max=saving.checkpoint_count, save_summary_steps=saving.summary_steps,
+            save_checkpoints_secs=None, save_checkpoints_steps=None, save_summary_steps=saving.summary_steps,
             log_step_count_steps=None)
         return tf.estimator.Estimator(model_fn, config=config)
 
@@ -84,6 +79,15 @@ class Device(abc.ABC):
     def wrap_optimiser(self, optimiser: Any) -> Any:
         """`optimiser` with the loss scaling that the precision needs."""
         return optimiser
+
+    @property
+    def scales_loss(self) -> bool:
+        """Whether `wrap_optimiser` scales the loss, skipping the steps whose gradients overflow."""
+        return False
+
+    def loss_scale(self, optimiser: Any) -> Optional[Tensor]:
+        """The current scale of a wrapped optimiser, a float32 scalar; None where the device does not tell."""
+        return None
 
     def widen(self, logits: Tensor) -> Tensor:
         """`logits` in float32, and everything computed from them too.

@@ -8,6 +8,7 @@ from typing import Any, Optional
 import tensorflow.compat.v1 as tf
 
 from runtime.devices.base import FLOAT16, FLOAT32, Device
+from utils.contracts import Tensor
 
 _REWRITER_ON = 1
 
@@ -40,6 +41,15 @@ class GPU(Device):
             return optimiser
         return tf.train.experimental.MixedPrecisionLossScaleOptimizer(
             optimiser, tf.train.experimental.DynamicLossScale())
+
+    @property
+    def scales_loss(self) -> bool:
+        """See `Device.scales_loss`."""
+        return self.precision == FLOAT16
+
+    def loss_scale(self, optimiser: Any) -> Optional[Tensor]:
+        """See `Device.loss_scale`."""
+        return optimiser._loss_scale()
 
     def prepare(self) -> None:
         """See `Device.prepare`."""

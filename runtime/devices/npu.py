@@ -30,9 +30,8 @@ class NPU(Device):
         mode = "allow_mix_precision" if self.precision == FLOAT16 else "must_keep_origin_dtype"
         config = _adapter("npu_config").NPURunConfig(
             model_dir=saving.directory, tf_random_seed=seed, session_config=self.session_config(),
-            save_checkpoints_steps=saving.checkpoint_steps or 0, keep_checkpoint_max=saving.checkpoint_count,
-            save_summary_steps=saving.summary_steps or 0, precision_mode=mode, enable_data_pre_proc=True,
-            hcom_parallel=True)
+            save_checkpoints_steps=0, save_summary_steps=saving.summary_steps or 0, precision_mode=mode,
+            enable_data_pre_proc=True, hcom_parallel=True)
         return _adapter("npu_estimator").NPUEstimator(model_fn=model_fn, config=config)
 
     def spec(self, **details: Any) -> Any:
@@ -46,6 +45,11 @@ class NPU(Device):
         manager = _adapter("npu_loss_scale_manager").ExponentialUpdateLossScaleManager(
             init_loss_scale=2 ** 15, incr_every_n_steps=1000, decr_every_n_nan_or_inf=2, decr_ratio=0.5)
         return _adapter("npu_loss_scale_optimizer").NPULossScaleOptimizer(optimiser, manager)
+
+    @property
+    def scales_loss(self) -> bool:
+        """See `Device.scales_loss`."""
+        return self.precision == FLOAT16
 
     def widen(self, logits: Tensor) -> Tensor:
         """See `Device.widen`; the device has no float64, and the adapter keeps reductions wide by its own lists."""

@@ -79,6 +79,10 @@ class Distributed:
         if self.from_chief(int(error is not None)):
             raise error or UserError("rank 0 stopped with an error", "all ranks to start", "see the message of rank 0")
 
+    def explained(self, error: Exception) -> Exception:
+        """What an error of TensorFlow's means: `error` itself, unless it comes from a rank that is gone."""
+        return error
+
     def barrier(self) -> None:
         """Wait until every rank is here."""
         self.sum(np.zeros([1], np.int64))

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from runtime.distributed.base import Distributed, Place
+from runtime.distributed.peers import Peers, address
 from utils.contracts import Tensor
 
 
@@ -18,6 +19,7 @@ class HorovodRanks(Distributed):
     def __init__(self) -> None:
         hvd.init()
         super().__init__(Place(hvd.rank(), hvd.size(), hvd.local_rank(), hvd.local_size()))
+        self._peers = Peers(self.gather(address()), self.place.rank)
 
     def mean(self, tensor: Tensor) -> Tensor:
         """See `Distributed.mean`."""
@@ -38,6 +40,11 @@ class HorovodRanks(Distributed):
     def gather(self, array: np.ndarray) -> np.ndarray:
         """See `Distributed.gather`."""
         return _run(lambda: hvd.allgather(tf.constant(array), name="gather"))
+
+    def explained(self, error: Exception) -> Exception:
+        """See `Distributed.explained`: Horovod fails on every rank as soon as one is gone."""
+        text = str(error)
+        return self._peers.loss() if "Horovod" in text or "Gloo" in text or "NCCL" in text else error
 
 
 def _run(build: Any) -> np.ndarray:

@@ -2,55 +2,76 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+import contextlib
+import shlex
+from typing import Any, Dict, Optional
 
+import tensorflow.compat.v1 as tf
+
+from datasets.base import VALIDATION
 from datasets.options import ALL_FOLDS
 from dllogger.logger import Logger
 from runtime.assembly import Run, assemble
 from runtime.checkpoints.directory import claim, require_writable
-from runtime.checkpoints.find import required_checkpoint
 from runtime.distributed.base import Distributed
 from runtime.journal import open_journal
 from runtime.modes.benchmark import benchmark
 from runtime.modes.crossvalidate import crossvalidate, fold_settings
 from runtime.modes.evaluate import evaluate
 from runtime.modes.predict import predict
-from runtime.modes.summary import announce, say, summary, table
+from runtime.modes.say import say
+from runtime.modes.summary import announce, summary, table
 from runtime.modes.train import train
+from runtime.restore import usable_checkpoint
 from runtime.settings.saved import save_settings
 from runtime.settings.tree import Settings, with_values
-from utils.errors import UserError
+from runtime.stop import Stop
+from utils.commands import Stopped
+from utils.errors import UserError, unknown_name
 
 
-def carry_out(settings: Settings, distributed: Distributed) -> Dict[str, Any]:
+def carry_out(settings: Settings, distributed: Distributed, stop: Optional[Stop] = None) -> Dict[str, Any]:
     """Do what the exec mode says, and tell how it went.
+
+    Args:
+        settings: what the command means.
+        distributed: the ranks.
+        stop: tells when someone wants the run to end.
 
     Raises:
         UserError: something is missing or wrong; where that could be known before the work, nothing has been
             changed.
+        Stopped: a signal ended the run; what was trained is saved.
     """
-    if settings.data.crossvalidation_idx == ALL_FOLDS:
-        return _all_folds(settings, distributed)
-    result = run_once(settings, distributed)
+    stop = stop or Stop()
+    try:
+        if settings.data.crossvalidation_idx == ALL_FOLDS:
+            return _all_folds(settings, distributed, stop)
+        result = run_once(settings, distributed, stop)
+    except Stopped as stopped:
+        raise _with_way_on(stopped, settings) from stopped
+    except tf.errors.OpError as error:
+        raise distributed.explained(error) from error
     say(distributed, summary(settings, result))
     return result
 
 
-def run_once(settings: Settings, distributed: Distributed) -> Dict[str, Any]:
+def run_once(settings: Settings, distributed: Distributed, stop: Stop) -> Dict[str, Any]:
     """One run: checks, then train, evaluate and predict as far as the exec mode asks for them.
 
     Returns:
         "settings", and the results of the modes: "training", "evaluation", "prediction" or "benchmark".
     """
-    run = assemble(settings, distributed)
+    run = assemble(settings, distributed, stop)
     _check(run)
     lines = announce(run)
-    if settings.trains and not settings.benchmark.benchmark:
-        _claim(run)
-    say(distributed, lines)
-    with open_journal(settings, distributed.is_chief) as logger:
-        logger.log(step="PARAMETER", data=settings.values())
-        return dict(_run_modes(run, logger), settings=settings)
+    with contextlib.ExitStack() as held:
+        if settings.trains and not settings.benchmark.benchmark:
+            _claim(run, held)
+        say(distributed, lines)
+        with open_journal(settings, distributed.is_chief) as logger:
+            logger.log(step="PARAMETER", data=settings.values())
+            return dict(_run_modes(run, logger), settings=settings)
 
 
 def _run_modes(run: Run, logger: Logger) -> Dict[str, Any]:
@@ -67,14 +88,15 @@ def _run_modes(run: Run, logger: Logger) -> Dict[str, Any]:
     return result
 
 
-def _all_folds(settings: Settings, distributed: Distributed) -> Dict[str, Any]:
+def _all_folds(settings: Settings, distributed: Distributed, stop: Stop) -> Dict[str, Any]:
     # Every fold is looked at before the first one trains: hours later is too late to find the last one empty.
-    runs = [assemble(own, distributed) for own in fold_settings(settings)]
+    runs = [assemble(own, distributed, stop) for own in fold_settings(settings)]
     for run in runs:
         _check(run)
-    if settings.trains:
-        _claim(assemble(settings, distributed))
-    result = crossvalidate(settings, distributed, run_once)
+    with contextlib.ExitStack() as held:
+        if settings.trains:
+            _claim(assemble(settings, distributed, stop), held)
+        result = crossvalidate(settings, distributed, lambda own, ranks: run_once(own, ranks, stop))
     for fold in result["folds"]:
         say(distributed, summary(fold["settings"], fold))
     if "crossvalidation" in result:
@@ -85,10 +107,13 @@ def _all_folds(settings: Settings, distributed: Distributed) -> Dict[str, Any]:
 def _check(run: Run) -> None:
     """Everything that can be known to fail is found before any work starts."""
     settings = run.settings
-    if settings.evaluates and run.dataset.spec.folds and settings.data.crossvalidation_idx is None:
+    if VALIDATION in settings.splits and run.dataset.spec.folds and settings.data.crossvalidation_idx is None:
         raise _no_fold(settings)
+    metric = settings.training.best_metric
+    if metric not in run.objective.score_names:
+        raise unknown_name("--best_metric", metric, run.objective.score_names)
     if not settings.trains and not settings.benchmark.benchmark:
-        required_checkpoint(settings.run.model_dir)
+        usable_checkpoint(run)
         if run.distributed.is_chief:
             require_writable(settings.run.model_dir, "--model_dir")
     if settings.run.log_dir and run.distributed.is_chief:
@@ -98,20 +123,30 @@ def _check(run: Run) -> None:
 
 
 def _no_fold(settings: Settings) -> UserError:
-    repair = "add --crossvalidation_idx 0 (to 4, or all), or use --exec_mode train"
+    repair = "add --crossvalidation_idx 0 (to 4, or all), or train without evaluating"
     if settings.reads_run:
         repair = "this run trained on every slice; train another with --crossvalidation_idx"
-    return UserError(f"--exec_mode {settings.run.exec_mode} without a fold", "a fold that validates", repair)
+    what = f"--exec_mode {settings.run.exec_mode}" if settings.evaluates else "--evaluate_every"
+    return UserError(f"{what} without a fold", "a fold that validates", repair)
 
 
-def _claim(run: Run) -> None:
-    """Make the directory this run's own, and write down what the run is."""
+def _claim(run: Run, held: contextlib.ExitStack) -> None:
+    """Make the directory this run's own for as long as `held` is open, and write down what the run is."""
     settings = run.settings
 
     def act() -> None:
-        moved = claim(settings.run.model_dir, settings.run.resume_training, settings.run.overwrite)
+        options = settings.run
+        moved = held.enter_context(claim(options.model_dir, options.resume_training, options.overwrite))
         if moved:
-            say(run.distributed, [f"the run that was in {settings.run.model_dir} is now in {moved}"])
-        save_settings(with_values(settings, data_dir=run.location.label), settings.run.model_dir)
+            say(run.distributed, [f"the run that was in {options.model_dir} is now in {moved}"])
+        save_settings(with_values(settings, data_dir=run.location.label), options.model_dir)
 
     run.distributed.on_chief(act)
+
+
+def _with_way_on(stopped: Stopped, settings: Settings) -> Stopped:
+    """The same stop, telling how to go on with a training run."""
+    if not settings.trains or settings.benchmark.benchmark:
+        return stopped
+    command = f"python main.py --exec_mode {settings.run.exec_mode} --resume_training --model_dir "
+    return Stopped(stopped.number, f"{stopped.message}; to go on: {command}{shlex.quote(settings.run.model_dir)}")

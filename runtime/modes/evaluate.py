@@ -12,10 +12,13 @@ from datasets.base import VALIDATION
 from datasets.pipeline import Share, evaluation_batches
 from dllogger.logger import Logger, Verbosity
 from runtime.assembly import Run
-from runtime.checkpoints.find import Checkpoint, checkpoint_directory, required_checkpoint
+from runtime.checkpoints.find import Checkpoint, checkpoint_directory
 from runtime.devices.base import Saving
 from runtime.hooks.progress import with_bar
 from runtime.model_fn import counting_fn
+from runtime.modes.constant import constant_prediction
+from runtime.modes.say import say
+from runtime.restore import usable_checkpoint
 from utils.files import write_json
 from utils.metrics import trivial_scores
 
@@ -23,24 +26,38 @@ FILE_NAME = "evaluation.json"
 
 
 def evaluate(run: Run, logger: Logger) -> Dict[str, Any]:
-    """Score the newest checkpoint on the validation split; the chief logs it and writes `evaluation.json`.
+    """Score the run's checkpoint on the validation split; the chief logs it and writes `evaluation.json`.
 
     Returns:
-        "scores" by name, "trivial" scores of predictions without training, "per_image" Dice scores by id, and
-        what they were measured on.
+        What `score` gives.
 
     Raises:
-        UserError: there is no checkpoint, or a file of the split is missing.
+        UserError: there is no sound checkpoint, or a file of the split is missing.
     """
-    checkpoint = required_checkpoint(run.settings.run.model_dir)
-    counts = _counts(run, checkpoint)
-    scores = run.objective.scores(counts)
-    result = {"scores": scores, "trivial": trivial_scores(counts["histogram"], run.dataset.spec.class_names),
-              "per_image": _per_image(run, counts), "step": checkpoint.step, **run.data_record()}
+    checkpoint, lines = usable_checkpoint(run)
+    say(run.distributed, list(lines))
+    result = score(run, checkpoint)
     if run.distributed.is_chief:
-        logger.log(step=(), data=scores, verbosity=Verbosity.DEFAULT)
-        write_json(os.path.join(run.settings.run.model_dir, FILE_NAME), _without_nan(result))
+        logger.log(step=(), data=result["scores"], verbosity=Verbosity.DEFAULT)
+        write_json(os.path.join(run.settings.run.model_dir, FILE_NAME), result)
     return result
+
+
+def score(run: Run, checkpoint: Checkpoint) -> Dict[str, Any]:
+    """Score one checkpoint on the validation split, over all ranks.
+
+    Returns:
+        "scores" by name, "trivial" scores of predictions without training, "per_image" Dice scores by id, "warnings"
+        about them, and what they were measured on. A score that is not defined is None.
+    """
+    with run.faults.told():
+        counts = _counts(run, checkpoint)
+    result = {"scores": run.objective.scores(counts),
+              "trivial": trivial_scores(counts["histogram"], run.dataset.spec.class_names),
+              "per_image": _per_image(run, counts), "step": checkpoint.step,
+              "warnings": constant_prediction(run, counts, checkpoint), **run.data_record()}
+    say(run.distributed, result["warnings"])
+    return _without_nan(result)
 
 
 def _counts(run: Run, checkpoint: Checkpoint) -> Dict[str, np.ndarray]:

@@ -11,10 +11,12 @@ import numpy as np
 from datasets.base import TEST
 from datasets.pipeline import Share, evaluation_batches
 from runtime.assembly import Run
-from runtime.checkpoints.find import checkpoint_directory, required_checkpoint
+from runtime.checkpoints.find import checkpoint_directory
 from runtime.devices.base import Saving
 from runtime.hooks.progress import with_bar
 from runtime.model_fn import predicting_fn
+from runtime.modes.say import say
+from runtime.restore import usable_checkpoint
 from utils.files import replacing
 from utils.tiff import stack_writer
 
@@ -33,10 +35,12 @@ def predict(run: Run) -> Dict[str, Any]:
     Raises:
         UserError: there is no checkpoint, or the test images are missing.
     """
-    checkpoint = required_checkpoint(run.settings.run.model_dir)
+    checkpoint, lines = usable_checkpoint(run)
+    say(run.distributed, lines)
     folder = os.path.join(run.settings.run.model_dir, FOLDER)
     paths = [os.path.join(folder, name) for name in (MASKS, PROBABILITIES)]
-    images = _write(_pages(run, checkpoint.path), *paths) if run.distributed.is_chief else 0
+    with run.faults.told():
+        images = _write(_pages(run, checkpoint.path), *paths) if run.distributed.is_chief else 0
     run.distributed.barrier()
     return {"files": paths, "images": images, "step": checkpoint.step}
 

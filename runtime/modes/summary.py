@@ -8,18 +8,11 @@ from typing import Any, Dict, List, Mapping
 
 from runtime.assembly import Run
 from runtime.checkpoints.find import checkpoint_directory
-from runtime.distributed.base import Distributed
 from runtime.journal import log_path
 from runtime.modes.evaluate import FILE_NAME as EVALUATION
 from runtime.settings.recipes import load_recipe
 from runtime.settings.tree import Settings
 from utils.errors import UserError
-
-
-def say(distributed: Distributed, lines: List[str]) -> None:
-    """Print lines, once for all ranks."""
-    if distributed.is_chief:
-        print("\n".join(lines), flush=True)
 
 
 def announce(run: Run) -> List[str]:

@@ -4,52 +4,145 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import signal
 import tempfile
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, Iterator, List, Optional
 
 import tensorflow.compat.v1 as tf
 
 from datasets.pipeline import Draw, training_batches
-from dllogger.logger import Logger
+from dllogger.logger import Logger, Verbosity
 from runtime.assembly import Run
-from runtime.checkpoints.find import checkpoint_directory, latest_checkpoint
+from runtime.checkpoints.best import History, load_history, save_history
+from runtime.checkpoints.find import Checkpoint, checkpoint_directory, prefix_of
+from runtime.checkpoints.write import prune, write_checkpoint
 from runtime.devices.base import Saving
+from runtime.diagnosis import bad_numbers_error
 from runtime.hooks.progress import ProgressHook
 from runtime.hooks.records import RecordHook
+from runtime.hooks.saving import SaveHook
+from runtime.hooks.stopping import StopHook
 from runtime.model_fn import Report, training_fn
+from runtime.modes.evaluate import score
+from runtime.modes.say import say
+from runtime.restore import Position, starting_position
+from utils.commands import Stopped
 
 PICTURES_PER_RUN = 10
 
 
 def train(run: Run, logger: Logger) -> Dict[str, Any]:
-    """Train up to `max_steps`, from the newest checkpoint of model_dir where there is one.
+    """Train up to `max_steps`, from the newest sound checkpoint of model_dir where there is one.
+
+    With `evaluate_every` training pauses there, saves, and scores the checkpoint on the validation split; a resumed
+    run pauses at the same steps, so it decides alike.
 
     Returns:
-        "steps" done in all.
+        "steps" done in all, and "best", the best evaluation on the way, or None.
+
+    Raises:
+        UserError: numbers went bad, a file of the data or the disk failed, or no checkpoint is sound.
+        Stopped: a signal asked for it; the run is saved.
     """
     training = run.settings.training
-    start = _start_step(run)
-    # The Estimator would return at once on the chief alone, and the other ranks would wait for it.
-    if start < training.max_steps:
-        _train_from(run, logger, start)
-    run.distributed.barrier()
-    return {"steps": max(start, training.max_steps)}
+    position, lines = starting_position(run)
+    say(run.distributed, list(lines))
+    history = load_history(run.settings.run.model_dir, training.best_metric, position.step)
+    while True:
+        if _evaluation_due(run, history, position.step):
+            _evaluate(run, logger, history, position)
+        if position.step >= training.max_steps or _gave_up(run, history):
+            return {"steps": position.step, "best": history.best}
+        position = _train_to(run, logger, _next_pause(run, position.step), position, history)
 
 
-def _train_from(run: Run, logger: Logger, start: int) -> None:
+def _train_to(run: Run, logger: Logger, target: int, start: Position, history: History) -> Position:
     training = run.settings.training
+    hooks: List[Any] = []
+
+    def make_hooks(report: Report) -> List[Any]:
+        stop = StopHook(lambda: run.stop.requested, report.stop_wish, report.stop_agreed)
+        hooks.extend(_chief_hooks(run, logger, report) + [stop] if run.distributed.is_chief else [stop])
+        return hooks + [save] if run.distributed.is_chief else hooks
+
     with _estimator_directory(run) as directory:
-        estimator = run.device.estimator(training_fn(run, lambda report: _hooks(run, logger, directory, report)),
-                                         _saving(run, directory), training.seed)
-        draw = Draw(training.seed, start * training.images_per_step, run.settings.data.augment)
-        estimator.train(lambda: training_batches(run.dataset, run.feeding, draw, run.share),
-                        hooks=run.distributed.training_hooks(), max_steps=training.max_steps)
+        save = _save_hook(run, logger, directory, start, history)
+        saving = Saving(directory, training.log_every if run.distributed.is_chief else None)
+        estimator = run.device.estimator(training_fn(run, make_hooks), saving, training.seed)
+        draw = Draw(training.seed, start.samples, run.settings.data.augment)
+        with run.stop.deferred(), _named(run, start):
+            estimator.train(lambda: training_batches(run.dataset, run.feeding, draw, run.share),
+                            hooks=run.distributed.training_hooks(), max_steps=target)
+        # Waits for the chief to have saved: a rank that leaves early makes launchers end the others.
+        run.distributed.on_chief(save.raise_failure)
+    stop = hooks[-1]
+    if stop.stopped:
+        number = run.stop.requested or signal.SIGTERM
+        raise Stopped(number, f"{signal.Signals(number).name}: stopped after step {stop.step}, saved")
+    return _position_at(run, start, stop.step)
 
 
-def _start_step(run: Run) -> int:
-    """Every rank starts where the chief's newest checkpoint stands."""
-    checkpoint = latest_checkpoint(run.settings.run.model_dir) if run.distributed.is_chief else None
-    return run.distributed.from_chief(checkpoint.step if checkpoint else 0)
+def _position_at(run: Run, start: Position, step: int) -> Position:
+    return Position(step, start.samples + (step - start.step) * run.settings.training.images_per_step)
+
+
+@contextlib.contextmanager
+def _named(run: Run, start: Position) -> Iterator[None]:
+    """What TensorFlow raises, told as what it is: bad data, bad numbers, a rank that died."""
+    try:
+        with run.faults.told():
+            yield
+    except tf.errors.OpError as error:
+        bad = run.faults.bad_numbers
+        if bad is not None:
+            raise bad_numbers_error(run, bad, _position_at(run, start, bad.step - 1).samples) from error
+        raise run.distributed.explained(error) from error
+
+
+def _save_hook(run: Run, logger: Logger, directory: str, start: Position, history: History) -> SaveHook:
+    training = run.settings.training
+
+    def write(session: tf.Session, step: int) -> Checkpoint:
+        # The log first: what it says of the steps behind a checkpoint is never written again.
+        logger.flush()
+        saver = session.graph.get_collection(tf.GraphKeys.SAVERS)[0]
+        checkpoint = write_checkpoint(session, saver, directory, step, _position_at(run, start, step).samples)
+        with contextlib.suppress(OSError):
+            prune(directory, training.keep_checkpoint_max, history.best.step if history.best else None)
+        return checkpoint
+
+    return SaveHook(write, training.save_checkpoints_steps, lambda line: say(run.distributed, [line]))
+
+
+def _next_pause(run: Run, step: int) -> int:
+    every, last = run.settings.training.evaluate_every, run.settings.training.max_steps
+    return last if every is None else min(last, (step // every + 1) * every)
+
+
+def _evaluation_due(run: Run, history: History, step: int) -> bool:
+    every = run.settings.training.evaluate_every
+    if every is None or step == 0:
+        return False
+    due = step % every == 0 or step >= run.settings.training.max_steps
+    return bool(run.distributed.from_chief(int(due and not history.holds(step))))
+
+
+def _evaluate(run: Run, logger: Logger, history: History, position: Position) -> None:
+    checkpoint = Checkpoint(prefix_of(checkpoint_directory(run.settings.run.model_dir), position.step), *position)
+    scores = score(run, checkpoint)["scores"]
+    history.add(position.step, scores)
+    if run.distributed.is_chief:
+        step = (position.step, run.settings.training.max_steps)
+        logger.log(step=step, data=scores, verbosity=Verbosity.DEFAULT)
+        save_history(run.settings.run.model_dir, history)
+
+
+def _gave_up(run: Run, history: History) -> bool:
+    patience: Optional[int] = run.settings.training.early_stopping_patience
+    if patience is None or history.evaluations_since_best < patience:
+        return False
+    say(run.distributed, [f"no better {history.metric} in {patience} evaluations: training ends early"])
+    return True
 
 
 @contextlib.contextmanager
@@ -65,21 +158,12 @@ def _estimator_directory(run: Run) -> Iterator[str]:
         shutil.rmtree(scratch)
 
 
-def _saving(run: Run, directory: str) -> Saving:
-    training = run.settings.training
-    if not run.distributed.is_chief:
-        return Saving(directory)
-    steps = training.save_checkpoints_steps or max(1, training.max_steps // 5)
-    return Saving(directory, steps, training.keep_checkpoint_max, training.log_every)
-
-
-def _hooks(run: Run, logger: Logger, directory: str, report: Report) -> List[Any]:
-    if not run.distributed.is_chief:
-        return []
+def _chief_hooks(run: Run, logger: Logger, report: Report) -> List[Any]:
     training = run.settings.training
     every = max(1, training.max_steps // PICTURES_PER_RUN)
     pictures = tf.summary.merge([tf.summary.image(name, image, max_outputs=1, collections=["pictures"])
                                  for name, image in report.images.items()])
     return [RecordHook(logger, report.scalars, training.log_every, training.max_steps),
             ProgressHook(report.scalars["train_total_loss"], training.images_per_step, training.max_steps),
-            tf.train.SummarySaverHook(save_steps=every, output_dir=directory, summary_op=pictures)]
+            tf.train.SummarySaverHook(save_steps=every, output_dir=checkpoint_directory(run.settings.run.model_dir),
+                                      summary_op=pictures)]

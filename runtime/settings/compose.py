@@ -30,15 +30,16 @@ def compose(flags: Mapping[str, Any], ranks: int = 1) -> Settings:
         given["recipe"] = absolute_recipe(given["recipe"])
     given.setdefault("model_dir", default_model_dir())
     asked = settings_from(given)
-    base = _saved_values(asked, given) if asked.reads_run else _fresh_values(given, ranks)
+    base = _saved_values(asked, given, ranks) if asked.reads_run else _fresh_values(given, ranks)
     settings = settings_from(dict(base, **given))
     _check_combination(settings)
     return with_values(settings, **_resolved_batch(settings, given, ranks))
 
 
-def _saved_values(asked: Settings, given: Mapping[str, Any]) -> Dict[str, Any]:
+def _saved_values(asked: Settings, given: Mapping[str, Any], ranks: int) -> Dict[str, Any]:
     saved = load_settings(asked.run.model_dir)
-    check_unchanged(given, saved, resuming=asked.trains)
+    if not (asked.trains and asked.run.resume_with_changes):
+        check_unchanged(given, saved, asked.trains, ranks)
     return saved
 
 
@@ -77,6 +78,12 @@ def _check_combination(settings: Settings) -> None:
     run, benchmark, steps = settings.run, settings.benchmark, settings.training.max_steps
     if run.resume_training and run.overwrite:
         raise UserError("--resume_training and --overwrite together", "one of them", "leave one out")
+    if run.resume_with_changes and not run.resume_training:
+        raise UserError("--resume_with_changes without --resume_training", "both, or neither",
+                        "add --resume_training, or leave --resume_with_changes out")
+    if settings.training.early_stopping_patience is not None and settings.training.evaluate_every is None:
+        raise UserError("--early_stopping_patience without --evaluate_every", "evaluations to be patient about",
+                        "add --evaluate_every with a number of steps")
     if benchmark.benchmark and settings.data.crossvalidation_idx == ALL_FOLDS:
         raise UserError(f"--benchmark with --crossvalidation_idx {ALL_FOLDS}", "one fold, or none",
                         "leave --crossvalidation_idx out")

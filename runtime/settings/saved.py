@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, Mapping
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
+from datasets.options import PHANTOM
 from runtime.settings.tree import Settings, fields
 from utils.errors import UserError
 from utils.files import read_json, write_json
@@ -43,21 +44,42 @@ def load_settings(model_dir: str) -> Dict[str, Any]:
     return values
 
 
-def check_unchanged(given: Mapping[str, Any], saved: Mapping[str, Any], resuming: bool) -> None:
+def check_unchanged(given: Mapping[str, Any], saved: Mapping[str, Any], resuming: bool, ranks: int = 1) -> None:
     """Make sure that no given value contradicts what the saved run is.
 
     Args:
         given: the flags of the command, by field name.
         saved: the saved values.
         resuming: whether training goes on, where how the run was trained must stay as well.
+        ranks: processes that train together; a batch is compared over all of them.
 
     Raises:
         UserError: values differ; the text names each with both values.
     """
-    fixed = (IDENTITY, TRAINING) if resuming else (IDENTITY,)
-    differing = [f"--{field.name} {given[field.name]} (the run has {saved[field.name]})" for field in fields()
-                 if field.option.kind in fixed and field.name in given and field.name in saved
-                 and given[field.name] != saved[field.name]]
+    differing = [f"--{name} {given[name]} (the run has {saved[name]})"
+                 for name in changes(given, saved, (IDENTITY, TRAINING) if resuming else (IDENTITY,), ranks)]
     if differing:
+        repair = "leave these flags out, or train another run in another --model_dir"
+        if resuming:
+            repair += ", or add --resume_with_changes if they are meant"
         raise UserError("the command contradicts the saved run: " + ", ".join(differing), "the run's own values",
-                        "leave these flags out, or train another run in another --model_dir")
+                        repair)
+
+
+def changes(given: Mapping[str, Any], saved: Mapping[str, Any], kinds: Sequence[str], ranks: int) -> List[str]:
+    """The names of the given fields of some kinds that differ from the saved run."""
+    return [field.name for field in fields()
+            if field.option.kind in kinds and field.name in given and field.name in saved
+            and not _same(field.name, given, saved, ranks)]
+
+
+def _same(name: str, given: Mapping[str, Any], saved: Mapping[str, Any], ranks: int) -> bool:
+    if name == "batch_size":
+        return given[name] * ranks == (saved.get("global_batch_size") or saved[name])
+    if name == "data_dir":
+        return _place(given[name]) == _place(saved[name])
+    return bool(given[name] == saved[name])
+
+
+def _place(data_dir: Optional[str]) -> Optional[str]:
+    return data_dir if data_dir in (None, PHANTOM) else os.path.abspath(str(data_dir))

@@ -14,6 +14,7 @@ from utils.errors import UserError, unknown_name
 from utils.options import INVOCATION, OPERATIONAL, TRAINING, Option, above, at_least, option, within
 
 TRAIN, EVALUATE, PREDICT = "train", "evaluate", "predict"
+NEWEST, BEST = "newest", "best"
 EXEC_MODES = (TRAIN, EVALUATE, "train_and_evaluate", PREDICT, "train_and_predict")
 
 
@@ -26,7 +27,11 @@ class RunOptions:
     model_dir: str = option("./results", "directory of the run (/results where that can be written)", kind=INVOCATION)
     log_dir: Optional[str] = option(None, "directory of log.json (default: model_dir)", kind=INVOCATION)
     resume_training: bool = option(False, "go on with the run in model_dir", kind=INVOCATION)
+    resume_with_changes: bool = option(
+        False, "with --resume_training: flags that change the result are meant", kind=INVOCATION)
     overwrite: bool = option(False, "move the run in model_dir aside and start anew", kind=INVOCATION)
+    checkpoint: str = option(NEWEST, "the checkpoint to evaluate and predict with", kind=INVOCATION,
+                             choices=(NEWEST, BEST))
     debug: bool = option(False, "show tracebacks and TensorFlow's own messages", kind=INVOCATION)
 
 
@@ -49,9 +54,17 @@ class TrainingOptions:
     seed: int = option(0, "seed of everything random", check=within(0, 2 ** 31 - 1))
     log_every: int = option(100, "steps between two log records", kind=OPERATIONAL, check=at_least(1))
     save_checkpoints_steps: Optional[int] = option(
-        None, "steps between two checkpoints (default: a fifth of max_steps, and at the end)", kind=OPERATIONAL,
+        None, "steps between two checkpoints (default: about ten minutes of training); one is saved at the end too",
+        kind=OPERATIONAL, check=at_least(1))
+    keep_checkpoint_max: int = option(3, "checkpoints to keep, and the best", kind=OPERATIONAL, check=at_least(1))
+    evaluate_every: Optional[int] = option(
+        None, "steps between two evaluations on the validation split while training (default: none)", kind=OPERATIONAL,
         check=at_least(1))
-    keep_checkpoint_max: int = option(3, "checkpoints to keep", kind=OPERATIONAL, check=at_least(1))
+    best_metric: str = option("eval_dice_score", "score that the best checkpoint is chosen by", kind=OPERATIONAL)
+    early_stopping_patience: Optional[int] = option(
+        None, "evaluations without a better best_metric that end training (default: never)", kind=OPERATIONAL,
+        check=at_least(1))
+    skip_loss_spikes: bool = option(False, "skip, and count, updates of steps whose loss jumps", kind=TRAINING)
 
     @property
     def images_per_step(self) -> int:
@@ -65,8 +78,8 @@ class DeviceOptions:
 
     device: str = option("auto", "where to compute", kind=OPERATIONAL, choices=("auto", "cpu", "gpu", "npu"))
     use_amp: bool = option(False, "mixed precision: float16 on NVIDIA, bfloat16 on CPUs that have it",
-                           kind=OPERATIONAL, aliases=("amp",))
-    use_xla: bool = option(False, "compile with XLA", kind=OPERATIONAL, aliases=("xla",))
+                           kind=TRAINING, aliases=("amp",))
+    use_xla: bool = option(False, "compile with XLA", kind=TRAINING, aliases=("xla",))
     deterministic: bool = option(False, "bit-identical repetition", kind=OPERATIONAL)
 
 
@@ -110,7 +123,8 @@ class Settings:
     @property
     def splits(self) -> Tuple[str, ...]:
         """The splits of the data that the command needs."""
-        wanted = {"train": self.trains, "validation": self.evaluates, "test": self.predicts}
+        validates = self.evaluates or (self.trains and self.training.evaluate_every is not None)
+        wanted = {"train": self.trains, "validation": validates, "test": self.predicts}
         return tuple(split for split, needed in wanted.items() if needed)
 
     @property

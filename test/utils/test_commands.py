@@ -6,7 +6,7 @@ from typing import Any, Callable
 
 import pytest
 
-from utils.commands import INTERRUPTED, MISUSE, exit_code
+from utils.commands import MISUSE, Stopped, exit_code
 from utils.errors import UserError
 
 
@@ -28,7 +28,7 @@ def test_success_is_silent(capsys: Any) -> None:
 
 
 def test_codes_are_those_that_shells_know() -> None:
-    assert (MISUSE, INTERRUPTED) == (2, 130)
+    assert MISUSE == 2
 
 
 def test_a_mistake_is_told_on_stderr_without_a_traceback(capsys: Any) -> None:
@@ -46,7 +46,17 @@ def test_debug_adds_the_traceback(capsys: Any) -> None:
 @pytest.mark.parametrize("debug", [False, True])
 def test_control_c_is_told_in_one_line(capsys: Any, debug: bool) -> None:
     assert exit_code(_raising(KeyboardInterrupt()), debug, prefix="rank 0: ") == 130
-    assert capsys.readouterr() == ("", "rank 0: interrupted\n")
+    assert capsys.readouterr() == ("", "rank 0: stopped by SIGINT\n")
+
+
+def test_a_signal_is_told_in_one_line(capsys: Any) -> None:
+    assert exit_code(_raising(Stopped(15)), False) == 143
+    assert exit_code(_raising(Stopped(1, "SIGHUP: saved")), False, prefix="rank 1: ") == 129
+    assert capsys.readouterr() == ("", "stopped by SIGTERM\nrank 1: SIGHUP: saved\n")
+
+
+def test_no_handler_of_exceptions_takes_a_stop_for_an_error() -> None:
+    assert not issubclass(Stopped, Exception)
 
 
 @pytest.mark.parametrize("error", [ValueError("a bug"), SystemExit(3)])

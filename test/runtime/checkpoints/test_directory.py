@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import os
+import socket
 
 import pytest
 
-from runtime.checkpoints.directory import claim
+from runtime.checkpoints import directory as directories
+from runtime.checkpoints.lock import locked
 from runtime.settings.saved import FILE_NAME
 from utils.errors import UserError
+
+
+def claim(path, resume, overwrite):
+    """Claim `path` and let it go again."""
+    with directories.claim(path, resume, overwrite) as moved:
+        assert os.path.isdir(path)
+        return moved
 
 
 @pytest.fixture()
@@ -52,6 +61,22 @@ def test_overwrite_moves_the_run_aside_and_loses_nothing(run_directory):
     (run_directory / FILE_NAME).write_text("{}")
     assert claim(str(run_directory), resume=False, overwrite=True) == str(run_directory) + ".2"
     assert os.path.isdir(first)
+
+
+@pytest.mark.parametrize("resume, overwrite", [(False, False), (True, False), (False, True)])
+def test_a_directory_in_use_is_refused_and_its_process_named(run_directory, resume, overwrite):
+    with locked(str(run_directory)), pytest.raises(UserError) as caught:
+        claim(str(run_directory), resume, overwrite)
+    assert f"process {os.getpid()} on {socket.gethostname()}" in caught.value.found
+    assert (run_directory / "precious").read_text() == "weights"
+
+
+def test_two_runs_moved_aside_and_anew_at_once_do_not_meet(run_directory):
+    with directories.claim(str(run_directory), resume=False, overwrite=True) as moved:
+        with pytest.raises(UserError, match="in use"):
+            claim(str(run_directory), resume=False, overwrite=True)
+        assert os.listdir(moved) != []
+    assert os.listdir(str(run_directory)) == []
 
 
 @pytest.mark.parametrize("overwrite", [False, True])

@@ -11,11 +11,12 @@ from utils.errors import UserError
 # The command line is a promise: a flag that comes, goes or changes its default is a decision, made here too.
 FROZEN = {
     "exec_mode": "train", "recipe": None, "model_dir": "./results", "log_dir": None, "resume_training": False,
-    "overwrite": False, "debug": False, "dataset": "sstem", "data_dir": None, "crossvalidation_idx": None,
-    "split_rule": "partition", "augment": False, "model": "unet", "max_steps": 1000, "batch_size": 1,
-    "learning_rate": 0.0001, "weight_decay": 0.0005, "seed": 0, "log_every": 100, "save_checkpoints_steps": None,
-    "keep_checkpoint_max": 3, "device": "auto", "use_amp": False, "use_xla": False, "deterministic": False,
-    "benchmark": False, "warmup_steps": 200,
+    "resume_with_changes": False, "overwrite": False, "checkpoint": "newest", "debug": False, "dataset": "sstem",
+    "data_dir": None, "crossvalidation_idx": None, "split_rule": "partition", "augment": False, "model": "unet",
+    "max_steps": 1000, "batch_size": 1, "learning_rate": 0.0001, "weight_decay": 0.0005, "skip_loss_spikes": False,
+    "seed": 0, "log_every": 100, "save_checkpoints_steps": None, "keep_checkpoint_max": 3, "evaluate_every": None,
+    "best_metric": "eval_dice_score", "early_stopping_patience": None, "device": "auto", "use_amp": False,
+    "use_xla": False, "deterministic": False, "benchmark": False, "warmup_steps": 200,
 }
 
 

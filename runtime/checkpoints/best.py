@@ -1,0 +1,97 @@
+"""Scores on the validation split while a run trains, and the best of them."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Dict, List, NamedTuple, Optional
+
+from utils.errors import UserError
+from utils.files import read_json, write_json
+
+FILE_NAME = "validation.json"
+
+
+class Best(NamedTuple):
+    """The best evaluation so far: its step, and the metric's value there."""
+
+    step: int
+    metric: str
+    value: float
+
+
+class History:
+    """The evaluations of a run in training, in the order of their steps; `validation.json` holds them.
+
+    Args:
+        metric: the score that decides; one with "loss" in its name is better when lower.
+        entries: what was recorded so far, each a dict of "step" and "scores".
+    """
+
+    def __init__(self, metric: str, entries: List[Dict[str, Any]]) -> None:
+        self.metric = metric
+        self.entries = entries
+
+    @property
+    def best(self) -> Optional[Best]:
+        """The best evaluation, the earliest among equals; one whose score is not defined is never best."""
+        found: Optional[Best] = None
+        for entry in self.entries:
+            value = entry["scores"].get(self.metric)
+            if value is not None and (found is None or self._better(value, found.value)):
+                found = Best(entry["step"], self.metric, value)
+        return found
+
+    @property
+    def evaluations_since_best(self) -> int:
+        """How many evaluations have come after the best one."""
+        best = self.best
+        return sum(entry["step"] > (best.step if best else -1) for entry in self.entries)
+
+    def holds(self, step: int) -> bool:
+        """Whether `step` was evaluated."""
+        return any(entry["step"] == step for entry in self.entries)
+
+    def add(self, step: int, scores: Dict[str, Optional[float]]) -> None:
+        """Take one more evaluation in."""
+        self.entries.append({"step": step, "scores": scores})
+
+    def _better(self, value: float, than: float) -> bool:
+        return value < than if "loss" in self.metric else value > than
+
+
+def load_history(model_dir: str, metric: str, last_step: int) -> History:
+    """The evaluations recorded up to `last_step`; later ones will be repeated.
+
+    Raises:
+        UserError: the record is there and cannot be read.
+    """
+    document = _read(model_dir)
+    return History(metric, [entry for entry in document.get("evaluations", []) if entry["step"] <= last_step])
+
+
+def save_history(model_dir: str, history: History) -> None:
+    """Write the record, whole or not at all."""
+    best = history.best
+    write_json(os.path.join(model_dir, FILE_NAME),
+               {"best": best._asdict() if best else None, "evaluations": history.entries})
+
+
+def read_best(model_dir: str) -> Optional[Best]:
+    """The best evaluation that the run in `model_dir` has recorded, or None; raises like `load_history`."""
+    best = _read(model_dir).get("best")
+    return Best(int(best["step"]), str(best["metric"]), float(best["value"])) if best else None
+
+
+def _read(model_dir: str) -> Dict[str, Any]:
+    path = os.path.join(model_dir, FILE_NAME)
+    try:
+        document = read_json(path)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: {error}", "the evaluations of a run in training, as JSON",
+                        "restore the file, or move it away: evaluations then start anew") from error
+    if not isinstance(document, dict):
+        raise UserError(f"{path}: {type(document).__name__}", "the evaluations of a run, as a JSON object",
+                        "restore the file, or move it away: evaluations then start anew")
+    return document

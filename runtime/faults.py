@@ -1,0 +1,73 @@
+"""Errors that arise inside TensorFlow, told as what they are."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+from typing import Any, Callable, Dict, Iterator, List, Optional
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from utils.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class BadNumbers:
+    """A step that would have put NaN or Inf into the weights; it was not applied.
+
+    Attributes:
+        step: its number; the first step of a run is 1.
+        losses: the parts of the loss, means over the ranks, by the name they are logged under.
+        bad_gradients: the variables whose gradient is not finite, in the order of the network.
+        weights: the variables as they were before the step, by name.
+    """
+
+    step: int
+    losses: Dict[str, float]
+    bad_gradients: List[str]
+    weights: Dict[str, np.ndarray]
+
+
+class Faults:
+    """Keeps what is raised in Python code that TensorFlow calls, since TensorFlow passes on its text alone.
+
+    Attributes:
+        first: the first `UserError` met.
+        bad_numbers: the step that failed, if one did.
+    """
+
+    def __init__(self) -> None:
+        self.first: Optional[UserError] = None
+        self.bad_numbers: Optional[BadNumbers] = None
+
+    def keeping(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """`function`, keeping the first `UserError` that it raises."""
+
+        @functools.wraps(function)
+        def watched(*arguments: Any) -> Any:
+            try:
+                return function(*arguments)
+            except UserError as error:
+                self.first = self.first or error
+                raise
+
+        return watched
+
+    @contextlib.contextmanager
+    def told(self) -> Iterator[None]:
+        """Raise the kept error in place of TensorFlow's own.
+
+        Raises:
+            UserError: the kept one, or that memory ran out.
+        """
+        try:
+            yield
+        except tf.errors.OpError as error:
+            if self.first is not None:
+                raise self.first from error
+            if isinstance(error, tf.errors.ResourceExhaustedError):
+                raise UserError("the device ran out of memory", "a step that fits into it",
+                                "lower --batch_size, or compute with --use_amp") from error
+            raise

@@ -1,0 +1,97 @@
+"""Which checkpoint a run uses. The chief looks, all ranks follow."""
+
+from __future__ import annotations
+
+import os
+from typing import Dict, List, NamedTuple, Tuple
+
+import tensorflow.compat.v1 as tf
+
+from runtime.assembly import Run
+from runtime.checkpoints.find import (
+    Checkpoint,
+    Search,
+    checkpoint_directory,
+    prefix_of,
+    required,
+    search,
+)
+from runtime.checkpoints.write import start_from
+from utils.contracts import StepContext
+
+
+class Position(NamedTuple):
+    """Where training stands: the steps done, and the training samples drawn, over all ranks."""
+
+    step: int
+    samples: int
+
+
+def usable_checkpoint(run: Run) -> Tuple[Checkpoint, Tuple[str, ...]]:
+    """The checkpoint that the command asks for, or the newest sound one in its place; and what to tell about that.
+
+    Raises:
+        UserError: there is no sound one.
+    """
+    model_dir = run.settings.run.model_dir
+    found: List[Search] = []
+
+    def look() -> None:
+        found.append(search(model_dir, expected_variables(run), run.settings.run.checkpoint))
+        required(model_dir, found[0])
+
+    run.distributed.on_chief(look)
+    checkpoint = found[0].checkpoint if found else None
+    step = run.distributed.from_chief(checkpoint.step if checkpoint else 0)
+    samples = run.distributed.from_chief(checkpoint.samples if checkpoint else 0)
+    chosen = Checkpoint(prefix_of(checkpoint_directory(model_dir), step), step, samples)
+    return chosen, _told(found[0], chosen) if found else ()
+
+
+def starting_position(run: Run) -> Tuple[Position, Tuple[str, ...]]:
+    """Where training begins or goes on, with the directory made ready for it; and what to tell about that.
+
+    Raises:
+        UserError: checkpoints were written and none is sound; nothing starts from random weights then.
+    """
+    model_dir = run.settings.run.model_dir
+    found: List[Search] = []
+
+    def prepare() -> None:
+        directory = checkpoint_directory(model_dir)
+        os.makedirs(directory, exist_ok=True)
+        found.append(search(model_dir, expected_variables(run)))
+        if found[0].lost:
+            required(model_dir, found[0])
+        start_from(directory, found[0].checkpoint)
+
+    run.distributed.on_chief(prepare)
+    checkpoint = found[0].checkpoint if found else None
+    position = Position(run.distributed.from_chief(checkpoint.step if checkpoint else 0),
+                        run.distributed.from_chief(checkpoint.samples if checkpoint else 0))
+    return position, _resumed(run, found[0], position) if found else ()
+
+
+def expected_variables(run: Run) -> Dict[str, Tuple[int, ...]]:
+    """The shapes of the variables of the run's network, by name."""
+    size = run.settings.data.input_size
+    with tf.Graph().as_default():
+        images = tf.placeholder(tf.float32, [None, size, size, run.dataset.spec.channels])
+        run.network(images, StepContext(training=False, seed=0))
+        return {variable.op.name: tuple(variable.shape.as_list()) for variable in tf.global_variables()}
+
+
+def _told(found: Search, chosen: Checkpoint) -> Tuple[str, ...]:
+    return (*found.remarks, f"using {chosen.path}") if found.remarks else ()
+
+
+def _resumed(run: Run, found: Search, position: Position) -> Tuple[str, ...]:
+    if not run.settings.run.resume_training:
+        return ()
+    if position.step >= run.settings.training.max_steps:
+        where = f"the run has done its {position.step} steps: nothing to train (a larger --max_steps goes on)"
+    elif found.checkpoint is None:
+        where = "no checkpoint was written yet: starting with step 1"
+    else:
+        where = f"going on after step {position.step}"
+    return (*found.remarks, where)

@@ -1,0 +1,57 @@
+"""A run outlives the terminal or the pipe that it prints to."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import Any, Iterator, TextIO, cast
+
+
+class Outliving:
+    """A stream that turns to the null device once nobody reads it any more; everything else is the stream's own.
+
+    What is printed is either in the log too or of the moment only: a closed terminal is no reason to lose a run.
+
+    Args:
+        stream: standard output or standard error.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write, wherever that goes."""
+        try:
+            return self._stream.write(text)
+        except OSError:
+            self._turn_away()
+            return len(text)
+
+    def flush(self) -> None:
+        """Flush, wherever that goes."""
+        try:
+            self._stream.flush()
+        except OSError:
+            self._turn_away()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _turn_away(self) -> None:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, self._stream.fileno())
+        os.close(null)
+
+
+@contextlib.contextmanager
+def outliving_terminal() -> Iterator[None]:
+    """Let standard output and standard error outlive who reads them while the body runs."""
+    streams = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (cast(TextIO, Outliving(stream)) for stream in streams)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        sys.stdout, sys.stderr = streams

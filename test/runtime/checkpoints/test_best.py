@@ -1,0 +1,48 @@
+"""The best evaluation, and how long ago it was."""
+
+from __future__ import annotations
+
+import pytest
+
+from runtime.checkpoints.best import Best, History, load_history, read_best, save_history
+from utils.errors import UserError
+
+
+def history(metric, *values):
+    return History(metric, [{"step": step, "scores": {metric: value}} for step, value in zip(range(10, 90, 10), values)])
+
+
+@pytest.mark.parametrize("metric, values, step, since", [
+    ("dice", (0.5,), 10, 0), ("dice", (0.5, 0.7, 0.6), 20, 1), ("dice", (0.5, 0.5, 0.5), 10, 2),
+    ("dice", (0.5, None, 0.4), 10, 2), ("eval_ce_loss", (0.5, 0.3, 0.4, 0.6), 20, 2)])
+def test_the_best_and_the_evaluations_since(metric, values, step, since):
+    kept = history(metric, *values)
+    assert kept.best.step == step
+    assert kept.evaluations_since_best == since
+
+
+def test_a_metric_that_was_never_defined_has_no_best():
+    kept = history("dice", None, None)
+    assert kept.best is None
+    assert kept.evaluations_since_best == 2
+
+
+def test_the_record_is_read_back_up_to_a_step(tmp_path):
+    save_history(str(tmp_path), history("dice", 0.5, 0.7, 0.9))
+    assert read_best(str(tmp_path)) == Best(30, "dice", 0.9)
+    kept = load_history(str(tmp_path), "dice", 20)
+    assert kept.best == Best(20, "dice", 0.7)
+    assert kept.holds(20)
+    assert not kept.holds(30)
+
+
+def test_no_record_is_an_empty_history(tmp_path):
+    assert load_history(str(tmp_path), "dice", 5).entries == []
+    assert read_best(str(tmp_path)) is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]"])
+def test_a_damaged_record_is_named(tmp_path, text):
+    (tmp_path / "validation.json").write_text(text)
+    with pytest.raises(UserError, match="validation.json"):
+        read_best(str(tmp_path))
