@@ -19,6 +19,7 @@ import contextlib
 import json
 import math
 import os
+import stat
 import time
 from datetime import datetime
 from types import TracebackType
@@ -176,9 +177,9 @@ class JSONStreamBackend(Backend):
         path = os.path.abspath(filename)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         broken = append and _ends_midline(path)
-        self._stream = open(path, "a" if append else "w", encoding="utf-8")  # noqa: SIM115 (close() ends it)
+        self._stream = open(path, "ab" if append else "wb", buffering=0)  # noqa: SIM115 (close() ends it)
         if broken:
-            self._stream.write("\n")
+            self._write(b"\n")
 
     def log(self, timestamp: datetime, elapsedtime: float, step: Any, data: Mapping[str, Any]) -> None:
         """Append a record of type LOG."""
@@ -191,9 +192,9 @@ class JSONStreamBackend(Backend):
                       "datetime": _with_zone(timestamp), "type": "METADATA", "metric": metric, "metadata": metadata})
 
     def flush(self) -> None:
-        """Do nothing but keep NVIDIA's call working: every record is flushed as it is written."""
-        if not self._stream.closed:
-            self._stream.flush()
+        """Wait until every record is on the disk itself; other readers see each record as it is written."""
+        if not self._stream.closed and stat.S_ISREG(os.fstat(self._stream.fileno()).st_mode):
+            os.fsync(self._stream.fileno())
 
     def close(self) -> None:
         """Close the file. May be called again."""
@@ -201,8 +202,19 @@ class JSONStreamBackend(Backend):
 
     def _append(self, record: Mapping[str, Any]) -> None:
         line = JSON_PREFIX + json.dumps(_finite(_unboxed(record)), allow_nan=False) + "\n"
-        self._stream.write(line)
-        self._stream.flush()
+        self._write(line.encode("utf-8"))
+
+    def _write(self, line: bytes) -> None:
+        """Append `line` whole or, on a full disk, not at all."""
+        size = os.fstat(self._stream.fileno()).st_size
+        written = 0
+        try:
+            while written < len(line):
+                written += self._stream.write(line[written:]) or 0
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._stream.fileno(), size)
+            raise
 
 
 class Logger:

@@ -32,7 +32,7 @@ def bad_numbers_error(run: Run, bad: BadNumbers, first_sample: int) -> UserError
         parts.append(f"the first gradient that is not finite, backwards from the loss, is that of "
                      f"{bad.bad_gradients[-1]}" + (f" ({others} more follow)" if others else ""))
     return UserError(f"step {bad.step}: " + "; ".join(parts), "finite losses and gradients",
-                     "the step was not applied and the last checkpoint is sound; lower --learning_rate, look at the "
+                     "the step was not applied and checkpoints are untouched; lower --learning_rate, look at the "
                      "images with `python download_dataset.py --check`, or leave --use_amp out, then go on with "
                      "--resume_training --resume_with_changes")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import List
+from datetime import datetime
+from typing import Any, Callable, List, Mapping
 
 from tqdm import tqdm
 
@@ -13,6 +14,57 @@ from runtime.settings.tree import Settings
 from utils.errors import UserError
 
 FILE_NAME = "log.json"
+
+
+class Patient(Backend):
+    """Keeps the records that a backend cannot write for now and tries again with each later one.
+
+    A full disk then costs a warning and not the run.
+
+    Args:
+        backend: raises OSError where it cannot write.
+        path: its file, for the warning.
+    """
+
+    def __init__(self, backend: Backend, path: str) -> None:
+        super().__init__(backend.verbosity)
+        self._backend = backend
+        self._path = path
+        self._waiting: List[Callable[[], None]] = []
+        self._warned = False
+
+    def log(self, timestamp: datetime, elapsedtime: float, step: Any, data: Mapping[str, Any]) -> None:
+        """See `Backend.log`."""
+        self._hand_on(lambda: self._backend.log(timestamp, elapsedtime, step, data))
+
+    def metadata(self, timestamp: datetime, elapsedtime: float, metric: str, metadata: Mapping[str, Any]) -> None:
+        """See `Backend.metadata`."""
+        self._hand_on(lambda: self._backend.metadata(timestamp, elapsedtime, metric, metadata))
+
+    def flush(self) -> None:
+        """Try the records that wait, and flush."""
+        self._hand_on(self._backend.flush)
+        # Flushing later is as good as flushing twice.
+        self._waiting = [record for record in self._waiting if record != self._backend.flush]
+
+    def close(self) -> None:
+        """Try for the last time, and close."""
+        self.flush()
+        if self._waiting:
+            _write_line(f"warning: {self._path} lacks its last {len(self._waiting)} records")
+        self._backend.close()
+
+    def _hand_on(self, record: Callable[[], None]) -> None:
+        waiting, self._waiting = self._waiting + [record], []
+        try:
+            while waiting:
+                waiting[0]()
+                del waiting[0]
+        except OSError as error:
+            self._waiting = waiting
+            if not self._warned:
+                self._warned = True
+                _write_line(f"warning: {self._path} cannot be written ({error.strerror}); going on, and trying again")
 
 
 def open_journal(settings: Settings, chief: bool) -> Logger:
@@ -37,7 +89,7 @@ def _backends(settings: Settings) -> List[Backend]:
         return backends
     path = log_path(settings)
     try:
-        return backends + [JSONStreamBackend(Verbosity.VERBOSE, path, append=True)]
+        return backends + [Patient(JSONStreamBackend(Verbosity.VERBOSE, path, append=True), path)]
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}", "a log file that can be written",
                         "give a writable --log_dir or --model_dir") from error

@@ -57,7 +57,6 @@ def training_fn(run: Run, make_hooks: Callable[[Report], List[Any]]) -> ModelFn:
         update = build_update(run, total + decay, means, rate)
         scalars = dict(means, learning_rate=rate, **update.counters)
         report = Report(scalars, _pictures(run, features, outputs), features, wish, agreed)
-        _add_summaries(report)
         return run.device.spec(mode=mode, loss=total, train_op=_counted(update.op, list(means.values())),
                                training_hooks=make_hooks(report), scaffold=_scaffold())
 
@@ -149,8 +148,3 @@ def _pictures(run: Run, features: Dict[str, Tensor], outputs: Outputs) -> Dict[s
     classes = {"label": features["label"], "prediction": tf.argmax(outputs.logits, axis=-1)}
     pictures = {name: tf.cast(values, tf.int32)[..., tf.newaxis] * brightness for name, values in classes.items()}
     return {name: tf.cast(values, tf.uint8) for name, values in dict(pictures, image=image).items()}
-
-
-def _add_summaries(report: Report) -> None:
-    for name, value in report.scalars.items():
-        tf.summary.scalar(name, value)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from typing import Dict, List, NamedTuple, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Tuple
 
 import tensorflow.compat.v1 as tf
 
@@ -16,8 +17,10 @@ from runtime.checkpoints.find import (
     required,
     search,
 )
+from runtime.checkpoints.mark import mark_path
 from runtime.checkpoints.write import start_from
 from utils.contracts import StepContext
+from utils.errors import UserError
 
 
 class Position(NamedTuple):
@@ -70,6 +73,23 @@ def starting_position(run: Run) -> Tuple[Position, Tuple[str, ...]]:
     position = Position(run.distributed.from_chief(checkpoint.step if checkpoint else 0),
                         run.distributed.from_chief(checkpoint.samples if checkpoint else 0))
     return position, _resumed(run, found[0], position) if found else ()
+
+
+@contextlib.contextmanager
+def reading(checkpoint: Checkpoint) -> Iterator[None]:
+    """Tell where a checkpoint vanishes while the body reads it: a run that trains on removes its older ones.
+
+    Raises:
+        UserError: it did.
+    """
+    try:
+        yield
+    except (ValueError, tf.errors.OpError) as error:
+        if os.path.exists(mark_path(checkpoint.path)):
+            raise
+        raise UserError(f"{checkpoint.path} was removed while it was being read", "a checkpoint that stays",
+                        "repeat the command; where the run still trains, give that a larger --keep_checkpoint_max "
+                        "or --save_checkpoints_steps") from error
 
 
 def expected_variables(run: Run) -> Dict[str, Tuple[int, ...]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import dataclasses
 import os
 from typing import Any, Callable, List, Optional
 
@@ -13,19 +12,6 @@ from runtime.settings.tree import DeviceOptions
 from utils.contracts import Tensor
 
 FLOAT32, FLOAT16, BFLOAT16 = "float32", "float16", "bfloat16"
-
-
-@dataclasses.dataclass(frozen=True)
-class Saving:
-    """What the Estimator writes into its directory; checkpoints are not left to it.
-
-    Attributes:
-        directory: the Estimator's own directory.
-        summary_steps: steps between two summaries, None for none.
-    """
-
-    directory: str
-    summary_steps: Optional[int] = None
 
 
 class Device(abc.ABC):
@@ -64,11 +50,11 @@ class Device(abc.ABC):
             config.graph_options.optimizer_options.global_jit_level = tf.OptimizerOptions.ON_1
         return config
 
-    def estimator(self, model_fn: Callable[..., Any], saving: Saving, seed: int) -> tf.estimator.Estimator:
-        """An Estimator around `model_fn`."""
+    def estimator(self, model_fn: Callable[..., Any], directory: str, seed: int) -> tf.estimator.Estimator:
+        """An Estimator around `model_fn` that restores from `directory` and writes nothing of its own."""
         config = tf.estimator.RunConfig(
-            model_dir=saving.directory, tf_random_seed=seed, session_config=self.session_config(),
-            save_checkpoints_secs=None, save_checkpoints_steps=None, save_summary_steps=saving.summary_steps,
+            model_dir=directory, tf_random_seed=seed, session_config=self.session_config(),
+            save_checkpoints_secs=None, save_checkpoints_steps=None, save_summary_steps=None,
             log_step_count_steps=None)
         return tf.estimator.Estimator(model_fn, config=config)
 

@@ -8,7 +8,7 @@ from typing import Any, Callable
 
 import tensorflow.compat.v1 as tf
 
-from runtime.devices.base import FLOAT16, FLOAT32, Device, Saving
+from runtime.devices.base import FLOAT16, FLOAT32, Device
 from utils.contracts import Tensor
 
 
@@ -22,15 +22,15 @@ class NPU(Device):
         """See `Device.precision`."""
         return FLOAT16 if self.options.use_amp else FLOAT32
 
-    def estimator(self, model_fn: Callable[..., Any], saving: Saving, seed: int) -> tf.estimator.Estimator:
+    def estimator(self, model_fn: Callable[..., Any], directory: str, seed: int) -> tf.estimator.Estimator:
         """See `Device.estimator`.
 
         Without a mode of its own the adapter computes in float16 unasked, hence `must_keep_origin_dtype`.
         """
         mode = "allow_mix_precision" if self.precision == FLOAT16 else "must_keep_origin_dtype"
         config = _adapter("npu_config").NPURunConfig(
-            model_dir=saving.directory, tf_random_seed=seed, session_config=self.session_config(),
-            save_checkpoints_steps=0, save_summary_steps=saving.summary_steps or 0, precision_mode=mode,
+            model_dir=directory, tf_random_seed=seed, session_config=self.session_config(),
+            save_checkpoints_steps=0, save_summary_steps=0, precision_mode=mode,
             enable_data_pre_proc=True, hcom_parallel=True)
         return _adapter("npu_estimator").NPUEstimator(model_fn=model_fn, config=config)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import time
 from typing import Any, Callable, Optional
 
@@ -85,9 +87,12 @@ class SaveHook(StepHook):
 
     def _repair(self) -> str:
         last = self.saved.step if self.saved else self._started_from
-        return f"mend that, then go on with --resume_training; the last complete checkpoint is that of step {last}"
+        kept = f"the last complete checkpoint is that of step {last}" if last else "no checkpoint was complete before"
+        return f"mend that, then go on with --resume_training; {kept}"
 
 
 def _reason(error: Exception) -> str:
-    text = getattr(error, "strerror", None) or getattr(error, "message", None) or str(error)
-    return str(text).splitlines()[0]
+    """What the system said; TensorFlow hides it in a text of many lines."""
+    text = str(error)
+    known = [os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)]
+    return next((reason for reason in known if reason in text), text.splitlines()[0])

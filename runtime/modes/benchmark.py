@@ -16,7 +16,6 @@ from datasets.base import TEST
 from datasets.pipeline import Draw, Share, endless_batches, training_batches
 from dllogger.logger import Logger, Verbosity
 from runtime.assembly import Run
-from runtime.devices.base import Saving
 from runtime.hooks.progress import ProgressHook
 from runtime.hooks.timing import TimingHook
 from runtime.input import timed
@@ -71,7 +70,7 @@ def _time_training(run: Run, directory: str) -> Tuple[List[float], List[float]]:
         progress = ProgressHook(report.scalars["train_total_loss"], training.images_per_step, training.max_steps)
         return [hooks[0], progress] if run.distributed.is_chief else [hooks[0]]
 
-    estimator = run.device.estimator(training_fn(run, make_hooks), Saving(directory), training.seed)
+    estimator = run.device.estimator(training_fn(run, make_hooks), directory, training.seed)
     draw = Draw(training.seed, augment=run.settings.data.augment)
     estimator.train(timed(lambda: training_batches(run.dataset, run.feeding, draw, run.share)),
                     hooks=run.distributed.training_hooks(), max_steps=training.max_steps)
@@ -80,7 +79,7 @@ def _time_training(run: Run, directory: str) -> Tuple[List[float], List[float]]:
 
 def _time_prediction(run: Run, directory: str) -> Tuple[List[float], List[float]]:
     training = run.settings.training
-    estimator = run.device.estimator(predicting_fn(run, TEST), Saving(directory), training.seed)
+    estimator = run.device.estimator(predicting_fn(run, TEST), directory, training.seed)
     share = Share(training.batch_size, local_size=run.distributed.place.local_size)
     input_fn = timed(lambda: endless_batches(run.dataset, TEST, run.feeding, share))
     run.distributed.barrier()

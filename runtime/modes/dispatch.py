@@ -118,8 +118,7 @@ def _check(run: Run) -> None:
             require_writable(settings.run.model_dir, "--model_dir")
     if settings.run.log_dir and run.distributed.is_chief:
         require_writable(settings.run.log_dir, "--log_dir")
-    for split in settings.splits:
-        run.dataset.verify(split)
+    run.dataset.verify(settings.splits)
 
 
 def _no_fold(settings: Settings) -> UserError:

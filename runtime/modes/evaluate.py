@@ -13,12 +13,11 @@ from datasets.pipeline import Share, evaluation_batches
 from dllogger.logger import Logger, Verbosity
 from runtime.assembly import Run
 from runtime.checkpoints.find import Checkpoint, checkpoint_directory
-from runtime.devices.base import Saving
 from runtime.hooks.progress import with_bar
 from runtime.model_fn import counting_fn
 from runtime.modes.constant import constant_prediction
 from runtime.modes.say import say
-from runtime.restore import usable_checkpoint
+from runtime.restore import reading, usable_checkpoint
 from utils.files import write_json
 from utils.metrics import trivial_scores
 
@@ -50,7 +49,7 @@ def score(run: Run, checkpoint: Checkpoint) -> Dict[str, Any]:
         "scores" by name, "trivial" scores of predictions without training, "per_image" Dice scores by id, "warnings"
         about them, and what they were measured on. A score that is not defined is None.
     """
-    with run.faults.told():
+    with run.faults.told(), reading(checkpoint):
         counts = _counts(run, checkpoint)
     result = {"scores": run.objective.scores(counts),
               "trivial": trivial_scores(counts["histogram"], run.dataset.spec.class_names),
@@ -76,8 +75,8 @@ def _counts(run: Run, checkpoint: Checkpoint) -> Dict[str, np.ndarray]:
 
 def _count(run: Run, checkpoint: Checkpoint, share: Share) -> Dict[str, np.ndarray]:
     """The counts of the images of one share; it holds one at least."""
-    saving = Saving(checkpoint_directory(run.settings.run.model_dir))
-    estimator = run.device.estimator(counting_fn(run), saving, run.settings.training.seed)
+    directory = checkpoint_directory(run.settings.run.model_dir)
+    estimator = run.device.estimator(counting_fn(run), directory, run.settings.training.seed)
     predictions = estimator.predict(lambda: evaluation_batches(run.dataset, VALIDATION, run.feeding, share),
                                     checkpoint_path=checkpoint.path, yield_single_examples=False)
     batches = list(with_bar(predictions, "evaluate", run.distributed.is_chief))

@@ -12,11 +12,10 @@ from datasets.base import TEST
 from datasets.pipeline import Share, evaluation_batches
 from runtime.assembly import Run
 from runtime.checkpoints.find import checkpoint_directory
-from runtime.devices.base import Saving
 from runtime.hooks.progress import with_bar
 from runtime.model_fn import predicting_fn
 from runtime.modes.say import say
-from runtime.restore import usable_checkpoint
+from runtime.restore import reading, usable_checkpoint
 from utils.files import replacing
 from utils.tiff import stack_writer
 
@@ -39,15 +38,15 @@ def predict(run: Run) -> Dict[str, Any]:
     say(run.distributed, lines)
     folder = os.path.join(run.settings.run.model_dir, FOLDER)
     paths = [os.path.join(folder, name) for name in (MASKS, PROBABILITIES)]
-    with run.faults.told():
+    with run.faults.told(), reading(checkpoint):
         images = _write(_pages(run, checkpoint.path), *paths) if run.distributed.is_chief else 0
     run.distributed.barrier()
     return {"files": paths, "images": images, "step": checkpoint.step}
 
 
 def _pages(run: Run, checkpoint: str) -> Iterator[Mapping[str, np.ndarray]]:
-    saving = Saving(checkpoint_directory(run.settings.run.model_dir))
-    estimator = run.device.estimator(predicting_fn(run, TEST), saving, run.settings.training.seed)
+    directory = checkpoint_directory(run.settings.run.model_dir)
+    estimator = run.device.estimator(predicting_fn(run, TEST), directory, run.settings.training.seed)
     share = Share(run.settings.training.batch_size)
     return estimator.predict(lambda: evaluation_batches(run.dataset, TEST, run.feeding, share),
                              checkpoint_path=checkpoint)

@@ -6,7 +6,7 @@ import contextlib
 import shutil
 import signal
 import tempfile
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Callable, Dict, Iterator, List, Optional
 
 import tensorflow.compat.v1 as tf
 
@@ -16,12 +16,12 @@ from runtime.assembly import Run
 from runtime.checkpoints.best import History, load_history, save_history
 from runtime.checkpoints.find import Checkpoint, checkpoint_directory, prefix_of
 from runtime.checkpoints.write import prune, write_checkpoint
-from runtime.devices.base import Saving
 from runtime.diagnosis import bad_numbers_error
 from runtime.hooks.progress import ProgressHook
 from runtime.hooks.records import RecordHook
 from runtime.hooks.saving import SaveHook
 from runtime.hooks.stopping import StopHook
+from runtime.hooks.summaries import SummaryHook
 from runtime.model_fn import Report, training_fn
 from runtime.modes.evaluate import score
 from runtime.modes.say import say
@@ -67,8 +67,7 @@ def _train_to(run: Run, logger: Logger, target: int, start: Position, history: H
 
     with _estimator_directory(run) as directory:
         save = _save_hook(run, logger, directory, start, history)
-        saving = Saving(directory, training.log_every if run.distributed.is_chief else None)
-        estimator = run.device.estimator(training_fn(run, make_hooks), saving, training.seed)
+        estimator = run.device.estimator(training_fn(run, make_hooks), directory, training.seed)
         draw = Draw(training.seed, start.samples, run.settings.data.augment)
         with run.stop.deferred(), _named(run, start):
             estimator.train(lambda: training_batches(run.dataset, run.feeding, draw, run.share),
@@ -100,18 +99,15 @@ def _named(run: Run, start: Position) -> Iterator[None]:
 
 
 def _save_hook(run: Run, logger: Logger, directory: str, start: Position, history: History) -> SaveHook:
-    training = run.settings.training
-
     def write(session: tf.Session, step: int) -> Checkpoint:
         # The log first: what it says of the steps behind a checkpoint is never written again.
         logger.flush()
         saver = session.graph.get_collection(tf.GraphKeys.SAVERS)[0]
         checkpoint = write_checkpoint(session, saver, directory, step, _position_at(run, start, step).samples)
-        with contextlib.suppress(OSError):
-            prune(directory, training.keep_checkpoint_max, history.best.step if history.best else None)
+        _prune(run, history)
         return checkpoint
 
-    return SaveHook(write, training.save_checkpoints_steps, lambda line: say(run.distributed, [line]))
+    return SaveHook(write, run.settings.training.save_checkpoints_steps, _teller(run))
 
 
 def _next_pause(run: Run, step: int) -> int:
@@ -135,6 +131,13 @@ def _evaluate(run: Run, logger: Logger, history: History, position: Position) ->
         step = (position.step, run.settings.training.max_steps)
         logger.log(step=step, data=scores, verbosity=Verbosity.DEFAULT)
         save_history(run.settings.run.model_dir, history)
+        _prune(run, history)
+
+
+def _prune(run: Run, history: History) -> None:
+    directory = checkpoint_directory(run.settings.run.model_dir)
+    with contextlib.suppress(OSError):  # what cannot be removed is kept
+        prune(directory, run.settings.training.keep_checkpoint_max, history.best.step if history.best else None)
 
 
 def _gave_up(run: Run, history: History) -> bool:
@@ -160,10 +163,14 @@ def _estimator_directory(run: Run) -> Iterator[str]:
 
 def _chief_hooks(run: Run, logger: Logger, report: Report) -> List[Any]:
     training = run.settings.training
-    every = max(1, training.max_steps // PICTURES_PER_RUN)
-    pictures = tf.summary.merge([tf.summary.image(name, image, max_outputs=1, collections=["pictures"])
-                                 for name, image in report.images.items()])
+    scalars = [tf.summary.scalar(name, value) for name, value in report.scalars.items()]
+    pictures = [tf.summary.image(name, image, max_outputs=1) for name, image in report.images.items()]
+    due = ((scalars, training.log_every), (pictures, max(1, training.max_steps // PICTURES_PER_RUN)))
+    directory = checkpoint_directory(run.settings.run.model_dir)
     return [RecordHook(logger, report.scalars, training.log_every, training.max_steps),
             ProgressHook(report.scalars["train_total_loss"], training.images_per_step, training.max_steps),
-            tf.train.SummarySaverHook(save_steps=every, output_dir=checkpoint_directory(run.settings.run.model_dir),
-                                      summary_op=pictures)]
+            *(SummaryHook(tf.summary.merge(summaries), every, directory, _teller(run)) for summaries, every in due)]
+
+
+def _teller(run: Run) -> Callable[[str], None]:
+    return lambda line: say(run.distributed, [line])

@@ -9,7 +9,7 @@ from utils.errors import UserError
 
 
 def history(metric, *values):
-    return History(metric, [{"step": step, "scores": {metric: value}} for step, value in zip(range(10, 90, 10), values)])
+    return History(metric, [{"step": 10 * place, "scores": {metric: value}} for place, value in enumerate(values, 1)])
 
 
 @pytest.mark.parametrize("metric, values, step, since", [

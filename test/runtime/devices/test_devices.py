@@ -7,7 +7,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from runtime.devices import cpu as cpu_module
-from runtime.devices.base import BFLOAT16, FLOAT16, FLOAT32, Saving
+from runtime.devices.base import BFLOAT16, FLOAT16, FLOAT32
 from runtime.devices.cpu import CPU
 from runtime.devices.gpu import GPU
 from runtime.devices.select import Presence, select_device
@@ -132,13 +132,9 @@ def test_the_scale_doubles_after_two_thousand_good_steps():
         assert session.run(graph.scale()) == 2.0 ** 16
 
 
-def test_an_estimator_writes_what_it_is_told(tmp_path):
-    config = CPU(DeviceOptions()).estimator(lambda features, mode: None, Saving(str(tmp_path), 5), seed=3).config
-    assert config.save_summary_steps == 5
-    assert (config.model_dir, config.tf_random_seed) == (str(tmp_path), 3)
-
-
 def test_checkpoints_are_not_left_to_the_estimator(tmp_path):
-    config = CPU(DeviceOptions()).estimator(lambda features, mode: None, Saving(str(tmp_path)), seed=0).config
+    config = CPU(DeviceOptions()).estimator(lambda features, mode: None, str(tmp_path), seed=3).config
     assert config.save_checkpoints_steps is None
     assert config.save_checkpoints_secs is None
+    assert config.save_summary_steps is None
+    assert (config.model_dir, config.tf_random_seed) == (str(tmp_path), 3)

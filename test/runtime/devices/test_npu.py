@@ -8,7 +8,6 @@ import types
 import pytest
 import tensorflow.compat.v1 as tf
 
-from runtime.devices.base import Saving
 from runtime.devices.npu import NPU, npu_present
 from runtime.settings.tree import DeviceOptions
 
@@ -39,7 +38,7 @@ def adapter(monkeypatch):
 
 @pytest.mark.parametrize("use_amp, mode", [(True, "allow_mix_precision"), (False, "must_keep_origin_dtype")])
 def test_the_precision_is_always_said(adapter, use_amp, mode):
-    NPU(DeviceOptions(use_amp=use_amp)).estimator(len, Saving("somewhere", 3), seed=4)
+    NPU(DeviceOptions(use_amp=use_amp)).estimator(len, "somewhere", seed=4)
     arguments, keywords = adapter["NPURunConfig"]
     assert arguments == ()
     assert (keywords["precision_mode"], keywords["save_checkpoints_steps"], keywords["tf_random_seed"]) == (mode, 0, 4)

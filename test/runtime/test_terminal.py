@@ -1,0 +1,60 @@
+"""Printing to nobody."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from ..conftest import ROOT
+
+TALKER = """
+import sys
+from runtime.terminal import outliving_terminal
+
+with outliving_terminal():
+    sys.stdin.readline()
+    for line in range(20000):
+        print("a line of the run", line, file=sys.stdout if line % 2 else sys.stderr)
+with open(sys.argv[1], "w") as stream:
+    stream.write("done")
+"""
+
+
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_a_closed_pipe_does_not_end_the_run(tmp_path, closed):
+    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, closed: subprocess.PIPE}
+    child = subprocess.Popen([sys.executable, "-c", TALKER, str(tmp_path / "done")], cwd=str(ROOT),
+                             stdin=subprocess.PIPE, **streams)
+    getattr(child, closed).close()
+    child.stdin.write(b"\n")
+    child.stdin.close()
+    assert child.wait(60) == 0
+    assert (tmp_path / "done").read_text() == "done"
+
+
+def test_a_terminal_that_is_gone_does_not_end_the_run(tmp_path):
+    master, slave = os.openpty()
+    child = subprocess.Popen([sys.executable, "-c", TALKER, str(tmp_path / "done")], cwd=str(ROOT),
+                             stdin=subprocess.PIPE, stdout=slave, stderr=slave, start_new_session=True)
+    os.close(slave)
+    os.close(master)
+    child.stdin.write(b"\n")
+    child.stdin.close()
+    assert child.wait(60) == 0
+    assert (tmp_path / "done").read_text() == "done"
+
+
+def test_what_is_read_arrives_and_the_streams_are_put_back(capfd):
+    from runtime.terminal import Outliving, outliving_terminal
+
+    before = sys.stdout
+    with outliving_terminal():
+        print("heard")
+        assert isinstance(sys.stdout, Outliving)
+        assert sys.stdout.isatty() is False
+        assert sys.stdout.encoding
+    assert sys.stdout is before
+    assert capfd.readouterr().out == "heard\n"
