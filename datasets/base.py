@@ -54,11 +54,14 @@ class Dataset(abc.ABC):
         """
 
     @abc.abstractmethod
-    def verify(self, split: str) -> None:
-        """Read all that `split` needs once, before any work starts.
+    def verify(self, splits: Sequence[str]) -> None:
+        """Read all that `splits` need in one pass, each image once, before any work starts.
+
+        The same rules are what `download_dataset.py --check` applies.
 
         Raises:
-            UserError: as `ids` and `read`, and for what only shows over the whole split.
+            UserError: as `ids` and `read`, and for what only shows over whole splits, such as an image that both
+                trains and validates; the text begins with the file at fault and names the page where there is one.
         """
 
     @abc.abstractmethod

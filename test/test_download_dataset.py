@@ -154,7 +154,7 @@ def test_an_interruption_is_resumed(server, published, target, capsys):
     body = read(os.path.join(published, TRAIN_LABELS))
     server.serve("/" + TRAIN_LABELS, Reply(body, sent=50), Reply(body))
     assert run(entry, "--data_dir", target, patience=Patience((1.0,), 5.0, interrupt)) == 130
-    assert capsys.readouterr().err == "interrupted\n"
+    assert capsys.readouterr().err == "stopped by SIGINT\n"
     (part,) = glob.glob(os.path.join(target, ".download", "*", "*.part"))
     assert read(part) == body[:50]
     del server.requests[:]
@@ -252,7 +252,7 @@ def test_phantom(published, target, capsys):
 def test_check_good(published, capsys):
     assert run(tiny_entry(published), "--data_dir", published, "--check") == 0
     said = capsys.readouterr().out
-    assert "official counts (3 volumes of 2 pages): hold" in said and "the published pixels hold" in said
+    assert "official counts (3 volumes of 5 pages): hold" in said and "the published pixels hold" in said
 
 
 def test_check_of_own_data_names_other_pixels(published, tmp_path, capsys):
@@ -262,12 +262,12 @@ def test_check_of_own_data_names_other_pixels(published, tmp_path, capsys):
 
 
 def test_check_wrong_pages(published, capsys):
-    for name, stack in ((TRAIN_VOLUME, pages(0, 5)), (TRAIN_LABELS, labels(5))):
+    for name, stack in ((TRAIN_VOLUME, pages(0, 7)), (TRAIN_LABELS, labels(7))):
         write_pages(os.path.join(published, name), stack)
     entry = tiny_entry(published)
     assert run(entry, "--data_dir", published, "--check") == 2
     captured = capsys.readouterr()
-    assert "5 pages" in captured.err and captured.out.count("problem: ") == 2
+    assert "7 pages" in captured.err and captured.out.count("problem: ") == 2
     assert run(entry, "--data_dir", published, "--check", "--partial") == 0
 
 

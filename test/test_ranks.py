@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +31,27 @@ def launch(ranks, *arguments, directory):
                              "--device", "cpu", *arguments], cwd=str(directory), env=environment,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                             timeout=COMMAND_SECONDS, check=False)
+
+
+def start(ranks, *arguments, directory):
+    """Like `launch`, in the background; what is printed goes to `directory/output.txt`."""
+    environment = dict(os.environ, PATH=f"{LAUNCHER.parent}{os.pathsep}{os.environ['PATH']}")
+    with open(directory / "output.txt", "w") as output:
+        return subprocess.Popen([str(LAUNCHER), "-np", str(ranks), "--gloo", sys.executable, str(ROOT / "main.py"),
+                                 "--device", "cpu", *arguments], cwd=str(directory), env=environment, stdout=output,
+                                stderr=subprocess.STDOUT)
+
+
+def rank_processes(model_dir):
+    """The process number of each rank of the run in `model_dir`, by rank."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+            if words[0] == sys.executable.encode() and str(model_dir).encode() in words and b"--gloo" not in words:
+                rank = re.search(rb"\0HOROVOD_RANK=(\d+)\0", (entry / "environ").read_bytes())
+                found[int(rank.group(1))] = int(entry.name)
+    return found
 
 
 def losses(directory):
@@ -107,3 +131,44 @@ def test_a_user_error_ends_all_ranks(tiny_recipe, tmp_path):
     result = launch(2, "--data_dir", str(tmp_path / "nowhere"), "--recipe", tiny_recipe, directory=tmp_path)
     assert result.returncode != 0
     assert "no such directory" in result.stdout
+
+
+@pytest.fixture()
+def training(phantom, tiny_recipe, tmp_path):
+    """A run of two ranks that is past its third step: the launcher, and the process number of each rank."""
+    launcher = start(2, "--data_dir", phantom, "--recipe", tiny_recipe, "--max_steps", "5000", "--augment",
+                     "--deterministic", "--model_dir", str(tmp_path / "run"), directory=tmp_path)
+    log = tmp_path / "run" / "log.json"
+    while not (log.exists() and '"step": [3, ' in log.read_text()):
+        assert launcher.poll() is None, (tmp_path / "output.txt").read_text()
+        os.sched_yield()
+    yield launcher, rank_processes(tmp_path / "run")
+    for number in rank_processes(tmp_path / "run").values():
+        os.kill(number, signal.SIGKILL)
+    launcher.wait()
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_stop_of_either_rank_stops_both_after_the_same_step_saved(training, tmp_path, rank):
+    launcher, numbers = training
+    os.kill(numbers[rank], signal.SIGTERM)
+    launcher.wait(60)
+    text = (tmp_path / "output.txt").read_text()
+    steps = [int(step) for step in re.findall(r"stopped after step (\d+), saved", text)]
+    assert len(steps) == 2
+    assert len(set(steps)) == 1
+    result = launch(2, "--resume_training", "--max_steps", str(steps[0] + 2), "--model_dir", str(tmp_path / "run"),
+                    directory=tmp_path)
+    assert result.returncode == 0, result.stdout
+    assert f"going on after step {steps[0]}" in result.stdout
+    assert len(losses(tmp_path / "run")) == steps[0] + 2
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_rank_that_dies_ends_the_other_with_its_name(training, tmp_path, rank):
+    launcher, numbers = training
+    os.kill(numbers[rank], signal.SIGKILL)
+    launcher.wait(60)
+    text = (tmp_path / "output.txt").read_text()
+    assert f"a rank was lost: rank {rank} (process {numbers[rank]} on" in text
+    assert "main.py\", line" not in text

@@ -1,61 +1,80 @@
 """Multi-page TIFF stacks, a page at a time.
 
-Pillow reads (every compression in use, guards against decompression bombs), tifffile checks that a
-file is whole and writes (streams pages, so that a stack never has to fit into memory).
+tifffile tells what the directories of a file promise and writes (streams pages, so that a stack never has to fit
+into memory); Pillow decodes (every compression in use). What is promised is checked against what is there before
+anything is decoded: for a file that was cut short both would return fewer pages, or wrong pixels, without a word.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
+import logging
 import os
 import struct
-from typing import Any, Callable, Iterable, Iterator, Tuple
+import zlib
+from typing import Any, BinaryIO, Callable, Dict, Iterable, Iterator, Optional, Tuple
 
 import numpy as np
+import PIL
 import tifffile
 from PIL import Image
 
 from utils.errors import UserError
+from utils.regular import content_kind, require_content, unopened
+
+MAXIMUM_PIXELS = 2 ** 27
+"""Of a page, 11585 x 11585. A damaged or hostile header can promise so many that decoding fills the memory."""
 
 _EXPECTED = "a readable grey TIFF stack of 8 or 16 bits"
 _REPAIR = "fetch or export the file again; `python download_dataset.py --check` tells what a directory holds"
-_DAMAGE = (EOFError, OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, struct.error,
-           tifffile.TiffFileError, Image.DecompressionBombError)
+_DAMAGE = (EOFError, OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError,
+           struct.error, zlib.error, tifffile.TiffFileError, Image.DecompressionBombError)
 """What Pillow and tifffile raise for files that are cut short or hold nonsense, depending on where the damage lies."""
+_UNCOMPRESSED, _WHITE_IS_ZERO, _PALETTE = 1, 0, 3  # values of the tags Compression and PhotometricInterpretation
+_BIG_TIFF = 43
+_SOUND_PILLOW = 11
+_MOST_TAGS = 4096  # of a page; a sound one has about twenty
+
+# What tifffile has to say of a damaged file is said here, in words and once.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
 def count_pages(path: str) -> int:
     """The number of pages of the TIFF file at `path`.
 
     Raises:
-        UserError: the file is missing, unreadable or not a TIFF.
+        UserError: the file is missing, unreadable or not a TIFF, or its chain of pages is broken.
     """
     with _opened(path) as stack:
-        return int(getattr(stack, "n_frames", 1))
+        return stack.count
 
 
 def page_size(path: str) -> Tuple[int, int]:
     """(height, width) of the first page in pixels; raises like `count_pages`."""
     with _opened(path) as stack:
-        return int(stack.height), int(stack.width)
+        return stack.size
 
 
 def read_page(path: str, index: int) -> np.ndarray:
     """Page `index` (from 0) as an array of shape [height, width], uint8 or uint16.
 
     Raises:
-        UserError: missing file, not a TIFF, no such page, truncated data, or not grey of 8 or 16 bits.
+        UserError: as `count_pages`; no such page, truncated data, or not grey of 8 or 16 bits.
     """
     with _opened(path) as stack:
-        try:
-            stack.seek(index)
-            _refuse_cut_file(path, index)
-            pixels = np.asarray(stack)
-        except _DAMAGE as error:
-            raise _unreadable(f"{path}, page {index}: cannot be decoded", error) from error
-        if stack.mode == "P":
-            raise _not_grey(path, index, "coloured by a palette")
-    return _as_grey(path, index, pixels)
+        return stack.read(index)
+
+
+def read_pages(path: str) -> Iterator[np.ndarray]:
+    """Every page in turn, as `read_page` gives them; the file is opened once, each page decoded once.
+
+    Raises:
+        UserError: as `read_page`, when the page at fault is reached.
+    """
+    with _opened(path) as stack:
+        for index in range(stack.count):
+            yield stack.read(index)
 
 
 @contextlib.contextmanager
@@ -73,39 +92,174 @@ def write_pages(path: str, pages: Iterable[np.ndarray]) -> None:
             append(page)
 
 
-def _refuse_cut_file(path: str, index: int) -> None:
-    # For a file that was cut short Pillow may return a page of wrong pixels without a word.
-    with tifffile.TiffFile(path) as file:
-        page = file.pages[index]
-        ends = [start + length for start, length in zip(page.dataoffsets, page.databytecounts)]
-    if max(ends) > os.path.getsize(path):
-        raise EOFError(f"the file should have {max(ends)} bytes, but has {os.path.getsize(path)}")
+class _Stack:
+    """An open stack.
+
+    Args:
+        path: of the file.
+        file: the same, opened by tifffile.
+        stream: the same, for Pillow, which maps a file that it has by name: one that shrinks then ends the process.
+
+    Attributes:
+        count: its pages.
+    """
+
+    def __init__(self, path: str, file: Any, stream: BinaryIO) -> None:
+        self.count = _walk(path, file)
+        self._path = path
+        self._file = file
+        self._stream = stream
+        self._image: Optional[Image.Image] = None
+
+    @property
+    def size(self) -> Tuple[int, int]:
+        with _told(self._path, ", page 0: cannot be decoded"):
+            return _size(f"{self._path}, page 0", self._file.pages[0])
+
+    def read(self, index: int) -> np.ndarray:
+        where = f"{self._path}, page {index}"
+        if not 0 <= index < self.count:
+            raise UserError(f"{where}: no such page", f"a page from 0 to {self.count - 1}", _REPAIR)
+        with _told(self._path, f", page {index}: cannot be decoded"):
+            page = self._file.pages[index]
+            _size(where, page)
+            _refuse_other_than_grey(where, page)
+            _refuse_missing_data(where, page, os.path.getsize(self._path))
+            return _as_grey(where, self._decoded(page, index))
+
+    def _decoded(self, page: Any, index: int) -> np.ndarray:
+        form = self._file.tiff
+        if form.version == _BIG_TIFF and form.byteorder == ">":
+            # The one layout that Pillow does not know.
+            return np.asarray(page.asarray())
+        if self._image is None:
+            self._image = Image.open(self._stream, formats=("TIFF",))
+        self._image.seek(index)
+        # Old versions of Pillow swallow the error of a page that is decoded on its way into an array.
+        self._image.load()
+        return np.asarray(self._image)
 
 
-def _as_grey(path: str, index: int, pixels: np.ndarray) -> np.ndarray:
+def _walk(path: str, file: Any) -> int:
+    """Follow the chain of page directories to its end and count them.
+
+    Raises:
+        UserError: the chain is empty, leads out of the file or to no directory, or back into itself.
+    """
+    form, handle = file.tiff, file.filehandle
+    place = 8 if form.version == _BIG_TIFF else 4
+    met: Dict[int, int] = {}
+    while True:
+        where = f"{path}, page {len(met)}"
+        offset = _number(handle, place, form.offsetformat)
+        if offset == 0:
+            break
+        if offset in met:
+            raise UserError(f"{where}: its directory is that of page {met[offset]} again", _EXPECTED, _REPAIR)
+        tags = _number(handle, offset, form.tagnoformat)
+        place = offset + form.tagnosize + tags * form.tagsize
+        if not 0 < tags <= _MOST_TAGS or place + form.offsetsize > handle.size:
+            raise UserError(f"{where}: its directory is cut off or damaged", _EXPECTED, _REPAIR)
+        met[offset] = len(met)
+    if not met:
+        raise UserError(f"{path}: a TIFF without pages", _EXPECTED, _REPAIR)
+    return len(met)
+
+
+def _number(handle: Any, place: int, form: str) -> int:
+    """The number at byte `place`, 0 beyond the end of the file."""
+    if place + struct.calcsize(form) > handle.size:
+        return 0
+    handle.seek(place)
+    return int(struct.unpack(form, handle.read(struct.calcsize(form)))[0])
+
+
+def _size(where: str, page: Any) -> Tuple[int, int]:
+    height, width = int(page.imagelength), int(page.imagewidth)
+    if not 0 < height * width <= MAXIMUM_PIXELS:
+        raise UserError(f"{where}: {height} x {width} pixels, by its header", f"1 to {MAXIMUM_PIXELS} pixels", _REPAIR)
+    return height, width
+
+
+def _refuse_other_than_grey(where: str, page: Any) -> None:
+    white, deep = page.photometric == _WHITE_IS_ZERO, page.bitspersample == 16
+    if page.samplesperpixel != 1:
+        raise _not_grey(where, f"{page.samplesperpixel} samples per pixel, as in a colour image")
+    if page.photometric == _PALETTE:
+        raise _not_grey(where, "coloured by a palette")
+    if page.dtype is not None and (page.dtype.kind not in "bu" or page.dtype.itemsize > 2):
+        raise _not_grey(where, f"{page.dtype} pixels{_not_finite(page)}")
+    if white and deep:
+        # Pillow inverts such pages at 8 bits only.
+        raise _not_grey(where, "16 bits with 0 for white")
+
+
+def _not_finite(page: Any) -> str:
+    if page.dtype.kind != "f":
+        return ""
+    with contextlib.suppress(*_DAMAGE):
+        count = int(np.sum(~np.isfinite(page.asarray())))
+        return f", {count} of them NaN or infinite" if count else ""
+    return ""
+
+
+def _refuse_missing_data(where: str, page: Any, size: int) -> None:
+    places = list(zip(page.dataoffsets, page.databytecounts))
+    if not places:
+        # Pillow would return pixels all the same.
+        raise UserError(f"{where}: its header does not tell where its pixels are", "a whole header", _REPAIR)
+    end = max(start + length for start, length in places)
+    if end > size:
+        raise UserError(f"{where}: its pixels end at byte {end}, the file at byte {size}", "a whole file", _REPAIR)
+    promised, there = page.imagelength * page.imagewidth * page.bitspersample // 8, sum(page.databytecounts)
+    if page.compression == _UNCOMPRESSED and there < promised:
+        raise UserError(f"{where}: {there} bytes of pixels, while {page.imagelength} x {page.imagewidth} need "
+                        f"{promised}", "as many as the header promises", _REPAIR)
+
+
+def _as_grey(where: str, pixels: np.ndarray) -> np.ndarray:
     if pixels.dtype == np.bool_:
         pixels = pixels.astype(np.uint8) * 255
-    if pixels.ndim != 2 or pixels.dtype.kind not in "ui" or pixels.dtype.itemsize > 2:
-        raise _not_grey(path, index, f"shape {pixels.shape}, type {pixels.dtype}")
+    if pixels.ndim != 2 or pixels.dtype.kind != "u" or pixels.dtype.itemsize > 2:
+        raise _not_grey(where, f"shape {pixels.shape}, type {pixels.dtype}")
     return pixels.astype(pixels.dtype.newbyteorder("="))
 
 
-def _not_grey(path: str, index: int, found: str) -> UserError:
-    return UserError(f"{path}, page {index}: {found}", _EXPECTED, "convert the stack to 8 or 16 bit grey")
-
-
-def _unreadable(found: str, error: BaseException) -> UserError:
-    return UserError(f"{found} ({type(error).__name__}: {error})", _EXPECTED, _REPAIR)
+def _not_grey(where: str, found: str) -> UserError:
+    return UserError(f"{where}: {found}", _EXPECTED, "convert the stack to 8 or 16 bit grey, unsigned")
 
 
 @contextlib.contextmanager
-def _opened(path: str) -> Iterator[Any]:
-    try:
-        with Image.open(path, formats=("TIFF",)) as stack:
-            yield stack
-    except FileNotFoundError as error:
-        repair = "give the directory that holds it with --data_dir"
-        raise UserError(f"{path}: no such file", _EXPECTED, repair) from error
-    except _DAMAGE as error:
-        raise _unreadable(f"{path}: not a readable TIFF", error) from error
+def _opened(path: str) -> Iterator[_Stack]:
+    require_content(path, _EXPECTED)
+    with contextlib.ExitStack() as held:
+        with _told(path, ": not a readable TIFF"):
+            file = held.enter_context(tifffile.TiffFile(path))
+            stack = _Stack(path, file, held.enter_context(_stream(path)))
+        yield stack
 
+
+def _stream(path: str) -> BinaryIO:
+    """The file for Pillow.
+
+    Old versions give libtiff a file descriptor that both of them close. In between its number may have become that
+    of another thread's file, so they get the bytes alone.
+    """
+    stream = open(path, "rb")  # noqa: SIM115 (the caller closes it)
+    if int(PIL.__version__.split(".")[0]) >= _SOUND_PILLOW:
+        return stream
+    with stream:
+        return io.BytesIO(stream.read())
+
+
+@contextlib.contextmanager
+def _told(path: str, what: str) -> Iterator[None]:
+    """Turn what the libraries raise for damage into a message that begins with `path` and `what`."""
+    try:
+        yield
+    except _DAMAGE as error:
+        if isinstance(error, OSError) and error.errno:
+            raise unopened(path, error, _EXPECTED) from error
+        kind = content_kind(path)
+        detail = f", but {kind}" if kind else f" ({type(error).__name__}: {error})"
+        raise UserError(f"{path}{what}{detail}", _EXPECTED, _REPAIR) from error

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Mapping
 
 from datasets.acquire.contract import Entry, Remote
-from datasets.acquire.sstem import NAMES, Volumes
+from datasets.acquire.sstem import Volumes
+from datasets.sstem_volumes import NAMES
 from utils.errors import unknown_name
 
 

@@ -1,7 +1,7 @@
 """The ISBI-2012 ssTEM set as it is fetched and checked.
 
 No checksum of the original files is known that could be trusted, and several rewritten containers of them are about.
-So what is verified is what matters, the pixels (see `pixels.pixel_digest`): any container of the published pixels is
+So what is verified is what matters, the pixels (see `survey.pixel_digest`): any container of the published pixels is
 official. A volume of the right layout with other pixels is refused when data is fetched, and only named when a
 directory is checked, since it may be someone's own. A checksum of a file as a host serves it belongs to its `Remote`.
 """
@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from typing import Dict, List, Mapping, Sequence, Tuple
+from typing import Mapping, Sequence, Tuple
 
 import pooch
 
 from datasets.acquire.contract import Layout, Report, State
-from datasets.acquire.pixels import Survey, pixel_digest, survey
 from datasets.acquire.place import Shelf, files_under, find
-from datasets.sstem import OFFICIAL_PAGES, TEST_VOLUME, TRAIN_LABELS, TRAIN_VOLUME, check_label_values
+from datasets.options import FOLDS
+from datasets.sstem import OFFICIAL_PAGES
+from datasets.sstem_volumes import NAMES, TEST_VOLUME, TRAIN_LABELS, TRAIN_VOLUME, Cut, inspect
+from datasets.survey import Survey, pixel_digest
 from utils.errors import UserError, nearest
 
-NAMES = (TRAIN_VOLUME, TRAIN_LABELS, TEST_VOLUME)
 PUBLISHED_PIXELS: Tuple[Tuple[str, str], ...] = (
     (TRAIN_VOLUME, "b8ac7348fe528d4f79c742378ddf412f7b52bbb0221effe81af1e092d8e4f897"),
     (TRAIN_LABELS, "cd2f8cdc4c322c53348e12ef0f344ee3fc871738b413a4111a98154e72446839"),
@@ -77,60 +78,47 @@ class Volumes(Layout):
 def check_directory(directory: str, digests: Mapping[str, str], pages: int, partial: bool) -> Report:
     """Read the three volumes in `directory` and tell what they hold and what is wrong with them.
 
-    Wrong is: a missing or unreadable volume, labels that do not match the training volume in pages or size, label
-    values other than 0 and one more, and, without `partial`, a number of pages other than `pages`. With `partial` a
-    missing volume is accepted as long as there is one. Pixels other than the published ones are named, not wrong.
+    Wrong is what `sstem_volumes` refuses, with no slice twice in the training volume, since every two are parted by
+    some cut; and, without `partial`, a number of pages other than `pages`. With `partial` a missing volume is accepted
+    as long as there is one. Pixels other than the published ones are named, not wrong.
     """
-    surveys: Dict[str, Survey] = {}
-    problems: List[UserError] = []
     present = [name for name in NAMES if os.path.lexists(os.path.join(directory, name))]
-    for name in present if partial and present else NAMES:
-        try:
-            surveys[name] = survey(os.path.join(directory, name))
-        except UserError as error:
-            problems.append(error)
-    problems += _label_problems(directory, surveys)
-    counts = [_count_problem(directory, name, surveys[name].pages, pages) for name in surveys
-              if surveys[name].pages != pages]
+    findings = inspect(directory, present if partial and present else NAMES, _any_fold(directory))
+    surveys = findings.surveys
+    counts = [_count_problem(held, pages) for held in surveys.values() if len(held.pages) != pages]
     official = len(surveys) == len(NAMES) and not counts
-    lines = [_describe(directory, name, surveys[name]) for name in surveys]
+    lines = [_describe(name, surveys[name]) for name in surveys]
     lines.append(f"official counts (3 volumes of {pages} pages): {'hold' if official else 'do not hold'}")
     lines.append(_published(surveys, digests))
-    return Report(tuple(lines), tuple(problems + ([] if partial else counts)))
+    return Report(tuple(lines), findings.problems + (() if partial else tuple(counts)))
 
 
-def _label_problems(directory: str, surveys: Mapping[str, Survey]) -> List[UserError]:
-    problems = []
-    path = os.path.join(directory, TRAIN_LABELS)
-    images, labels = surveys.get(TRAIN_VOLUME), surveys.get(TRAIN_LABELS)
-    if labels and images and _extent(labels) != _extent(images):
-        problems.append(UserError(f"{path}: {_extent(labels)}", f"{_extent(images)}, as {TRAIN_VOLUME} has",
-                                  "fetch or export both volumes again"))
-    if labels:
-        try:
-            check_label_values(path, range(labels.pages))
-        except UserError as error:
-            problems.append(error)
-    return problems
+def _any_fold(directory: str) -> Cut:
+    """Every slice on its own: which of them will validate is not known here."""
+
+    def cut(pages: int) -> Sequence[Sequence[int]]:
+        if pages < FOLDS:
+            raise UserError(f"{os.path.join(directory, TRAIN_VOLUME)}: {pages} pages, too few for {FOLDS} folds",
+                            f"at least {FOLDS} pages",
+                            "use a volume with more slices, or train without --crossvalidation_idx and evaluation")
+        return [[page] for page in range(pages)]
+
+    return cut
 
 
-def _count_problem(directory: str, name: str, pages: int, official: int) -> UserError:
-    return UserError(f"{os.path.join(directory, name)}: {pages} pages", f"{official}, as published",
+def _count_problem(held: Survey, official: int) -> UserError:
+    return UserError(f"{held.path}: {len(held.pages)} pages", f"{official}, as published",
                      "fetch the volume again, or accept other counts with --partial")
 
 
-def _describe(directory: str, name: str, held: Survey) -> str:
-    path = os.path.join(directory, name)
-    line = f"{name}: {_extent(held)}, {held.dtype}, SHA-256 {pooch.file_hash(path, alg='sha256')}"
+def _describe(name: str, held: Survey) -> str:
+    line = (f"{name}: {len(held.pages)} pages of {held.height} x {held.width}, {held.dtype}, "
+            f"SHA-256 {pooch.file_hash(held.path, alg='sha256')}")
     return line + (f"\n  labels: {_shares(held)}" if name == TRAIN_LABELS else "")
 
 
-def _extent(held: Survey) -> str:
-    return f"{held.pages} pages of {held.height} x {held.width}"
-
-
 def _shares(held: Survey) -> str:
-    total = held.pages * held.height * held.width
+    total = len(held.pages) * held.height * held.width
     shown = [f"{value} on {100 * count / total:.1f} %" for value, count in list(held.values.items())[:6]]
     return ", ".join(shown) + (", ..." if len(held.values) > len(shown) else "")
 

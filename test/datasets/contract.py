@@ -10,19 +10,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+import signal
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
 import pytest
 
+from datasets.acquire.sources import CATALOGUE
 from datasets.base import TEST, TRAIN, VALIDATION, Dataset, Sample
 from datasets.catalogue import Location, open_dataset
 from datasets.options import FOLDS, DataOptions
 from utils.errors import UserError
 
 SEEDS = (0, 1, 12345)
+SECONDS = 60
 
 
 class DatasetContract:
@@ -137,8 +142,18 @@ class DatasetContract:
                 np.testing.assert_array_equal(again, kept)
 
     def test_verify_passes(self, dataset: Dataset) -> None:
-        for split in self.splits:
-            dataset.verify(split)
+        for splits in (self.splits, *((split,) for split in self.splits), ()):
+            dataset.verify(splits)
+
+    def test_both_commands_name_a_spoiled_file(self, directory: str, tmp_path: Path) -> None:
+        for number, name in enumerate(_files(directory)):
+            for spoil in SPOILS:
+                copy = _spoiled_copy(directory, name, spoil, tmp_path / f"{number}-{spoil.__name__}")
+                culprit = os.path.join(copy, name)
+                with in_time():
+                    _refuses(self.open(copy).verify, self.splits, culprit)
+                    problems = CATALOGUE[self.name].layout.check(copy, partial=True).problems
+                assert culprit in problems[0].found
 
     def test_counts_have_the_official_names(self, dataset: Dataset) -> None:
         counts = dataset.counts(self.splits)
@@ -153,7 +168,7 @@ class DatasetContract:
         for split in self.splits:
             sample_id = dataset.ids(split)[0]
             _refuses(missing.ids, split, gone)
-            _refuses(missing.verify, split, gone)
+            _refuses(missing.verify, (split,), gone)
             _refuses(missing.native_size, split, gone)
             _refuses(missing.read, sample_id, gone)
         assert not os.path.exists(gone)
@@ -162,11 +177,58 @@ class DatasetContract:
         return ((sample_id, split) for split in self.splits for sample_id in dataset.ids(split))
 
 
+def halved(path: Path) -> None:
+    os.truncate(str(path), path.stat().st_size // 2)
+
+
+def emptied(path: Path) -> None:
+    os.truncate(str(path), 0)
+
+
+def blocked(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(str(path))
+
+
+SPOILS = (halved, emptied, blocked)
+
+
+@contextlib.contextmanager
+def in_time() -> Iterator[None]:
+    """Ends what waits for ever, as reading a FIFO does."""
+
+    def over(*_: Any) -> None:
+        raise TimeoutError(f"not done after {SECONDS} seconds")
+
+    before = signal.signal(signal.SIGALRM, over)
+    signal.alarm(SECONDS)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _files(directory: str) -> List[str]:
+    """The first files of each folder: what goes for them goes for the others."""
+    return [os.path.relpath(os.path.join(place, name), directory)
+            for place, _, names in os.walk(directory) for name in sorted(names)[:3]]
+
+
+def _spoiled_copy(directory: str, name: str, spoil: Callable[[Path], None], target: Path) -> str:
+    """A copy of the set, of links but for the spoiled file."""
+    shutil.copytree(directory, str(target), copy_function=os.symlink)
+    (target / name).unlink()
+    (target / name).write_bytes(Path(directory, name).read_bytes())
+    spoil(target / name)
+    return str(target)
+
+
 def _arrays(sample: Sample) -> Tuple[np.ndarray, ...]:
     return tuple(array for array in (sample.image, sample.label, sample.valid) if array is not None)
 
 
-def _refuses(use: Callable[[str], Any], argument: str, named: str) -> None:
+def _refuses(use: Callable[[Any], Any], argument: Any, named: str) -> None:
     with pytest.raises(UserError) as caught:
         use(argument)
     assert named in caught.value.found

@@ -76,7 +76,7 @@ class Numbered(Dataset):
             return np.linspace(-0.7, 0.7, SIZE * SIZE, dtype=np.float32).reshape([SIZE, SIZE, 1])
         return np.full([SIZE, SIZE, 1], grey(number), np.float32)
 
-    def verify(self, split: str) -> None:
+    def verify(self, splits: Sequence[str]) -> None:
         raise NotImplementedError
 
     def native_size(self, split: str) -> Tuple[int, int]:

@@ -174,6 +174,15 @@ class ObjectiveContract:
         assert scores == pytest.approx(whole, rel=1e-6, nan_ok=True)
         assert all(isinstance(value, float) for value in scores.values())
 
+    def test_the_names_of_the_scores_are_known_beforehand(self, instance: Instance) -> None:
+        assert instance.objective.score_names == tuple(instance.scores(instance.counts(self.batch())))
+
+    def test_the_confusion_counts_every_valid_pixel_by_its_true_and_predicted_class(self, instance: Instance) -> None:
+        logits, labels, valid = self.batch()
+        confusion = instance.objective.confusion(instance.counts((self.certain(labels), labels, valid)))
+        counted = np.bincount(labels[valid > 0], minlength=self.classes)
+        np.testing.assert_array_equal(confusion, np.diag(counted))
+
     def test_a_perfect_prediction_scores_one(self, instance: Instance) -> None:
         _, labels, valid = self.batch()
         right = (self.certain(labels), labels, valid)

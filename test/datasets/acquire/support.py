@@ -14,12 +14,13 @@ import numpy as np
 
 from datasets.acquire.contract import Entry, Remote
 from datasets.acquire.fetch import Patience
-from datasets.acquire.pixels import pixel_digest
-from datasets.acquire.sstem import NAMES, Volumes
+from datasets.acquire.sstem import Volumes
 from datasets.acquire.unpack import Limits
+from datasets.sstem_volumes import NAMES
+from datasets.survey import pixel_digest
 from utils.tiff import write_pages
 
-PAGES, SIZE = 2, (6, 5)
+PAGES, SIZE = 5, (6, 5)
 ROOMY = Limits(1 << 20, 50)
 
 

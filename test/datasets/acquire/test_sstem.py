@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from datasets.acquire.contract import State
-from datasets.acquire.pixels import pixel_digest
 from datasets.acquire.place import Shelf
-from datasets.acquire.sstem import NAMES, PUBLISHED_PIXELS, check_directory
-from datasets.sstem import TEST_VOLUME, TRAIN_LABELS, TRAIN_VOLUME
+from datasets.acquire.sstem import PUBLISHED_PIXELS, check_directory
+from datasets.sstem_volumes import NAMES, TEST_VOLUME, TRAIN_LABELS, TRAIN_VOLUME
+from datasets.survey import pixel_digest
 from utils.errors import UserError
 from utils.tiff import write_pages
 
-from .support import labels, pages, read, tiny_entry, write, write_volumes
+from .support import PAGES, labels, pages, read, tiny_entry, write, write_volumes
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def published(tmp_path):
     return write_volumes(str(tmp_path / "published"))
 
 
-def checked(directory, digests=None, official=2, partial=False):
+def checked(directory, digests=None, official=PAGES, partial=False):
     return check_directory(directory, digests or dict(PUBLISHED_PIXELS), official, partial)
 
 
@@ -30,9 +30,9 @@ def test_good(published):
     report = checked(published, {name: pixel_digest(os.path.join(published, name)) for name in NAMES})
     text = "\n".join(report.lines)
     assert report.problems == ()
-    assert "train-labels.tif: 2 pages of 6 x 5, uint8" in text
+    assert "train-labels.tif: 5 pages of 6 x 5, uint8" in text
     assert "labels: 0 on 16.7 %, 255 on 83.3 %" in text
-    assert "official counts (3 volumes of 2 pages): hold" in text
+    assert "official counts (3 volumes of 5 pages): hold" in text
     assert report.lines[-1] == "the published pixels hold"
 
 
@@ -45,7 +45,7 @@ def test_other_pixels_are_named_and_not_wrong(published):
 
 def test_counts_are_wrong_unless_partial(published):
     report = checked(published, official=30)
-    assert [problem.found.rsplit(os.sep, 1)[1] for problem in report.problems] == [f"{name}: 2 pages" for name in NAMES]
+    assert [problem.found.rsplit(os.sep, 1)[1] for problem in report.problems] == [f"{name}: 5 pages" for name in NAMES]
     assert "do not hold" in report.lines[-2]
     assert checked(published, official=30, partial=True).problems == ()
 
@@ -64,12 +64,12 @@ def test_an_empty_directory_is_wrong(tmp_path, partial):
 
 
 @pytest.mark.parametrize("stack, what", [
-    (labels(count=3), "3 pages of 6 x 5"), (labels(size=(5, 6)), "2 pages of 5 x 6"),
+    (labels(count=3), ": 3 pages, while train-volume.tif has 5"), (labels(size=(5, 6)), ", page 0: 5 x 6 pixels"),
 ])
 def test_labels_that_do_not_match(published, stack, what):
     write_pages(os.path.join(published, TRAIN_LABELS), stack)
     found = [problem.found for problem in checked(published, partial=True).problems]
-    assert found == [f"{os.path.join(published, TRAIN_LABELS)}: {what}"]
+    assert found == [os.path.join(published, TRAIN_LABELS) + what]
 
 
 def test_a_third_label_value_names_its_page(published):
@@ -81,7 +81,7 @@ def test_a_third_label_value_names_its_page(published):
 
 
 def test_one_label_value(published):
-    write_pages(os.path.join(published, TRAIN_LABELS), [np.zeros((6, 5), np.uint8)] * 2)
+    write_pages(os.path.join(published, TRAIN_LABELS), [np.zeros((6, 5), np.uint8)] * PAGES)
     assert len(checked(published).problems) == 1
 
 

@@ -8,7 +8,7 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datasets.acquire.pixels import pixel_digest, survey
+from datasets.survey import pixel_digest, survey
 from utils.errors import UserError
 from utils.tiff import write_pages
 
@@ -65,7 +65,7 @@ def test_survey_counts(tmp_path):
     path = str(tmp_path / "volume.tif")
     write_pages(path, [np.array([[0, 255, 255]], np.uint8), np.array([[255, 7, 0]], np.uint8)])
     held = survey(path)
-    assert (held.pages, held.height, held.width, held.dtype) == (2, 1, 3, "uint8")
+    assert (len(held.pages), held.height, held.width, held.dtype) == (2, 1, 3, "uint8")
     assert held.values == {0: 2, 7: 1, 255: 3}
 
 

@@ -1,0 +1,1 @@
+"""Killing training at chosen moments, and comparing what comes of it."""
