@@ -38,7 +38,10 @@ class Forked:
     """An attempt in forks of this process, one for each rank. All is imported already: that saves seconds on each."""
 
     def __init__(self, case: Case, arguments: Sequence[str], plan: Optional[Plan], scratch: str) -> None:
-        self._rendezvous, environments = _rendezvous(case.ranks) if case.ranks > 1 else (None, [{}])
+        self._rendezvous: Any = None
+        environments: List[Dict[str, str]] = [{}]
+        if case.ranks > 1:
+            self._rendezvous, environments = _rendezvous(case.ranks)
         self._processes = [multiprocessing.get_context("fork").Process(
             target=_forked, args=(arguments, plan, scratch, environment)) for environment in environments]
         self._failed_at: Optional[float] = None
@@ -137,7 +140,7 @@ def run_attempt(case: Case, directory: str, data: str, plan: Optional[Plan]) -> 
     arguments = _arguments(case, directory, data)
     with tempfile.TemporaryDirectory(prefix="attempt-", dir=data) as scratch:
         started = time.monotonic()
-        process = (Launched if case.horovodrun else Forked)(case, arguments, plan, scratch)
+        process: Any = (Launched if case.horovodrun else Forked)(case, arguments, plan, scratch)
         struck = False
         while process.exit_code() is None and time.monotonic() - started < ATTEMPT_SECONDS:
             if plan is not None and not plan.call and not struck and _begun(plan, scratch):

@@ -101,6 +101,8 @@ def attempt(arguments: Sequence[str], plan: Optional[Plan], scratch: str) -> int
         plan: when, or None.
         scratch: where this process and the one that kills tell each other things.
     """
+    import tensorflow.compat.v1 as tf
+
     from main import main as command
     from runtime.distributed.launch import announced_rank
 
@@ -109,7 +111,8 @@ def attempt(arguments: Sequence[str], plan: Optional[Plan], scratch: str) -> int
     # Only the chief changes files; another rank that is to die is killed from outside.
     if plan is not None and rank == 0:
         Trap(plan, flag_file(scratch)).install()
-    return command(arguments)
+    # AutoGraph changes nothing here, and translating the input functions takes a quarter of an attempt.
+    return int(tf.autograph.experimental.do_not_convert(command)(arguments))
 
 
 def touch(path: str, text: str = "") -> None:

@@ -11,6 +11,7 @@ from runtime.checkpoints.lock import FILE_NAME as LOCK
 from runtime.checkpoints.lock import locked
 from runtime.settings.saved import FILE_NAME
 from utils.errors import UserError
+from utils.files import fsync_path
 
 _WAYS_ON = ("go on with it (--resume_training), use another --model_dir, or move it aside and start anew (--overwrite)")
 
@@ -57,6 +58,8 @@ def _holds_run(model_dir: str) -> bool:
 @contextlib.contextmanager
 def _lock(model_dir: str) -> Iterator[None]:
     require_writable(model_dir, "--model_dir")
+    # The directory's own name must survive a power cut as well as what is written into it.
+    fsync_path(os.path.dirname(os.path.abspath(model_dir)))
     with locked(model_dir):
         yield
 

@@ -79,6 +79,8 @@ def start_from(directory: str, checkpoint: Optional[Checkpoint]) -> None:
                 os.replace(os.path.join(directory, name), os.path.join(directory, name + ASIDE))
     if checkpoint is not None:
         point_at(checkpoint)
+    # A save flushes this directory; that it is there at all is written in the one above.
+    fsync_path(os.path.dirname(os.path.abspath(directory)))
 
 
 def _remove(directory: str, step: int, held: Dict[int, List[str]]) -> None:

@@ -1,0 +1,107 @@
+"""Runs that are killed anywhere and resumed end like the one that never was."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+
+import pytest
+
+from benchmark import kill_anywhere
+from benchmark.killing.attempts import STEPS
+from benchmark.killing.comparison import differing_files, differing_losses, differing_variables, inspect
+
+from .conftest import COMMAND_SECONDS, ROOT
+
+
+def kill(tmp_path, *arguments):
+    """Run the command, in a process that has not computed anything yet and so may fork; the rows of its table."""
+    result = subprocess.run([sys.executable, str(ROOT / "benchmark" / "kill_anywhere.py"), *arguments],
+                            cwd=str(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                            timeout=COMMAND_SECONDS, check=False)
+    assert result.returncode == 0, result.stdout
+    rows = [[cell.strip() for cell in line.strip("|").split("|")]
+            for line in result.stdout.splitlines() if line.startswith("|")]
+    return {row[0]: [int(cell) for cell in row[1:]] for row in rows[2:]}
+
+
+def test_a_run_killed_anywhere_and_resumed_is_the_run_never_killed(tmp_path):
+    rows = kill(tmp_path, "--kills", "22", "--workers", "2")
+    kills, runs, *differing = rows["all"]
+    assert (kills, differing) == (22, [0, 0, 0])
+    assert runs >= 3
+    assert {kill_anywhere.ANY_TIME, kill_anywhere.IN_SAVE, kill_anywhere.AT_CALL} <= set(rows)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("horovod") is None, reason="Horovod is not installed")
+def test_two_ranks_killed_and_resumed_too(tmp_path):
+    rows = kill(tmp_path, "--kills", "4", "--ranks", "2")
+    kills, _, *differing = rows["all"]
+    assert (kills, differing) == (4, [0, 0, 0])
+
+
+# What the comparison must find -------------------------------------------------------------------------------------
+
+
+@pytest.fixture()
+def runs(tmp_path):
+    """Two small finished runs that are alike, made by hand."""
+    from .runtime.checkpoints.checkpoints import save
+
+    for name in ("never", "killed"):
+        save(tmp_path / name, 3, STEPS)
+        (tmp_path / name / "settings.json").write_text("{}")
+        (tmp_path / name / "log.json").write_text("".join(
+            f'DLLL {{"type": "LOG", "step": [{step}, 12], "data": {{"loss": {loss}}}}}\n'
+            for step, loss in ((1, 0.5), (2, 0.25))))
+    return tmp_path / "killed", tmp_path / "never"
+
+
+def differences(killed, never):
+    return differing_files(str(killed), str(never)) + differing_losses(str(killed), str(never))
+
+
+def test_equal_runs_do_not_differ(runs):
+    assert differences(*runs) == []
+    assert inspect(str(runs[0]), 3) == (STEPS, [])
+    assert differing_variables(*map(str, runs)) == []
+
+
+def test_a_repeated_step_counts_by_its_last_record(runs):
+    log = runs[0] / "log.json"
+    log.write_text(log.read_text().replace("0.25", "9.0") + 'DLLL {"type": "LOG", "st\n' + log.read_text())
+    assert differences(*runs) == []
+
+
+@pytest.mark.parametrize("file, old, new", [
+    ("model_checkpoint/model.ckpt-12.data-00000-of-00001", b"\0", b"\1"),
+    ("model_checkpoint/model.ckpt-3.index", b"layer", b"liars"),
+    ("model_checkpoint/model.ckpt-12.complete", b'"samples": 48', b'"samples": 47'),
+    ("settings.json", b"{}", b"[]"),
+    ("log.json", b"0.25", b"0.26"),
+    ("log.json", b"[2, 12]", b"[1, 12]"),
+])
+def test_a_difference_is_found(runs, file, old, new):
+    path = runs[0] / file
+    changed = path.read_bytes().replace(old, new)
+    assert changed != path.read_bytes()
+    path.write_bytes(changed)
+    assert differences(*runs) != []
+
+
+def test_a_missing_checkpoint_and_a_missing_evaluation_are_found(runs):
+    for path in (runs[0] / "model_checkpoint").glob("model.ckpt-12.*"):
+        path.unlink()
+    (runs[1] / "validation.json").write_text('{"best": null}')
+    assert len(differences(*runs)) == 4
+
+
+@pytest.mark.parametrize("complete, file, text", [
+    (13, None, None), (0, "settings.json", "{"), (0, "validation.json", ""),
+    (0, "model_checkpoint/model.ckpt-12.complete", "{}"), (0, "model_checkpoint/model.ckpt-12.index", "cut"),
+])
+def test_a_kill_that_lost_or_spoilt_something_is_found(runs, complete, file, text):
+    if file:
+        (runs[0] / file).write_text(text)
+    assert inspect(str(runs[0]), complete)[1] != []
