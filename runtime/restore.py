@@ -66,7 +66,9 @@ def starting_position(run: Run) -> Tuple[Position, Tuple[str, ...]]:
         found.append(search(model_dir, expected_variables(run)))
         if found[0].lost:
             required(model_dir, found[0])
-        start_from(directory, found[0].checkpoint)
+        step = found[0].checkpoint.step if found[0].checkpoint else 0
+        if step < run.settings.training.max_steps:
+            start_from(directory, found[0].checkpoint)
 
     run.distributed.on_chief(prepare)
     checkpoint = found[0].checkpoint if found else None

@@ -21,17 +21,17 @@ class Stop:
     """Whether someone asked the run to stop.
 
     As a context manager it listens to SIGTERM, SIGINT and SIGHUP (one that the parent process chose to ignore,
-    as `nohup` does, stays ignored). A signal raises `Stopped`; within `deferred` it is only noted, and a second
-    one ends the process at once. Without being entered it listens to nothing.
+    as `nohup` does, stays ignored). The first signal raises `Stopped`, or within `deferred` is only noted. A second
+    one ends the process at once, whatever it is doing. Without being entered it listens to nothing.
 
     Attributes:
-        requested: the number of the signal that was noted, or None.
+        requested: the number of the first signal that was noted, or None.
     """
 
     def __init__(self) -> None:
         self.requested: Optional[int] = None
-        self._deferring = False
-        self._first_at = 0.0
+        self._deferring = self._raised = False
+        self._watcher: Optional[threading.Thread] = None
         self._replaced: Dict[int, Any] = {}
         self._ends = (-1, -1)
         self._replaced_wakeup = -1
@@ -54,9 +54,11 @@ class Stop:
                  trace: Optional[TracebackType]) -> None:
         for number, handler in self._replaced.items():
             signal.signal(number, handler)
-        if self._replaced:
+        if self._watcher is not None:
             signal.set_wakeup_fd(self._replaced_wakeup)
             os.close(self._ends[1])
+            # It says what it has read so far, and ends.
+            self._watcher.join()
             self._replaced.clear()
 
     def _listen(self) -> None:
@@ -68,26 +70,33 @@ class Stop:
         for number in SIGNALS:
             if signal.getsignal(number) != signal.SIG_IGN:
                 self._replaced[number] = signal.signal(number, self._handle)
-        threading.Thread(target=self._watch, args=(self._ends[0],), name="signals", daemon=True).start()
+        self._watcher = threading.Thread(target=self._watch, args=(self._ends[0],), name="signals", daemon=True)
+        self._watcher.start()
 
     def _handle(self, number: int, frame: Optional[FrameType]) -> None:
-        if not self._deferring:
-            raise Stopped(number)
+        """Python calls this in the main thread, as soon as that is back from whatever it computes."""
+        if self.requested is None and not self._raised:
+            if not self._deferring:
+                self._raised = True
+                raise Stopped(number)
+            self.requested = number
 
     def _watch(self, descriptor: int) -> None:
+        """Runs in a thread of its own: speaks at the first signal, acts at the second."""
+        first_at: Optional[float] = None
         with os.fdopen(descriptor, "rb", buffering=0) as pipe:
-            for number in iter(lambda: pipe.read(1), b""):
-                if number[0] in self._replaced and self._deferring:
-                    self._note(number[0])
-
-    def _note(self, number: int) -> None:
-        now = time.monotonic()
-        if self.requested is None:
-            self.requested, self._first_at = number, now
-            say_at_once(f"{signal.Signals(number).name}: finishing the step and saving; again to stop without saving")
-        elif now - self._first_at >= REPEAT_SECONDS:
-            say_at_once("stopped at once; the last complete checkpoint is untouched")
-            os._exit(128 + number)
+            for byte in iter(lambda: pipe.read(1), b""):
+                number = byte[0]
+                if number not in self._replaced:
+                    continue
+                if first_at is None:
+                    first_at = time.monotonic()
+                    if self._deferring or self.requested is not None:
+                        say_at_once(f"{signal.Signals(number).name}: finishing the step and saving; again to stop "
+                                    "without saving")
+                elif time.monotonic() - first_at >= REPEAT_SECONDS:
+                    say_at_once("stopped at once; the last complete checkpoint is untouched")
+                    os._exit(128 + number)
 
 
 def say_at_once(line: str) -> None:

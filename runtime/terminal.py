@@ -47,11 +47,26 @@ class Outliving:
 @contextlib.contextmanager
 def outliving_terminal() -> Iterator[None]:
     """Let standard output and standard error outlive who reads them while the body runs."""
+    _open_closed_descriptors()
     streams = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (cast(TextIO, Outliving(stream)) for stream in streams)
+    sys.stdout, sys.stderr = (cast(TextIO, Outliving(stream or _null())) for stream in streams)
     try:
         yield
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
         sys.stdout, sys.stderr = streams
+
+
+def _null() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")
+
+
+def _open_closed_descriptors() -> None:
+    """Give the null device to standard streams that were closed, lest the next file that is opened becomes one."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # The lowest free number is given out.
+            os.open(os.devnull, os.O_RDWR)

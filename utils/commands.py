@@ -7,7 +7,7 @@ import sys
 import traceback
 from typing import Callable
 
-from utils.errors import UserError
+from utils.errors import UserError, system_error
 
 MISUSE = 2
 SIGNALLED = 128
@@ -20,12 +20,16 @@ class Stopped(BaseException):
     Args:
         number: the signal's.
         message: what to tell about it; its name by default.
+
+    Attributes:
+        way_on: the command that goes on with what was stopped, where there is one.
     """
 
     def __init__(self, number: int, message: str = "") -> None:
         super().__init__(number, message)
         self.number = number
         self.message = message or f"stopped by {signal.Signals(number).name}"
+        self.way_on = ""
 
 
 def exit_code(action: Callable[[], None], debug: bool, prefix: str = "") -> int:
@@ -46,13 +50,11 @@ def exit_code(action: Callable[[], None], debug: bool, prefix: str = "") -> int:
     except OSError as error:
         if debug:
             traceback.print_exc()
-        where = f"{error.filename}: " if error.filename else ""
-        told = UserError(f"{where}{error.strerror or error}", "a file or directory that can be read and written",
-                         "mend its permissions, or free space on its disk")
-        print(f"{prefix}error: {told}", file=sys.stderr, flush=True)
+        print(f"{prefix}error: {system_error(error)}", file=sys.stderr, flush=True)
         return MISUSE
     except (KeyboardInterrupt, Stopped) as end:
         stop = end if isinstance(end, Stopped) else Stopped(signal.SIGINT)
-        print(f"{prefix}{stop.message}", file=sys.stderr, flush=True)
+        way_on = f"; to go on: {stop.way_on}" if stop.way_on else ""
+        print(f"{prefix}{stop.message}{way_on}", file=sys.stderr, flush=True)
         return SIGNALLED + stop.number
     return 0

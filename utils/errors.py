@@ -27,6 +27,13 @@ class UserError(Exception):
         return f"{self.found}\n  expected: {self.expected}\n  repair:   {self.repair}"
 
 
+def system_error(error: OSError) -> UserError:
+    """What the system refused, told like any other error."""
+    where = f"{error.filename}: " if error.filename else ""
+    return UserError(f"{where}{error.strerror or error}", "a file or directory that can be read and written",
+                     "mend its permissions, or free space on its disk")
+
+
 def nearest(word: str, candidates: Iterable[str]) -> Optional[str]:
     """The candidate that `word` was probably meant to be, or None where none is close."""
     matches = difflib.get_close_matches(word, list(candidates), n=1, cutoff=0.5)

@@ -91,7 +91,16 @@ def _read(model_dir: str) -> Dict[str, Any]:
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: {error}", "the evaluations of a run in training, as JSON",
                         "restore the file, or move it away: evaluations then start anew") from error
-    if not isinstance(document, dict):
-        raise UserError(f"{path}: {type(document).__name__}", "the evaluations of a run, as a JSON object",
+    if not _is_record(document):
+        raise UserError(f"{path}: not the record of a run's evaluations", "steps and their scores, as JSON",
                         "restore the file, or move it away: evaluations then start anew")
     return document
+
+
+def _is_record(document: Any) -> bool:
+    try:
+        best, entries = document["best"], document["evaluations"]
+        return (best is None or set(best) == set(Best._fields)) and all(
+            isinstance(entry["step"], int) and isinstance(entry["scores"], dict) for entry in entries)
+    except (KeyError, TypeError):
+        return False

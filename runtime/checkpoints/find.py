@@ -7,12 +7,15 @@ import re
 from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from runtime.checkpoints.best import read_best
-from runtime.checkpoints.mark import SUFFIX, damages, mark_path, mismatches, read_mark
+from runtime.checkpoints.mark import SUFFIX, damages, mismatches, read_mark
 from runtime.settings.tree import BEST, NEWEST
 from utils.errors import UserError
 
 FOLDER = "model_checkpoint"
+ATTEMPTS = 5
 STEM = "model.ckpt"
+SAVED = ".saved"
+"""Lies in the run's directory once a checkpoint was complete: where none is found then, they were lost."""
 STATE = "checkpoint"
 """The file by which TensorFlow itself finds the newest checkpoint."""
 ASIDE = ".aside"
@@ -34,7 +37,7 @@ class Search(NamedTuple):
     Attributes:
         checkpoint: the one to use, or None.
         remarks: what is wrong with those that were passed over, a line each.
-        lost: whether complete checkpoints were there, and none of them is sound.
+        lost: whether the run has saved checkpoints, and none of them is sound.
     """
 
     checkpoint: Optional[Checkpoint]
@@ -65,11 +68,22 @@ def files_of(directory: str) -> Dict[int, List[str]]:
 def search(model_dir: str, expected: Mapping[str, Tuple[int, ...]], which: str = NEWEST) -> Search:
     """Look for the newest sound checkpoint of the run in `model_dir`, or for the best one first.
 
+    A run that trains there meanwhile removes older ones: then the look is repeated.
+
     Args:
         model_dir: the run's directory.
         expected: the shapes of the variables that a checkpoint must hold, by name.
         which: NEWEST or BEST.
     """
+    for _ in range(ATTEMPTS):
+        before = files_of(checkpoint_directory(model_dir))
+        found = _search(model_dir, expected, which)
+        if not found.remarks or files_of(checkpoint_directory(model_dir)) == before:
+            break
+    return found
+
+
+def _search(model_dir: str, expected: Mapping[str, Tuple[int, ...]], which: str = NEWEST) -> Search:
     directory = checkpoint_directory(model_dir)
     steps = list(files_of(directory))
     remarks: List[str] = []
@@ -84,8 +98,7 @@ def search(model_dir: str, expected: Mapping[str, Tuple[int, ...]], which: str =
         if checkpoint is not None:
             return Search(checkpoint, tuple(remarks), lost=False)
         remarks.append(f"{prefix_of(directory, step)} is not usable: {wrong}")
-    marked = any(os.path.exists(mark_path(prefix_of(directory, step))) for step in steps)
-    return Search(None, tuple(remarks), lost=marked or os.path.exists(os.path.join(directory, STATE)))
+    return Search(None, tuple(remarks), lost=os.path.exists(os.path.join(model_dir, SAVED)))
 
 
 def newest_sound(model_dir: str) -> Optional[Checkpoint]:
@@ -105,6 +118,10 @@ def required(model_dir: str, found: Search) -> Checkpoint:
         raise UserError("\n  ".join(found.remarks), "one sound checkpoint",
                         f"restore the files of {checkpoint_directory(model_dir)} from a copy, or train again "
                         "(--overwrite moves this run aside)")
+    if found.lost:
+        raise UserError(f"{checkpoint_directory(model_dir)}: no checkpoint, though the run has saved some",
+                        "the run's checkpoints",
+                        "restore the files from a copy, or train again (--overwrite moves this run aside)")
     raise UserError(f"{checkpoint_directory(model_dir)}: no checkpoint", "the checkpoint of a trained run",
                     "train first (--exec_mode train), or name the run's directory with --model_dir")
 
@@ -114,7 +131,10 @@ def _look_at(prefix: str, step: int, expected: Mapping[str, Tuple[int, ...]]) ->
     try:
         mark = read_mark(prefix)
     except FileNotFoundError:
-        return None, f"it has no completion mark ({os.path.basename(prefix)}{SUFFIX}); its saving was interrupted"
+        if not os.path.exists(prefix + ".index"):
+            return None, "it is not there"
+        name = os.path.basename(prefix) + SUFFIX
+        return None, f"it has no completion mark ({name}): it is still being saved, or its saving was interrupted"
     except (OSError, ValueError) as error:
         return None, f"its completion mark is damaged ({error})"
     if mark.step != step:

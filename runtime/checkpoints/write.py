@@ -13,7 +13,7 @@ from typing import Dict, List, Optional, Tuple
 
 import tensorflow.compat.v1 as tf
 
-from runtime.checkpoints.find import ASIDE, STATE, STEM, Checkpoint, files_of, prefix_of
+from runtime.checkpoints.find import ASIDE, SAVED, STATE, STEM, Checkpoint, files_of, prefix_of
 from runtime.checkpoints.mark import SUFFIX, Mark, fingerprint, write_mark
 from utils.files import fsync_path, write_text
 
@@ -44,8 +44,16 @@ def write_checkpoint(session: tf.Session, saver: tf.train.Saver, directory: str,
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     checkpoint = Checkpoint(prefix_of(directory, step), step, samples)
-    write_mark(checkpoint.path, Mark(step, samples, files, variables))
+    try:
+        write_mark(checkpoint.path, Mark(step, samples, files, variables))
+    except OSError:
+        # What will never count must not fill the disk.
+        _remove(directory, step, files_of(directory))
+        raise
     point_at(checkpoint)
+    saved = os.path.join(os.path.dirname(directory), SAVED)
+    if not os.path.exists(saved):
+        write_text(saved, "")
     return checkpoint
 
 

@@ -8,7 +8,7 @@ from typing import Any, Callable, List
 import numpy as np
 
 from utils.contracts import Tensor
-from utils.errors import UserError
+from utils.errors import UserError, system_error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +76,8 @@ class Distributed:
                 action()
             except UserError as raised:
                 error = raised
+            except OSError as raised:
+                error = system_error(raised)
         if self.from_chief(int(error is not None)):
             raise error or UserError("rank 0 stopped with an error", "all ranks to start", "see the message of rank 0")
 

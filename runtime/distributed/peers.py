@@ -13,7 +13,7 @@ from utils.errors import UserError
 from utils.processes import process_alive
 
 _NAME_BYTES = 64
-WAIT_SECONDS = 3.0
+WAIT_SECONDS = 10.0
 """How long a rank may take to be seen dead after its connections broke."""
 
 
@@ -44,7 +44,7 @@ class Peers:
         while True:
             dead = [peer for peer in self.all if peer.host == self._own.host and not process_alive(peer.pid)]
             if dead or clock() >= deadline:
-                return _error(dead or [peer for peer in self.all if peer.host != self._own.host], certain=bool(dead))
+                return _error(dead or [peer for peer in self.all if peer != self._own], certain=bool(dead))
             pause(0.1)
 
 

@@ -76,8 +76,11 @@ def _finished(settings: Settings) -> Optional[Dict[str, Any]]:
     path = os.path.join(settings.run.model_dir, EVALUATION)
     if not settings.evaluates or not os.path.isfile(path):
         return None
-    evaluation = read_json(path)
-    return evaluation if evaluation["step"] >= settings.training.max_steps else None
+    try:
+        evaluation = read_json(path)
+        return evaluation if evaluation["step"] >= settings.training.max_steps else None
+    except (OSError, ValueError, TypeError, KeyError):
+        return None  # what cannot be read is evaluated again
 
 
 def _all_known(values: List[Any]) -> bool:

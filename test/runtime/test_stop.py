@@ -104,6 +104,25 @@ def test_a_signal_that_the_parent_ignores_stays_ignored(process):
     assert child.communicate(timeout=30)[0] == "saved 15\n"
 
 
+def test_a_signal_at_the_very_end_of_a_step_is_not_lost():
+    for _ in range(50):
+        with Stop() as stop:
+            with contextlib.suppress(Stopped), stop.deferred():
+                os.kill(os.getpid(), signal.SIGTERM)
+            assert stop.requested == signal.SIGTERM
+
+
+def test_a_second_signal_in_quick_succession_raises_no_second_time(process):
+    child = process("plain")
+    for _ in range(20):
+        child.send_signal(signal.SIGINT)
+    _, errors = child.communicate(timeout=30)
+    assert child.returncode == 130
+    # Python's own shutdown may still be interrupted; what stopped the command is told once.
+    assert errors.startswith("stopped by SIGINT\n")
+    assert "utils.commands.Stopped" not in errors
+
+
 def test_handlers_are_put_back():
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)]
     with pytest.raises(Stopped), Stop():

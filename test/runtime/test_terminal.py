@@ -47,6 +47,14 @@ def test_a_terminal_that_is_gone_does_not_end_the_run(tmp_path):
     assert (tmp_path / "done").read_text() == "done"
 
 
+def test_streams_that_were_closed_from_the_start_do_not_end_the_run(tmp_path):
+    (tmp_path / "talker.py").write_text(TALKER.replace("sys.stdin.readline()", "pass"))
+    command = f'exec "{sys.executable}" "{tmp_path}/talker.py" "{tmp_path}/done" <&- >&- 2>&-'
+    assert subprocess.run(["bash", "-c", command], cwd=str(ROOT), check=False, timeout=60,
+                          env={**os.environ, "PYTHONPATH": str(ROOT)}).returncode == 0
+    assert (tmp_path / "done").read_text() == "done"
+
+
 def test_what_is_read_arrives_and_the_streams_are_put_back(capfd):
     from runtime.terminal import Outliving, outliving_terminal
 

@@ -41,7 +41,9 @@ def test_no_record_is_an_empty_history(tmp_path):
     assert read_best(str(tmp_path)) is None
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]"])
+@pytest.mark.parametrize("text", [
+    "", "{", "[]", "{}", '{"best": 1, "evaluations": []}', '{"best": null, "evaluations": 5}',
+    '{"best": null, "evaluations": [{"step": 2}]}'])
 def test_a_damaged_record_is_named(tmp_path, text):
     (tmp_path / "validation.json").write_text(text)
     with pytest.raises(UserError, match="validation.json"):

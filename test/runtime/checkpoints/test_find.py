@@ -11,8 +11,9 @@ import pytest
 import tensorflow.compat.v1 as tf
 from hypothesis import strategies
 
+from runtime.checkpoints import find
 from runtime.checkpoints.best import History, save_history
-from runtime.checkpoints.find import BEST, checkpoint_directory, newest_sound, required, search
+from runtime.checkpoints.find import BEST, SAVED, checkpoint_directory, newest_sound, required, search
 from utils.errors import UserError
 from utils.files import read_json
 
@@ -115,10 +116,36 @@ def test_all_spoilt_is_told_apart_from_none_yet(run, tmp_path):
     assert not search(str(tmp_path / "new"), EXPECTED).lost
 
 
+def test_checkpoints_that_were_taken_away_are_lost_and_not_none_yet(run):
+    shutil.rmtree(checkpoint_directory(run))
+    found = search(run, EXPECTED)
+    assert found.lost
+    with pytest.raises(UserError, match="though the run has saved some"):
+        required(run, found)
+
+
+def test_a_look_is_repeated_while_checkpoints_come_and_go(run, monkeypatch):
+    original, looks = find.files_of, []
+
+    def files_of(directory):
+        looks.append(directory)
+        held = original(directory)
+        if len(looks) == 2:
+            # What a run that trains on does between the listing and the looking.
+            for step in (3, 8, 20):
+                os.remove(mark_file(run, step))
+            save(run, 30)
+        return held
+
+    monkeypatch.setattr(find, "files_of", files_of)
+    found = search(run, EXPECTED)
+    assert (found.checkpoint.step, found.remarks) == (30, ())
+
+
 def test_a_first_save_that_never_completed_loses_nothing(tmp_path):
     save(tmp_path, 3)
     os.remove(mark_file(tmp_path, 3))
-    os.remove(os.path.join(checkpoint_directory(str(tmp_path)), "checkpoint"))
+    os.remove(str(tmp_path / SAVED))
     found = search(str(tmp_path), EXPECTED)
     assert (found.checkpoint, found.lost) == (None, False)
 

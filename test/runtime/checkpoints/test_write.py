@@ -48,6 +48,18 @@ def test_a_save_that_fails_leaves_the_one_before_as_it_was(tmp_path, monkeypatch
     assert not [name for name in os.listdir(directory) if name.startswith(".saving-")]
 
 
+def test_a_mark_that_cannot_be_written_leaves_no_files_that_never_count(tmp_path, monkeypatch):
+    save(tmp_path, 5)
+
+    def fail(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(write, "write_mark", fail)
+    with pytest.raises(OSError):
+        save(tmp_path, 6)
+    assert steps(tmp_path) == [5]
+
+
 @pytest.mark.parametrize("keep, best, left", [
     (1, None, [9]), (2, None, [7, 9]), (9, None, [1, 4, 7, 9]), (1, 4, [4, 9]), (2, 9, [7, 9]), (1, 99, [9])])
 def test_the_newest_and_the_best_are_kept(tmp_path, keep, best, left):

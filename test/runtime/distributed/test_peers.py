@@ -47,7 +47,14 @@ def test_ranks_of_other_hosts_are_suspected_after_a_bounded_wait():
     table = np.concatenate([address(), row("elsewhere", 7)])
     error = Peers(table, 0).loss(clock=lambda: float(next(clock)), pause=lambda seconds: None)
     assert "probably one of rank 1 (process 7 on elsewhere)" in str(error)
-    assert next(clock) < 10
+    assert next(clock) < 20
+
+
+def test_a_rank_of_this_host_that_is_still_about_to_end_is_suspected():
+    clock = iter(range(100))
+    table = np.concatenate([address(), row(socket.gethostname(), os.getppid())])
+    error = Peers(table, 0).loss(clock=lambda: float(next(clock)), pause=lambda seconds: None)
+    assert f"probably one of rank 1 (process {os.getppid()}" in str(error)
 
 
 def test_nobody_to_suspect_is_said_plainly():
