@@ -11,6 +11,7 @@ from datasets.acquire import command
 from datasets.acquire.contract import Entry
 from datasets.acquire.fetch import Patience
 from datasets.acquire.sources import CATALOGUE, entry_of
+from datasets.options import CLASSES
 from utils.commands import exit_code
 from utils.errors import UserError, unknown_flag
 
@@ -32,6 +33,8 @@ def main(arguments: Optional[Sequence[str]] = None, catalogue: Mapping[str, Entr
 
 def _run(flags: argparse.Namespace, catalogue: Mapping[str, Entry], patience: Patience) -> None:
     entry = entry_of(flags.dataset, catalogue)
+    if flags.classes is not None:
+        entry = _narrowed(entry, flags.classes)
     directory = flags.data_dir or os.path.join(".", "data", entry.name)
     request = command.Request(directory, tuple(flags.source or ()), flags.partial, flags.overwrite)
     if flags.check:
@@ -40,6 +43,16 @@ def _run(flags: argparse.Namespace, catalogue: Mapping[str, Entry], patience: Pa
         command.write_phantom(entry, request)
     else:
         command.acquire(entry, request, patience)
+
+
+def _narrowed(entry: Entry, text: str) -> Entry:
+    if entry.narrowed is None:
+        raise UserError(f"--classes {text} with {entry.name}", "a data set that has classes", "leave --classes out")
+    numbers = [int(word) if word.strip().isdigit() else 0 for word in text.split(",")]
+    if not all(1 <= number <= CLASSES for number in numbers):
+        raise UserError(f"--classes {text}", f"numbers from 1 to {CLASSES} with commas between",
+                        "give for instance --classes 1,2")
+    return entry.narrowed(tuple(sorted(set(numbers))))
 
 
 class _Parser(argparse.ArgumentParser):
@@ -53,6 +66,8 @@ def _parse(words: Sequence[str], catalogue: Mapping[str, Entry]) -> argparse.Nam
     parser.add_argument("--dataset", default="sstem", metavar="{" + ",".join(sorted(catalogue)) + "}",
                         help="data set (default: sstem)")
     parser.add_argument("--data_dir", metavar="DIR", help="where it goes (default: ./data/<dataset>)")
+    parser.add_argument("--classes", metavar="N,N", help="of dagm2007: the classes to get or to check (default: those "
+                        "that are free, or there), to synthesise (default: 1)")
     ways = parser.add_mutually_exclusive_group()
     ways.add_argument("--source", nargs="+", metavar="SOURCE",
                       help="take it from here instead: directories, archives (.zip, .tar, .tar.gz, .tgz), or addresses")

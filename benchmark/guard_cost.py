@@ -28,7 +28,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np  # noqa: E402
 import tensorflow.compat.v1 as tf  # noqa: E402
 
-from datasets.pipeline import Draw, training_batches  # noqa: E402
+from datasets.pipeline import training_batches  # noqa: E402
 from runtime import model_fn  # noqa: E402
 from runtime.assembly import Run, assemble  # noqa: E402
 from runtime.distributed.base import Distributed  # noqa: E402
@@ -62,7 +62,7 @@ def stepping(run: Run, guarded: bool) -> Iterator[Any]:
     with tf.Graph().as_default(), contextlib.ExitStack() as patched:
         tf.set_random_seed(run.settings.training.seed)
         tf.train.get_or_create_global_step()
-        batches = training_batches(run.dataset, run.feeding, Draw(run.settings.training.seed), run.share)
+        batches = training_batches(run.dataset, run.feeding, run.draw(), run.share)
         iterator = tf.data.make_initializable_iterator(batches)
         tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, iterator.initializer)
         if not guarded:

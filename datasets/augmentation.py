@@ -1,10 +1,12 @@
 """Random changes of a training sample, drawn from the sample's own key.
 
-Those of NVIDIA's UNet_Medical: both flips with probability 1/2, a crop scaled back to the full window,
-a change of brightness.
+An augmentation acts in three places: on what was decoded, on the window of it that the network's output shows, and on
+the network's input. Labels and valid pixels follow the first two.
 """
 
 from __future__ import annotations
+
+from typing import Callable, Dict, Tuple
 
 import tensorflow.compat.v1 as tf
 
@@ -15,6 +17,63 @@ WHOLE = (0.0, 1.0, 0.0, 1.0)
 CROP = 0.3
 """Each side of the frame is cut by up to this share of its width or height."""
 BRIGHTNESS = 0.2
+
+Arrays = Tuple[Tensor, ...]
+
+
+class Augmentation:
+    """What changes nothing; an augmentation overrides what it changes. `key` is the sample's, int64 [2]."""
+
+    def turned(self, arrays: Arrays, key: Tensor) -> Arrays:
+        """What was decoded, [height, width, ...] each, all changed alike."""
+        return arrays
+
+    def window(self, key: Tensor, padding: float) -> Tensor:
+        """The part of the image that the output shows, float32 [4]; `padding` as `Feeding.padding`."""
+        return tf.constant(WHOLE)
+
+    def toned(self, pixels: Tensor, key: Tensor) -> Tensor:
+        """The network's input, float32 [size, size, channels] in [-1, 1]."""
+        return pixels
+
+
+class Crop(Augmentation):
+    """That of NVIDIA's UNet_Medical: flips with probability 1/2, a crop scaled to the full window, brightness."""
+
+    def window(self, key: Tensor, padding: float) -> Tensor:
+        """See `random_window`."""
+        return random_window(key, padding)
+
+    def toned(self, pixels: Tensor, key: Tensor) -> Tensor:
+        """See `random_brightness`."""
+        return random_brightness(pixels, key)
+
+
+class QuarterTurns(Augmentation):
+    """That which NVIDIA's UNet_Industrial meant: every quarter turn and both flips (it never drew 270 degrees)."""
+
+    def turned(self, arrays: Arrays, key: Tensor) -> Arrays:
+        """See `random_quarter_turn`."""
+        return random_quarter_turn(arrays, key)
+
+
+AUGMENTATIONS: Dict[str, Callable[[], Augmentation]] = {"crop": Crop, "quarter_turns": QuarterTurns}
+
+
+def random_quarter_turn(arrays: Arrays, key: Tensor) -> Arrays:
+    """The arrays, [height, width, ...] each, in one of the eight positions that a square has, each as likely.
+
+    A transposition and two reversals, each with probability 1/2, make the four quarter turns, plain and mirrored.
+    """
+    transposed, upside_down, mirrored = tf.unstack(uniform(purpose_key(key, "augment/turn"), [3]) < 0.5)
+
+    def turn(array: Tensor) -> Tensor:
+        rest = list(range(2, array.shape.ndims))
+        array = tf.cond(transposed, lambda: tf.transpose(array, [1, 0, *rest]), lambda: array)
+        rows = tf.cond(upside_down, lambda: tf.reverse(array, [0]), lambda: array)
+        return tf.cond(mirrored, lambda: tf.reverse(rows, [1]), lambda: rows)
+
+    return tuple(turn(array) for array in arrays)
 
 
 def random_window(key: Tensor, padding: float) -> Tensor:

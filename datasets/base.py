@@ -33,9 +33,11 @@ class Dataset(abc.ABC):
 
     Attributes:
         spec: channels, classes and their names, number of folds.
+        stacked: whether the images of a split are pages of one file, as predictions then are too.
     """
 
     spec: DataSpec
+    stacked = False
 
     @abc.abstractmethod
     def ids(self, split: str) -> Sequence[str]:
@@ -63,6 +65,11 @@ class Dataset(abc.ABC):
             UserError: as `ids` and `read`, and for what only shows over whole splits, such as an image that both
                 trains and validates; the text begins with the file at fault and names the page where there is one.
         """
+
+    @property
+    def evaluation_split(self) -> str:
+        """The split that `evaluate` scores: VALIDATION, or TEST where the published test images have labels."""
+        return VALIDATION
 
     @abc.abstractmethod
     def native_size(self, split: str) -> Tuple[int, int]:

@@ -7,12 +7,14 @@ import dataclasses
 import os
 import shutil
 import tempfile
-from typing import Callable, Dict
+from typing import Callable, Dict, Tuple
 
 import pooch
 
 from datasets.base import Dataset
+from datasets.dagm2007 import DAGM2007, class_of
 from datasets.options import PHANTOM, DataOptions
+from datasets.phantoms import dagm2007 as dagm2007_phantom
 from datasets.phantoms import sstem as sstem_phantom
 from datasets.sstem import SSTEM
 from utils.errors import UserError, unknown_name
@@ -24,17 +26,26 @@ class Entry:
 
     Attributes:
         dataset: its class, called with (directory, options, seed).
-        write_phantom: writes the synthetic set into a directory.
+        write_phantom: writes the synthetic set that options mean into a directory.
         phantom_version: part of the name that the synthetic set is cached under.
+        part: what else is part of it, where the set is written in parts.
+        without: options that say nothing about it, and must not be given.
     """
 
     dataset: Callable[[str, DataOptions, int], Dataset]
-    write_phantom: Callable[[str], None]
+    write_phantom: Callable[[str, DataOptions], None]
     phantom_version: int
+    part: Callable[[DataOptions], str] = lambda options: ""
+    without: Tuple[str, ...] = ()
 
 
 DATASETS: Dict[str, Entry] = {
-    "sstem": Entry(SSTEM, sstem_phantom.write_sstem, sstem_phantom.VERSION),
+    "sstem": Entry(SSTEM, lambda directory, options: sstem_phantom.write_sstem(directory), sstem_phantom.VERSION,
+                   without=("class_id", "train_on", "validation_fraction")),
+    "dagm2007": Entry(DAGM2007,
+                      lambda directory, options: dagm2007_phantom.write_dagm2007(directory, (class_of(options),)),
+                      dagm2007_phantom.VERSION, lambda options: f"-class{class_of(options)}",
+                      without=("crossvalidation_idx", "split_rule")),
 }
 
 
@@ -60,22 +71,32 @@ def locate(options: DataOptions) -> Location:
     """The directory that `options` mean; the synthetic set is written on its first use.
 
     Raises:
-        UserError: the data set is unknown, or the directory is missing or unreadable.
+        UserError: the data set is unknown, or an option is missing that it needs, or the directory is missing or
+            unreadable.
     """
     entry = _entry(options.dataset)
     if options.data_dir == PHANTOM:
-        return Location(_cached_phantom(options.dataset, entry), phantom=True)
+        return Location(_cached_phantom(options, entry), phantom=True)
     if options.data_dir is not None:
         return Location(_readable(options.data_dir), phantom=False)
     default = os.path.join("data", options.dataset)
     if os.path.isdir(default):
         return Location(_readable(default), phantom=False)
-    return Location(_cached_phantom(options.dataset, entry), phantom=True)
+    return Location(_cached_phantom(options, entry), phantom=True)
 
 
 def open_dataset(options: DataOptions, location: Location, seed: int) -> Dataset:
-    """The data set that `options` name, at `location`."""
-    return _entry(options.dataset).dataset(location.directory, options, seed)
+    """The data set that `options` name, at `location`.
+
+    Raises:
+        UserError: it is unknown, or an option is missing that it needs, or given that says nothing about it.
+    """
+    entry, default = _entry(options.dataset), DataOptions()
+    for name in entry.without:
+        if getattr(options, name) != getattr(default, name):
+            raise UserError(f"--{name} {getattr(options, name)} with the data set {options.dataset}",
+                            f"settings of {options.dataset}", f"leave --{name} out")
+    return entry.dataset(location.directory, options, seed)
 
 
 def _entry(name: str) -> Entry:
@@ -95,24 +116,25 @@ def _readable(directory: str) -> str:
     return path
 
 
-def _cached_phantom(name: str, entry: Entry) -> str:
+def _cached_phantom(options: DataOptions, entry: Entry) -> str:
+    name = options.dataset + entry.part(options)
     for root in (pooch.os_cache("unet-phantoms"), _temporary_root()):
         target = os.path.join(str(root), f"{name}-v{entry.phantom_version}")
         if os.path.isdir(target):
             return target
         with contextlib.suppress(OSError):
-            return _write_phantom(target, entry)
+            return _write_phantom(target, options, entry)
     raise UserError(f"no place to write the synthetic {name} set", "a writable cache or temporary directory",
                     "set XDG_CACHE_HOME or TMPDIR to a writable directory, or give --data_dir")
 
 
-def _write_phantom(target: str, entry: Entry) -> str:
+def _write_phantom(target: str, options: DataOptions, entry: Entry) -> str:
     """Write under a temporary name and rename, so that two processes never see half a set."""
     parent = os.path.dirname(target)
     os.makedirs(parent, exist_ok=True)
     scratch = tempfile.mkdtemp(prefix=".phantom-", dir=parent)
     try:
-        entry.write_phantom(scratch)
+        entry.write_phantom(scratch, options)
         os.chmod(scratch, 0o755)
         os.rename(scratch, target)
     except OSError:

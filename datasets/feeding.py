@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import abc
-from typing import Callable, Dict, Tuple
+from typing import Callable, Dict
 
 import tensorflow.compat.v1 as tf
 
-from datasets.augmentation import WHOLE, random_brightness, random_window
 from datasets.options import DataOptions
 from utils.contracts import DataSpec, Geometry, Tensor
 from utils.errors import unknown_name
@@ -17,16 +16,17 @@ from utils.resample import enlarge, resample, resample_labels
 class Feeding(abc.ABC):
     """One way of feeding images to a network; stored with the run, and followed by every mode.
 
-    Windows are float32 [4], as `utils.resample` takes them.
+    It knows geometry alone. Windows are float32 [4], as `utils.resample` takes them.
+
+    Attributes:
+        padding: the share of an input that lies around its output on each side.
     """
 
-    @abc.abstractmethod
-    def augmented(self, image: Tensor, key: Tensor) -> Tuple[Tensor, Tensor]:
-        """A randomly changed input for the sample `key` (int64 [2]), and the window that its output shows."""
+    padding: float
 
     @abc.abstractmethod
-    def plain(self, image: Tensor) -> Tuple[Tensor, Tensor]:
-        """The input for an image (float32 [height, width, channels] in [-1, 1]), and the window of its output."""
+    def input(self, image: Tensor, window: Tensor) -> Tensor:
+        """From an image, float32 [height, width, channels] in [-1, 1], to the input whose output shows `window`."""
 
     @abc.abstractmethod
     def labels(self, labels: Tensor, window: Tensor) -> Tensor:
@@ -77,17 +77,11 @@ class ResizeToWindow(Feeding):
         self.input_size = options.input_size
         self.output_size = geometry.output_size(options.input_size)
         self._margin = geometry.margin / self.output_size
-        self._padding = geometry.margin / self.input_size
+        self.padding = geometry.margin / self.input_size
 
-    def augmented(self, image: Tensor, key: Tensor) -> Tuple[Tensor, Tensor]:
-        """See `Feeding.augmented`."""
-        window = random_window(key, self._padding)
-        return random_brightness(self._input(image, window), key), window
-
-    def plain(self, image: Tensor) -> Tuple[Tensor, Tensor]:
-        """See `Feeding.plain`: the window is the whole image."""
-        window = tf.constant(WHOLE)
-        return self._input(image, window), window
+    def input(self, image: Tensor, window: Tensor) -> Tensor:
+        """See `Feeding.input`; without a margin, an image of the input's size comes as it is (512 to the bit)."""
+        return resample(image, enlarge(window, self._margin), self.input_size, self.border)
 
     def labels(self, labels: Tensor, window: Tensor) -> Tensor:
         """See `Feeding.labels`."""
@@ -106,9 +100,6 @@ class ResizeToWindow(Feeding):
     def restore(self, probabilities: Tensor, size: Tensor) -> Tensor:
         """See `Feeding.restore`: half-pixel bilinear."""
         return tf.image.resize_bilinear(probabilities, size, half_pixel_centers=True)
-
-    def _input(self, image: Tensor, window: Tensor) -> Tensor:
-        return resample(image, enlarge(window, self._margin), self.input_size, self.border)
 
 
 FEEDINGS: Dict[str, Callable[[DataSpec, Geometry, DataOptions], Feeding]] = {"resize_to_window": ResizeToWindow}

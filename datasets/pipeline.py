@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import dataclasses
 import multiprocessing
-from typing import Callable, Dict, Sequence
+from typing import Callable, Dict, Optional, Sequence
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from datasets.augmentation import AUGMENTATIONS, Augmentation
 from datasets.base import TRAIN, Dataset, Sample
 from datasets.feeding import Feeding
 from utils.contracts import Tensor
+from utils.errors import unknown_name
 from utils.randomness import permutation, purpose_key, sample_key
 
 CACHE_BYTES = 2 ** 30
@@ -56,11 +58,13 @@ class Draw:
         seed: the run's seed.
         first_sample: the k to start at: the step to resume from, times the global batch.
         augment: whether samples are changed at random.
+        augmentation: how, as `DataOptions.augmentation` names it.
     """
 
     seed: int
     first_sample: int = 0
     augment: bool = False
+    augmentation: str = "crop"
 
 
 def training_batches(dataset: Dataset, feeding: Feeding, draw: Draw, share: Share) -> tf.data.Dataset:
@@ -70,17 +74,16 @@ def training_batches(dataset: Dataset, feeding: Feeding, draw: Draw, share: Shar
     [batch, output, output], "key" int64 [batch, 2], the samples' keys.
 
     Raises:
-        UserError: the split is empty or its files are missing.
+        UserError: the split is empty or its files are missing, or there is no such augmentation.
     """
     ids = dataset.ids(TRAIN)
     load = _loader(dataset, _Cache(_reader(dataset, ids)))
+    augmentation = _augmentation(draw)
 
     def sample(number: Tensor) -> Batch:
         key = sample_key(draw.seed, number)
-        image, label, valid = load(_place(draw.seed, number, len(ids)))
-        pixels, window = feeding.augmented(image, key) if draw.augment else feeding.plain(image)
-        return {"image": pixels, "label": feeding.labels(label, window), "valid": feeding.valid(valid, window),
-                "key": key}
+        decoded = load(_place(draw.seed, number, len(ids)))
+        return {**_fed(feeding, augmentation, decoded, key), "key": key}
 
     # tf.data.experimental.Counter has no upper end in any version and takes any start.
     numbers = tf.data.experimental.Counter(start=draw.first_sample + share.rank, step=share.size)
@@ -110,13 +113,25 @@ def _evaluation_samples(dataset: Dataset, read: Read, split: str, feeding: Feedi
     load = _loader(dataset, read)
 
     def sample(index: Tensor) -> Batch:
-        image, label, valid = load(index)
-        pixels, window = feeding.plain(image)
-        return {"image": pixels, "label": feeding.labels(label, window), "valid": feeding.valid(valid, window),
-                "index": index}
+        return {**_fed(feeding, Augmentation(), load(index)), "index": index}
 
     indices = tf.data.Dataset.range(share.rank, len(dataset.ids(split)), share.size)
     return indices.map(sample, num_parallel_calls=share.threads)
+
+
+def _augmentation(draw: Draw) -> Augmentation:
+    if draw.augmentation not in AUGMENTATIONS:
+        raise unknown_name("augmentation", draw.augmentation, AUGMENTATIONS)
+    return AUGMENTATIONS[draw.augmentation]() if draw.augment else Augmentation()
+
+
+def _fed(feeding: Feeding, augmentation: Augmentation, decoded: Sequence[Tensor],
+         key: Optional[Tensor] = None) -> Batch:
+    """What the network gets of one decoded (image, label, valid): "image", "label" and "valid"."""
+    image, label, valid = augmentation.turned(tuple(decoded), key)
+    window = augmentation.window(key, feeding.padding)
+    pixels = augmentation.toned(feeding.input(image, window), key)
+    return {"image": pixels, "label": feeding.labels(label, window), "valid": feeding.valid(valid, window)}
 
 
 def _place(seed: int, number: Tensor, count: int) -> Tensor:

@@ -33,6 +33,7 @@ class SSTEM(Dataset):
     """
 
     spec = SPEC
+    stacked = True
 
     def __init__(self, directory: str, options: DataOptions, seed: int) -> None:
         self.directory = directory

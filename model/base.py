@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import abc
+import dataclasses
+from typing import Optional
+
+import tensorflow.compat.v1 as tf
 
 from model.options import ModelOptions
+from model.style import Style
 from utils.contracts import DataSpec, Geometry, Outputs, StepContext, Tensor
 
 
@@ -14,18 +19,30 @@ class Network(abc.ABC):
     Args:
         options: the model options of the run.
         spec: channels and classes of the data.
+        outputs: channels of the logits, as the objective wants them; one for each class by default.
 
     Attributes:
         geometry: how an input size maps to an output size.
+        scope: the variable scope.
+        published_filters: channels of the first level, unless the options say otherwise.
+        published_style: how the layers are made; the activation, the data format and, where given, the
+            initialiser come from the options.
     """
 
     geometry: Geometry
+    scope: str
+    published_filters: int
+    published_style: Style
 
-    def __init__(self, options: ModelOptions, spec: DataSpec) -> None:
+    def __init__(self, options: ModelOptions, spec: DataSpec, outputs: Optional[int] = None) -> None:
         self.options = options
         self.spec = spec
+        self.outputs = spec.classes if outputs is None else outputs
+        self.filters = options.filters or self.published_filters
+        self.style = dataclasses.replace(
+            self.published_style, activation=options.activation, data_format=options.data_format,
+            kernel_initialiser=options.kernel_initialiser or self.published_style.kernel_initialiser)
 
-    @abc.abstractmethod
     def __call__(self, images: Tensor, context: StepContext) -> Outputs:
         """Add the network to the default graph.
 
@@ -34,8 +51,17 @@ class Network(abc.ABC):
             context: whether to train, random keys, the mean over ranks.
 
         Returns:
-            Logits of `geometry.output_size(size)`, no activation applied.
+            Logits [batch, output size, output size, outputs] of `geometry.output_size(size)`, no activation applied.
 
         Raises:
             UserError: the size is illegal.
         """
+        for extent in images.shape[1:3]:
+            self.geometry.output_size(int(extent))
+        with tf.variable_scope(self.scope):
+            logits = self._logits(self.style.from_channels_last(images), context)
+            return Outputs(tf.cast(self.style.to_channels_last(logits), tf.float32))
+
+    @abc.abstractmethod
+    def _logits(self, images: Tensor, context: StepContext) -> Tensor:
+        """The layers, from images to logits, both in the layout of `style`."""

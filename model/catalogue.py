@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Dict, Optional, Type
+
 from model.base import Network
 from model.options import ModelOptions
+from model.tinyunet import TinyUNet, TinyUNetOriginal
 from model.unet import UNet
 from utils.contracts import DataSpec
 from utils.errors import unknown_name
 
-NETWORKS = {"unet": UNet}
+NETWORKS: Dict[str, Type[Network]] = {
+    "unet": UNet,
+    "tinyunet": TinyUNet,
+    "tinyunet_original": TinyUNetOriginal,
+}
 
 
-def build_network(options: ModelOptions, spec: DataSpec) -> Network:
-    """The network that `options` name, for images and classes as in `spec`.
+def build_network(options: ModelOptions, spec: DataSpec, outputs: Optional[int] = None) -> Network:
+    """The network that `options` name, for images as in `spec` and `outputs` logit channels (one a class by default).
 
     Raises:
         UserError: there is no such network.
     """
     if options.model not in NETWORKS:
         raise unknown_name("model", options.model, NETWORKS)
-    return NETWORKS[options.model](options, spec)
+    return NETWORKS[options.model](options, spec, outputs)

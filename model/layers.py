@@ -1,84 +1,107 @@
 """Layers as functions; each makes its variables under a name and knows nothing of ranks or devices.
 
+Values are float, laid out as the `Style` says: [batch, height, width, channels], or [batch, channels, height, width].
 Every initialiser has its own seed, made from the run's seed and the variable's full name: the graph
 seed alone does not fix the initial weights in all TensorFlow versions.
 """
 
 from __future__ import annotations
 
-from typing import Callable, Optional, Tuple
+from typing import Tuple
 
 import tensorflow.compat.v1 as tf
 
+from model.activations import activate
+from model.initialisers import initialiser
+from model.style import DEFAULT, Style
 from utils.contracts import StepContext, Tensor
 from utils.randomness import purpose_key, uniform, variable_seed
 
-Activation = Optional[Callable[[Tensor], Tensor]]
 
-
-def conv2d(inputs: Tensor, filters: int, size: int, context: StepContext, name: str,
-           activation: Activation = tf.nn.relu) -> Tensor:
-    """A valid (unpadded) `size` x `size` convolution of stride 1 with bias.
-
-    Args:
-        inputs: float [batch, height, width, channels].
+def conv2d(inputs: Tensor, filters: int, size: int, context: StepContext, name: str, style: Style = DEFAULT) -> Tensor:
+    """A `size` x `size` convolution of stride 1 with bias and activation.
 
     Returns:
-        float [batch, height - size + 1, width - size + 1, filters].
+        `filters` channels; height and width stay with padding "SAME" and lose `size` - 1 with "VALID".
     """
     with tf.variable_scope(name):
-        kernel, bias = _kernel_and_bias((size, size, int(inputs.shape[-1]), filters), filters, context)
-        outputs = tf.nn.bias_add(tf.nn.conv2d(inputs, kernel, strides=[1, 1, 1, 1], padding="VALID"), bias)
-        return outputs if activation is None else activation(outputs)
+        kernel = _kernel((size, size, style.extents(inputs)[2], filters), context, style)
+        outputs = tf.nn.conv2d(inputs, kernel, strides=1, padding=style.padding, data_format=style.layout)
+        return _biased(outputs, filters, context, style)
 
 
-def conv2d_transpose(inputs: Tensor, filters: int, size: int, context: StepContext, name: str) -> Tensor:
-    """A `size` x `size` transposed convolution of stride 2, padding "same", bias and ReLU.
+def conv2d_transpose(inputs: Tensor, filters: int, size: int, context: StepContext, name: str,
+                     style: Style = DEFAULT) -> Tensor:
+    """A `size` x `size` transposed convolution of stride 2, padding "same", with bias and activation.
+
+    Its kernel is [size, size, out, in], and so its initialiser counts the outputs as the fan-in.
 
     Returns:
-        float [batch, 2 height, 2 width, filters].
+        `filters` channels, twice the height and width.
     """
     with tf.variable_scope(name):
-        kernel, bias = _kernel_and_bias((size, size, filters, int(inputs.shape[-1])), filters, context)
-        height, width = int(inputs.shape[1]), int(inputs.shape[2])
-        target = tf.stack([tf.shape(inputs)[0], 2 * height, 2 * width, filters])
-        outputs = tf.nn.conv2d_transpose(inputs, kernel, target, strides=[1, 2, 2, 1], padding="SAME")
-        outputs.set_shape([inputs.shape[0], 2 * height, 2 * width, filters])
-        return tf.nn.relu(tf.nn.bias_add(outputs, bias))
+        height, width, channels = style.extents(inputs)
+        kernel = _kernel((size, size, filters, channels), context, style)
+        target = tf.stack(style.arranged(tf.shape(inputs)[0], 2 * height, 2 * width, filters))
+        outputs = tf.nn.conv2d_transpose(inputs, kernel, target, strides=2, padding="SAME", data_format=style.layout)
+        outputs.set_shape(style.arranged(inputs.shape[0], 2 * height, 2 * width, filters))
+        return _biased(outputs, filters, context, style)
 
 
-def max_pool(inputs: Tensor) -> Tensor:
-    """2 x 2 maximum pooling of stride 2 on float [batch, height, width, channels]."""
-    return tf.nn.max_pool2d(inputs, ksize=2, strides=2, padding="VALID")
+def two_convolutions(inputs: Tensor, filters: Tuple[int, int], context: StepContext, name: str,
+                     style: Style = DEFAULT) -> Tensor:
+    """Two 3 x 3 convolutions, named `a` and `b`."""
+    features = conv2d(inputs, filters[0], 3, context, f"{name}/a", style)
+    return conv2d(features, filters[1], 3, context, f"{name}/b", style)
 
 
-def crop_and_concat(upsampled: Tensor, skip: Tensor) -> Tensor:
-    """`skip`, cropped around its centre to the size of `upsampled`, concatenated behind it.
+def max_pool(inputs: Tensor, style: Style = DEFAULT) -> Tensor:
+    """2 x 2 maximum pooling of stride 2; an odd last row or column is left out."""
+    return tf.nn.max_pool2d(inputs, ksize=2, strides=2, padding="VALID", data_format=style.layout)
 
-    Both are float [batch, height, width, channels]; an odd difference leaves the extra pixel below and right.
+
+def upsample(inputs: Tensor, style: Style = DEFAULT) -> Tensor:
+    """Nearest neighbour: each pixel becomes 2 x 2.
+
+    Not TensorFlow's own resizing: that has no channels_first, and its gradient on a GPU no fixed order of summing.
     """
-    height, width = int(upsampled.shape[1]), int(upsampled.shape[2])
-    top, left = (int(skip.shape[1]) - height) // 2, (int(skip.shape[2]) - width) // 2
-    return tf.concat([upsampled, skip[:, top:top + height, left:left + width, :]], axis=-1)
+    height, width, channels = style.extents(inputs)
+    tall = tf.stack([inputs, inputs], axis=style.row_axis + 1)
+    both = tf.stack([tall, tall], axis=style.row_axis + 3)
+    return tf.reshape(both, style.arranged(-1, 2 * height, 2 * width, channels))
 
 
-def dropout(inputs: Tensor, rate: float, context: StepContext, name: str) -> Tensor:
+def crop_and_concat(upsampled: Tensor, skip: Tensor, style: Style = DEFAULT) -> Tensor:
+    """`skip`, cropped around its centre to the size of `upsampled`, concatenated behind it along the channels.
+
+    An odd difference leaves the extra pixel below and right.
+    """
+    (height, width, _), (tall, wide, channels) = style.extents(upsampled), style.extents(skip)
+    start = style.arranged(0, (tall - height) // 2, (wide - width) // 2, 0)
+    middle = tf.slice(skip, start, style.arranged(-1, height, width, channels))
+    return tf.concat([upsampled, middle], axis=style.channel_axis)
+
+
+def dropout(inputs: Tensor, rate: float, context: StepContext, name: str, style: Style = DEFAULT) -> Tensor:
     """Inverted dropout while training, whose mask is a pure function of each sample's key.
 
     TensorFlow's own dropout restarts its stream in a new session and depends on the rank;
-    this one resumes, and draws the same whatever the number of ranks (the batch size is static then).
+    this one resumes, and draws the same whatever the number of ranks (the batch size is static then) and the layout.
     """
     if not context.training or rate == 0.0:
         return inputs
-    shape = [int(extent) for extent in inputs.shape[1:]]
     keys = tf.unstack(context.sample_keys, num=int(inputs.shape[0]))
-    draws = tf.stack([uniform(purpose_key(key, "dropout/" + name), shape) for key in keys])
-    return inputs * tf.cast(draws >= rate, inputs.dtype) / (1.0 - rate)
+    draws = tf.stack([uniform(purpose_key(key, "dropout/" + name), style.extents(inputs)) for key in keys])
+    return inputs * tf.cast(style.from_channels_last(draws) >= rate, inputs.dtype) / (1.0 - rate)
 
 
-def _kernel_and_bias(shape: Tuple[int, ...], filters: int, context: StepContext) -> Tuple[Tensor, Tensor]:
-    scope = tf.get_variable_scope().name
-    initializer = tf.glorot_uniform_initializer(seed=variable_seed(context.seed, scope + "/kernel"))
-    kernel = tf.get_variable("kernel", shape, tf.float32, initializer=initializer)
+def _kernel(shape: Tuple[int, ...], context: StepContext, style: Style) -> Tensor:
+    seed = variable_seed(context.seed, tf.get_variable_scope().name + "/kernel")
+    return tf.get_variable("kernel", shape, tf.float32, initializer=initialiser(style.kernel_initialiser, seed))
+
+
+def _biased(outputs: Tensor, filters: int, context: StepContext, style: Style) -> Tensor:
+    """`outputs` plus a bias for each channel, activated."""
     bias = tf.get_variable("bias", (filters,), tf.float32, initializer=tf.zeros_initializer())
-    return kernel, bias
+    outputs = tf.nn.bias_add(outputs, bias, data_format=style.layout)
+    return activate(style.activation, outputs, style.channel_axis, context.seed) if style.activation else outputs

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import List, Tuple
 
-import tensorflow.compat.v1 as tf
-
 from model.base import Network
-from model.layers import conv2d, conv2d_transpose, crop_and_concat, dropout, max_pool
-from utils.contracts import Geometry, Outputs, StepContext, Tensor
+from model.layers import conv2d, conv2d_transpose, crop_and_concat, dropout, max_pool, two_convolutions
+from model.style import Style
+from utils.contracts import Geometry, StepContext, Tensor
 
 LEVELS = 4
 DROPOUT_RATE = 0.5
@@ -25,39 +24,41 @@ class UNet(Network):
     """
 
     geometry = Geometry(divisor=16, remainder=12, minimum=188, margin=92)
+    scope = "unet"
+    published_filters = 64
+    published_style = Style(padding="VALID", kernel_initialiser="glorot_uniform")
 
-    def __call__(self, images: Tensor, context: StepContext) -> Outputs:
-        """See `Network.__call__`."""
-        for extent in images.shape[1:3]:
-            self.geometry.output_size(int(extent))
-        filters = self.options.filters
-        with tf.variable_scope("unet"):
-            skips, features = self._contract(images, filters, context)
-            features = self._bottleneck(features, filters * 2 ** LEVELS, context)
-            for level in reversed(range(LEVELS)):
-                features = self._expand(features, skips[level], level, context)
-            logits = conv2d(features, self.spec.classes, 1, context, "logits", activation=None)
-        return Outputs(tf.cast(logits, tf.float32))
+    def _logits(self, images: Tensor, context: StepContext) -> Tensor:
+        skips, features = self._contract(images, context)
+        features = self._bottleneck(features, context)
+        for level in reversed(range(LEVELS)):
+            features = self._expand(features, skips[level], level, context)
+        return conv2d(features, self.outputs, 1, context, "logits", self.style.linear)
 
-    def _contract(self, images: Tensor, filters: int, context: StepContext) -> Tuple[List[Tensor], Tensor]:
+    def _contract(self, images: Tensor, context: StepContext) -> Tuple[List[Tensor], Tensor]:
         skips, features = [], images
         for level in range(LEVELS):
-            skip = _two_convolutions(features, filters * 2 ** level, context, f"down{level}")
+            skip = self._two_convolutions(features, level, context, f"down{level}")
             skips.append(skip)
-            features = max_pool(skip)
+            features = max_pool(skip, self.style)
         return skips, features
 
-    def _bottleneck(self, features: Tensor, filters: int, context: StepContext) -> Tensor:
-        features = _two_convolutions(features, filters, context, "bottleneck")
-        features = dropout(features, DROPOUT_RATE, context, "bottleneck")
-        return conv2d_transpose(features, filters // 2, 3, context, "bottleneck/up")
+    def _bottleneck(self, features: Tensor, context: StepContext) -> Tensor:
+        features = self._two_convolutions(features, LEVELS, context, "bottleneck")
+        features = dropout(features, DROPOUT_RATE, context, "bottleneck", self.style)
+        return self._up(features, LEVELS, context, "bottleneck/up")
 
     def _expand(self, features: Tensor, skip: Tensor, level: int, context: StepContext) -> Tensor:
-        filters = self.options.filters * 2 ** level
-        features = _two_convolutions(crop_and_concat(features, skip), filters, context, f"up{level}")
-        return features if level == 0 else conv2d_transpose(features, filters // 2, 3, context, f"up{level}/up")
+        merged = crop_and_concat(features, skip, self.style)
+        features = self._two_convolutions(merged, level, context, f"up{level}")
+        return features if level == 0 else self._up(features, level, context, f"up{level}/up")
 
+    def _two_convolutions(self, features: Tensor, level: int, context: StepContext, name: str) -> Tensor:
+        width = self._width(level)
+        return two_convolutions(features, (width, width), context, name, self.style)
 
-def _two_convolutions(features: Tensor, filters: int, context: StepContext, name: str) -> Tensor:
-    features = conv2d(features, filters, 3, context, f"{name}/a")
-    return conv2d(features, filters, 3, context, f"{name}/b")
+    def _up(self, features: Tensor, level: int, context: StepContext, name: str) -> Tensor:
+        return conv2d_transpose(features, self._width(level - 1), 3, context, name, self.style)
+
+    def _width(self, level: int) -> int:
+        return self.filters * 2 ** level

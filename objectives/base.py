@@ -8,6 +8,7 @@ from typing import Dict, Mapping, Tuple
 
 import numpy as np
 
+from objectives.options import ObjectiveOptions
 from utils.contracts import DataSpec, Outputs, Tensor
 
 
@@ -28,11 +29,18 @@ class Objective(abc.ABC):
     """One task: its loss, its probabilities, its scores.
 
     Args:
+        options: the objective options of the run.
         spec: classes of the data.
     """
 
-    def __init__(self, spec: DataSpec) -> None:
+    def __init__(self, options: ObjectiveOptions, spec: DataSpec) -> None:
+        self.options = options
         self.spec = spec
+
+    @property
+    def channels(self) -> int:
+        """Channels of the logits that the network must give."""
+        return self.spec.classes
 
     @abc.abstractmethod
     def loss_parts(self, outputs: Outputs, targets: Targets) -> Dict[str, Tensor]:
@@ -40,7 +48,7 @@ class Objective(abc.ABC):
 
     @abc.abstractmethod
     def probabilities(self, logits: Tensor) -> Tensor:
-        """float32 [batch, height, width, classes], in [0, 1]; they sum to 1 over the classes."""
+        """From logits [.., channels]: float32 [batch, height, width, classes], in [0, 1]; the sum over classes is 1."""
 
     @abc.abstractmethod
     def counts(self, outputs: Outputs, targets: Targets) -> Dict[str, Tensor]:
@@ -49,6 +57,20 @@ class Objective(abc.ABC):
     @abc.abstractmethod
     def per_image(self, counts: Mapping[str, np.ndarray]) -> np.ndarray:
         """The headline score of each image alone, float64 [images]."""
+
+    @property
+    def remarks(self) -> Tuple[str, ...]:
+        """What must be said wherever the scores are printed."""
+        return ()
+
+    @property
+    def judges_images(self) -> bool:
+        """Whether an image as a whole gets a score ("score" in `counts`) and a truth ("defective")."""
+        return False
+
+    def table(self, counts: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:
+        """What is told of each image alone, by column, first axis images."""
+        return {"score": self.per_image(counts)}
 
     @abc.abstractmethod
     def confusion(self, counts: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Dict, Type
+
 from objectives.base import Objective
 from objectives.cross_entropy_dice import CrossEntropyDice
+from objectives.defects import Defects
 from objectives.options import ObjectiveOptions
 from utils.contracts import DataSpec
 from utils.errors import unknown_name
 
-OBJECTIVES = {"cross_entropy_dice": CrossEntropyDice}
+OBJECTIVES: Dict[str, Type[Objective]] = {"cross_entropy_dice": CrossEntropyDice, "defects": Defects}
 
 
 def build_objective(options: ObjectiveOptions, spec: DataSpec) -> Objective:
@@ -19,4 +22,4 @@ def build_objective(options: ObjectiveOptions, spec: DataSpec) -> Objective:
     """
     if options.objective not in OBJECTIVES:
         raise unknown_name("objective", options.objective, OBJECTIVES)
-    return OBJECTIVES[options.objective](spec)
+    return OBJECTIVES[options.objective](options, spec)

@@ -3,8 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Optional, Union
 
-from utils.options import option
+from utils.options import OPERATIONAL, TRAINING, option
+
+AUTO = "auto"
+
+
+def parse_threshold(text: str) -> Union[float, str]:
+    """The threshold that a flag names: a number, or "auto".
+
+    Raises:
+        ValueError: it is neither; the text says what was expected.
+    """
+    if text == AUTO:
+        return text
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ValueError(f"a number between 0 and 1, or {AUTO}") from error
+
+
+def _check_threshold(threshold: Union[float, str]) -> Optional[str]:
+    legal = threshold == AUTO or (isinstance(threshold, float) and 0.0 < threshold < 1.0)
+    return None if legal else f"a number between 0 and 1, or {AUTO}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -12,4 +34,10 @@ class ObjectiveOptions:
     """Objective."""
 
     objective: str = option("cross_entropy_dice", "what training minimises and evaluation reports", flag=False,
-                            choices=("cross_entropy_dice",))
+                            choices=("cross_entropy_dice", "defects"))
+    loss: str = option("adaptive_loss", "loss of the objective `defects`", kind=TRAINING, flag=False,
+                       choices=("adaptive_loss", "dice_sorensen", "dice_jaccard", "x-entropy", "l2_loss"))
+    threshold: Optional[Union[float, str]] = option(
+        None, f"probability above which a pixel, and an image, is the second of two classes; '{AUTO}' takes it from "
+        "the validation split (default: the likelier class)",
+        kind=OPERATIONAL, parse=parse_threshold, check=_check_threshold)

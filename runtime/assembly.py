@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Tuple
 
-from datasets.base import Dataset
+from datasets.base import TEST, TRAIN, VALIDATION, Dataset
 from datasets.catalogue import Location, locate, open_dataset
 from datasets.feeding import Feeding, build_feeding
-from datasets.pipeline import Share
+from datasets.pipeline import Draw, Share
 from model.base import Network
 from model.catalogue import build_network
 from objectives.base import Objective
@@ -17,8 +17,10 @@ from runtime.devices.base import Device
 from runtime.devices.select import select_device
 from runtime.distributed.base import Distributed
 from runtime.faults import Faults
-from runtime.settings.tree import Settings
+from runtime.settings.saved import save_settings
+from runtime.settings.tree import Settings, with_values
 from runtime.stop import Stop
+from utils.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,9 +44,28 @@ class Run:
         place = self.distributed.place
         return Share(self.settings.training.batch_size, place.rank, place.size, place.local_size)
 
+    @property
+    def splits(self) -> Tuple[str, ...]:
+        """The splits of the data that the command needs."""
+        settings = self.settings
+        wanted = {TRAIN} if settings.trains else set()
+        wanted |= {self.dataset.evaluation_split} if settings.evaluates else set()
+        wanted |= {TEST} if settings.predicts else set()
+        wanted |= {VALIDATION} if settings.watches else set()
+        return tuple(split for split in (TRAIN, VALIDATION, TEST) if split in wanted)
+
+    def draw(self, first_sample: int = 0) -> Draw:
+        """What decides the training samples, from `first_sample` on."""
+        data = self.settings.data
+        return Draw(self.settings.training.seed, first_sample, data.augment, data.augmentation)
+
+    def save_settings(self) -> None:
+        """Write down what the run is, with its data as every later command finds it."""
+        save_settings(with_values(self.settings, data_dir=self.location.label), self.settings.run.model_dir)
+
     def data_record(self) -> Dict[str, Any]:
         """What is recorded beside every score about the data it was measured on."""
-        data, counts = self.settings.data, self.dataset.counts(self.settings.splits)
+        data, counts = self.settings.data, self.dataset.counts(self.splits)
         official = {name: self.dataset.official_counts[name] for name in counts}
         return {"data": self.location.label, "dataset": data.dataset, "fold": data.crossvalidation_idx,
                 "split_rule": data.split_rule, "counts": counts,
@@ -64,11 +85,14 @@ def assemble(settings: Settings, distributed: Distributed, stop: Optional[Stop] 
     """
     device = select_device(settings.device, distributed.place.local_rank)
     device.prepare()
+    if settings.model.data_format == "channels_first" and not device.computes_channels_first:
+        raise UserError(f"data_format channels_first on the device {device.name}", "a device that computes in it",
+                        "use channels_last there; a trained run may be evaluated with either")
     location = locate(settings.data)
     dataset = open_dataset(settings.data, location, settings.training.seed)
-    network = build_network(settings.model, dataset.spec)
-    feeding = build_feeding(dataset.spec, network.geometry, settings.data)
     objective = build_objective(settings.objective, dataset.spec)
+    network = build_network(settings.model, dataset.spec, objective.channels)
+    feeding = build_feeding(dataset.spec, network.geometry, settings.data)
     faults = Faults()
     dataset.read = faults.keeping(dataset.read)  # type: ignore[method-assign]
     return Run(settings, distributed, device, location, dataset, network, feeding, objective, faults, stop or Stop())

@@ -7,7 +7,7 @@ from typing import Any, List, Optional
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from datasets.pipeline import Draw, training_batches
+from datasets.pipeline import training_batches
 from runtime.assembly import Run
 from runtime.faults import BadNumbers
 from runtime.model_fn import forward
@@ -31,6 +31,8 @@ def bad_numbers_error(run: Run, bad: BadNumbers, first_sample: int) -> UserError
         others = len(bad.bad_gradients) - 1
         parts.append(f"the first gradient that is not finite, backwards from the loss, is that of "
                      f"{bad.bad_gradients[-1]}" + (f" ({others} more follow)" if others else ""))
+    elif not parts:
+        parts.append("the gradients are so large that their sum overflows")
     return UserError(f"step {bad.step}: " + "; ".join(parts), "finite losses and gradients",
                      "the step was not applied and checkpoints are untouched; lower --learning_rate, look at the "
                      "images with `python download_dataset.py --check`, or leave --use_amp out, then go on with "
@@ -42,10 +44,9 @@ def first_bad_layer(run: Run, bad: BadNumbers, first_sample: int) -> Optional[st
 
     The step is computed anew from the same samples and weights, on this rank's images.
     """
-    settings = run.settings
-    draw = Draw(settings.training.seed, first_sample, settings.data.augment)
     with tf.Graph().as_default() as graph, tf.Session(config=run.device.session_config()) as session:
-        iterator = tf.data.make_initializable_iterator(training_batches(run.dataset, run.feeding, draw, run.share))
+        batches = training_batches(run.dataset, run.feeding, run.draw(first_sample), run.share)
+        iterator = tf.data.make_initializable_iterator(batches)
         features = iterator.get_next()
         images, rest = tf.identity(features["image"], "the_images"), dict(features)
         begun = len(graph.get_operations())

@@ -7,7 +7,7 @@ prediction that returns counts per image: sums over batches and ranks are then p
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 import tensorflow.compat.v1 as tf
 
@@ -16,6 +16,7 @@ from runtime.assembly import Run
 from runtime.optimisers import learning_rate, weight_decay_loss
 from runtime.update import build_update
 from utils.contracts import Outputs, StepContext, Tensor
+from utils.errors import UserError
 from utils.metrics import grey_histogram
 
 ModelFn = Callable[..., Any]
@@ -41,8 +42,15 @@ class Report:
     stop_agreed: Optional[Tensor] = None
 
 
-def training_fn(run: Run, make_hooks: Callable[[Report], List[Any]]) -> ModelFn:
-    """A `model_fn` that trains; `make_hooks` turns the graph's report into hooks."""
+def training_fn(run: Run, make_hooks: Callable[[Report], List[Any]],
+                restored: Optional[Mapping[str, Tuple[int, ...]]] = None) -> ModelFn:
+    """A `model_fn` that trains.
+
+    Args:
+        run: the run's parts.
+        make_hooks: turns the graph's report into hooks.
+        restored: the shapes of the variables of the checkpoint that training goes on from, by name.
+    """
 
     def model_fn(features: Dict[str, Tensor], mode: str) -> Any:
         outputs, parts = forward(run, features)
@@ -58,7 +66,7 @@ def training_fn(run: Run, make_hooks: Callable[[Report], List[Any]]) -> ModelFn:
         scalars = dict(means, learning_rate=rate, **update.counters)
         report = Report(scalars, _pictures(run, features, outputs), features, wish, agreed)
         return run.device.spec(mode=mode, loss=total, train_op=_counted(update.op, list(means.values())),
-                               training_hooks=make_hooks(report), scaffold=_scaffold())
+                               training_hooks=make_hooks(report), scaffold=_scaffold(run, restored))
 
     return model_fn
 
@@ -135,16 +143,38 @@ def _counted(update: Any, also: List[Tensor]) -> Tensor:
         return tf.assign_add(tf.train.get_or_create_global_step(), 1).op
 
 
-def _scaffold() -> tf.train.Scaffold:
-    """Paths relative to the directory, so that a run can be moved; what is kept is decided elsewhere."""
-    saver = tf.train.Saver(max_to_keep=None, save_relative_paths=True)
+def _scaffold(run: Run, restored: Optional[Mapping[str, Tuple[int, ...]]]) -> tf.train.Scaffold:
+    """How variables get their values. What a changed run has more than its checkpoint begins anew.
+
+    Raises:
+        UserError: the checkpoint lacks variables, and no change was meant.
+    """
+    saver = _saver(tf.global_variables())
     tf.add_to_collection(tf.GraphKeys.SAVERS, saver)
-    return tf.train.Scaffold(saver=saver)
+    new = [variable for variable in tf.global_variables() if restored is not None and
+           restored.get(variable.op.name) != tuple(variable.shape.as_list())]
+    if not new:
+        return tf.train.Scaffold(saver=saver)
+    if not run.settings.run.resume_with_changes:
+        names = ", ".join(variable.op.name for variable in new[:3]) + (", ..." if len(new) > 3 else "")
+        raise UserError(f"the checkpoint lacks {len(new)} variables of this run ({names})",
+                        "a checkpoint that this run wrote", "restore the run's own checkpoints, or add "
+                        "--resume_with_changes to begin with new ones")
+    known = [variable for variable in tf.global_variables() if variable not in new]
+    begin = tf.group(tf.train.Scaffold.default_local_init_op(), tf.variables_initializer(new))
+    return tf.train.Scaffold(saver=_saver(known), local_init_op=begin,
+                             ready_for_local_init_op=tf.report_uninitialized_variables(known))
+
+
+def _saver(variables: List[Any]) -> tf.train.Saver:
+    """Paths relative to the directory, so that a run can be moved; what is kept is decided elsewhere."""
+    return tf.train.Saver(variables, max_to_keep=None, save_relative_paths=True)
 
 
 def _pictures(run: Run, features: Dict[str, Tensor], outputs: Outputs) -> Dict[str, Tensor]:
     brightness = 255 // max(1, run.dataset.spec.classes - 1)
     image = (run.feeding.shown(features["image"]) + 1.0) * 127.5
-    classes = {"label": features["label"], "prediction": tf.argmax(outputs.logits, axis=-1)}
+    predicted = tf.argmax(run.objective.probabilities(outputs.logits), axis=-1)
+    classes = {"label": features["label"], "prediction": predicted}
     pictures = {name: tf.cast(values, tf.int32)[..., tf.newaxis] * brightness for name, values in classes.items()}
     return {name: tf.cast(values, tf.uint8) for name, values in dict(pictures, image=image).items()}

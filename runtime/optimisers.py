@@ -15,19 +15,30 @@ _KERNEL = "/kernel:0"
 
 
 def learning_rate(options: TrainingOptions) -> Tensor:
-    """The learning rate of the current step, a float32 scalar."""
-    return tf.constant(options.learning_rate, tf.float32)
+    """The learning rate of the current step, a float32 scalar.
+
+    learning_rate x factor ^ floor(steps done / learning_rate_decay_steps).
+    """
+    steps = tf.cast(tf.train.get_or_create_global_step(), tf.int64)
+    return tf.train.exponential_decay(options.learning_rate, steps, options.learning_rate_decay_steps,
+                                      options.learning_rate_decay_factor, staircase=True)
 
 
 def build_optimiser(options: TrainingOptions, rate: Tensor) -> Any:
-    """The optimiser that `options` name: Adam (Kingma and Ba, arXiv:1412.6980) with TensorFlow's defaults.
+    """The optimiser that `options` name.
+
+    "adam" is that of Kingma and Ba (arXiv:1412.6980), "rmsprop" Hinton's, centred: it divides by the standard deviation
+    of the gradients; TensorFlow starts the average of their squares at 1. Both otherwise with TensorFlow's defaults.
 
     Raises:
         UserError: there is no such optimiser.
     """
-    if options.optimiser != "adam":
-        raise unknown_name("optimiser", options.optimiser, ("adam",))
-    return tf.train.AdamOptimizer(rate)
+    makers = {"adam": lambda: tf.train.AdamOptimizer(rate),
+              "rmsprop": lambda: tf.train.RMSPropOptimizer(rate, options.rmsprop_decay, options.rmsprop_momentum,
+                                                           centered=True)}
+    if options.optimiser not in makers:
+        raise unknown_name("optimiser", options.optimiser, makers)
+    return makers[options.optimiser]()
 
 
 def weight_decay_loss(options: TrainingOptions) -> Tensor:

@@ -13,10 +13,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import tensorflow.compat.v1 as tf
 
 import main as command_line
 from runtime.checkpoints.best import read_best
 from runtime.checkpoints.find import files_of, newest_sound
+from utils.commands import Stopped
 
 from .conftest import ROOT
 from .test_end_to_end import losses, same, weights
@@ -40,7 +42,7 @@ def started(phantom, tiny_recipe, tmp_path):
     """Start the command as a process that logs every step; it is past its first steps when this returns."""
     processes = []
 
-    def start(*arguments, name="run", **details):
+    def start(*arguments, name="run", log=None, **details):
         (tmp_path / "output.txt").write_text("")
         with open(tmp_path / "output.txt", "a") as output:
             process = subprocess.Popen(
@@ -48,7 +50,7 @@ def started(phantom, tiny_recipe, tmp_path):
                  "--device", "cpu", "--model_dir", str(tmp_path / name), *arguments],
                 **{"stdout": output, "stderr": subprocess.STDOUT, **details})
         processes.append(process)
-        wait_for_step(tmp_path / name / "log.json", process, 3)
+        wait_for_step(log or tmp_path / name / "log.json", process, 3)
         return process
 
     yield start
@@ -169,6 +171,77 @@ def test_resuming_a_finished_run_says_that_nothing_is_left(run, capsys):
 def test_changes_without_resuming_are_refused(run, capsys):
     run("--resume_with_changes", code=2)
     assert "--resume_training" in capsys.readouterr().err
+
+
+def test_what_a_change_adds_to_a_run_begins_anew(run, capsys):
+    directory = run("--max_steps", "2")
+    run("--resume_training", "--max_steps", "3", "--skip_loss_spikes", code=2, fresh=False)
+    run("--resume_training", "--max_steps", "4", "--resume_with_changes", "--skip_loss_spikes", fresh=False)
+    assert newest_sound(str(directory)).step == 4
+    reader = tf.train.load_checkpoint(newest_sound(str(directory)).path)
+    assert reader.get_tensor("loss_spikes/count") == 2.0
+    run("--resume_training", "--max_steps", "5", fresh=False)
+
+
+def test_settings_change_only_where_training_goes_on(run):
+    directory = run("--max_steps", "2")
+    before = (directory / "settings.json").read_text()
+    run("--resume_training", "--resume_with_changes", "--seed", "9", fresh=False)
+    assert (directory / "settings.json").read_text() == before
+    spoil(data_file(directory, 2))
+    run("--resume_training", "--resume_with_changes", "--learning_rate", "0.5", "--max_steps", "3", fresh=False, code=2)
+    assert (directory / "settings.json").read_text() == before
+
+
+def test_checkpoints_that_were_taken_away_are_missed(run, capsys):
+    directory = run("--max_steps", "2")
+    shutil.rmtree(str(directory / "model_checkpoint"))
+    run("--resume_training", "--max_steps", "3", fresh=False, code=2)
+    assert "no checkpoint, though the run has saved some" in capsys.readouterr().err
+
+
+def test_another_recipe_begins_another_run(run, tmp_path, capsys):
+    from .conftest import write_recipe
+
+    run("--max_steps", "1")
+    other = write_recipe(tmp_path / "other.yaml", filters=3)
+    run("--resume_training", "--resume_with_changes", "--max_steps", "2", "--recipe", other, fresh=False, code=2)
+    assert "leave --recipe out" in capsys.readouterr().err
+
+
+def test_the_way_on_names_the_log_directory(started, tmp_path):
+    logs = tmp_path / "logs of it"
+    process = started("--max_steps", "5000", "--log_dir", str(logs), log=logs / "log.json")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 143
+    assert f"--log_dir '{logs}'" in (tmp_path / "output.txt").read_text()
+
+
+def test_a_stop_before_the_run_owns_its_directory_promises_nothing(run, monkeypatch, capsys, tmp_path):
+    from runtime.modes import dispatch
+
+    def interrupted(run):
+        raise Stopped(signal.SIGTERM)
+
+    monkeypatch.setattr(dispatch, "_check", interrupted)
+    run("--max_steps", "1", code=143)
+    assert capsys.readouterr().err == "stopped by SIGTERM\n"
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_stop_during_the_last_save_is_not_swallowed(run, monkeypatch, capsys):
+    from runtime.modes import train
+
+    original = train.write_checkpoint
+
+    def write_and_be_stopped(*arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return original(*arguments)
+
+    monkeypatch.setattr(train, "write_checkpoint", write_and_be_stopped)
+    directory = run("--exec_mode", "train_and_evaluate", "--crossvalidation_idx", "0", "--max_steps", "2", code=143)
+    assert "stopped after step 2, saved" in capsys.readouterr().err
+    assert not (directory / "evaluation.json").exists()
 
 
 # Corrupt checkpoints

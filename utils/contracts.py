@@ -98,7 +98,7 @@ class Outputs:
     """What a network computes.
 
     Attributes:
-        logits: float32 [batch, height, width, classes].
+        logits: float32 [batch, height, width, channels], as many channels as the objective asked for.
         auxiliaries: logits of auxiliary heads, same layout, possibly smaller.
     """
 

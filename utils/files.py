@@ -7,10 +7,12 @@ directory, flush the file to disk, rename over the target, flush the directory.
 from __future__ import annotations
 
 import contextlib
+import csv
+import errno
 import json
 import os
 import tempfile
-from typing import Any, Iterator
+from typing import Any, Iterator, Mapping, Sequence
 
 
 def fsync_path(path: str) -> None:
@@ -18,6 +20,10 @@ def fsync_path(path: str) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        # Some network and user-space file systems have no flushing of directories.
+        if not (os.path.isdir(path) and error.errno in (errno.EINVAL, errno.ENOTSUP)):
+            raise
     finally:
         os.close(descriptor)
 
@@ -60,6 +66,14 @@ def write_json(path: str, document: Any) -> None:
         ValueError: a number is NaN or infinite, which JSON cannot hold.
     """
     write_text(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
+
+
+def write_csv(path: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write `rows`, mappings with the same keys, below a line of those keys to `path`, whole or not at all."""
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]) if rows else [])
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def read_json(path: str) -> Any:

@@ -6,9 +6,11 @@ are computed once, from the sums. A ratio with an empty denominator is NaN, neve
 
 from __future__ import annotations
 
+import math
 from typing import Dict, Sequence, Tuple
 
 import numpy as np
+import sklearn.metrics
 import tensorflow.compat.v1 as tf
 
 from utils.contracts import Tensor
@@ -56,7 +58,7 @@ def overlap_scores(confusion: np.ndarray, class_names: Sequence[str]) -> Dict[st
     """
     hits = np.diag(confusion).astype(np.float64)
     either = confusion.sum(axis=0) + confusion.sum(axis=1)
-    dice, iou = _ratio(2.0 * hits, either), _ratio(hits, either - hits)
+    dice, iou = ratio(2.0 * hits, either), ratio(hits, either - hits)
     scores = {f"dice_{name}": float(value) for name, value in zip(class_names, dice)}
     scores.update({f"iou_{name}": float(value) for name, value in zip(class_names, iou)})
     scores.update(mean_dice=_mean_of_known(dice), mean_iou=_mean_of_known(iou))
@@ -66,6 +68,49 @@ def overlap_scores(confusion: np.ndarray, class_names: Sequence[str]) -> Dict[st
 def hard_dice_per_image(intersection: np.ndarray, predicted: np.ndarray, actual: np.ndarray) -> np.ndarray:
     """What `losses.soft_dice` gives for a prediction of zeros and ones, from pixel counts of any shape."""
     return (2.0 * intersection + DICE_EPSILON) / (predicted + actual + DICE_EPSILON)
+
+
+def verdict_counts(scores: np.ndarray, defective: np.ndarray, thresholds: Sequence[float]) -> Tuple[np.ndarray, ...]:
+    """True positives, true negatives, false positives and false negatives among images, int64 [thresholds] each.
+
+    Args:
+        scores: float [images]; an image is called defective at a threshold that its score exceeds.
+        defective: bool [images].
+    """
+    called = scores[:, np.newaxis] > np.asarray(thresholds, scores.dtype)
+    truth = defective[:, np.newaxis]
+    return tuple(np.sum(cell, axis=0, dtype=np.int64) for cell in
+                 (called & truth, ~called & ~truth, called & ~truth, ~called & truth))
+
+
+def receiver_area(scores: np.ndarray, positive: np.ndarray) -> float:
+    """The area under the receiver operating characteristic; NaN unless both kinds of images are there."""
+    return float(sklearn.metrics.roc_auc_score(positive, scores)) if 0 < positive.sum() < len(positive) else math.nan
+
+
+def average_precision(scores: np.ndarray, positive: np.ndarray) -> float:
+    """The mean precision over recall (steps, no interpolation); NaN without a positive image."""
+    return float(sklearn.metrics.average_precision_score(positive, scores)) if positive.any() else math.nan
+
+
+def best_threshold(scores: np.ndarray, positive: np.ndarray) -> float:
+    """The threshold that a positive image exceeds and another does not, as often as can be.
+
+    It maximises the true positive rate + the true negative rate (Youden's index) and lies midway between two
+    neighbouring scores; among equals the one nearest to 1/2. With one kind of image alone it is 1/2.
+
+    Args:
+        scores: float [images] in [0, 1].
+        positive: bool [images].
+    """
+    if not 0 < positive.sum() < len(positive):
+        return 0.5
+    known = np.unique(np.concatenate([[0.0], scores.astype(np.float64), [1.0]]))
+    candidates = (known[:-1] + known[1:]) / 2.0
+    hits, rejections, alarms, misses = verdict_counts(scores.astype(np.float64), positive, candidates)
+    index = hits / (hits + misses) + rejections / (rejections + alarms)
+    best = candidates[index >= index.max() - 1e-12]
+    return float(best[np.argmin(np.abs(best - 0.5))])
 
 
 def trivial_scores(histograms: np.ndarray, class_names: Sequence[str]) -> Dict[str, float]:
@@ -113,7 +158,8 @@ def _count_cells(cells: Tensor, valid: Tensor, count: int, shape: Tuple[int, int
     return tf.reshape(totals, [images, shape[0], shape[1]])
 
 
-def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """Element by element; NaN where the denominator is 0."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(denominator > 0, numerator / denominator, np.nan)
 

@@ -57,7 +57,7 @@ def acquire(entry: Entry, request: Request, patience: Patience) -> None:
 
 
 def write_phantom(entry: Entry, request: Request) -> None:
-    """Write the synthetic set into the directory, and check it.
+    """Write the synthetic set into the directory, and check it; its counts are its own.
 
     Raises:
         UserError: different files are there.
@@ -68,7 +68,7 @@ def write_phantom(entry: Entry, request: Request) -> None:
             entry.write_phantom(scratch)
             files = {os.path.relpath(path, scratch): path for path in files_under(scratch)}
             Shelf(request.directory, request.overwrite).put(files)
-        check(entry, request)
+        check(entry, dataclasses.replace(request, partial=True))
 
 
 def check(entry: Entry, request: Request) -> None:
@@ -78,7 +78,7 @@ def check(entry: Entry, request: Request) -> None:
         UserError: something is wrong with it; every problem has been printed then, the first is raised.
     """
     if not os.path.isdir(request.directory):
-        raise UserError(f"{request.directory}: no such directory", f"a directory that holds {', '.join(entry.names)}",
+        raise UserError(f"{request.directory}: no such directory", f"the directory of {entry.name}",
                         "mend --data_dir, or fetch the data by leaving --check out")
     report = entry.layout.check(request.directory, request.partial)
     print(f"{entry.name} in {request.directory}")
@@ -94,7 +94,8 @@ def manual_route(entry: Entry, directory: str) -> str:
             f"  {entry.home}\n"
             f"and pass the directory or the archive that you got:\n"
             f"  python download_dataset.py --dataset {entry.name} --data_dir {shlex.quote(directory)} --source PATH\n"
-            f"A synthetic set for trying things out comes with --phantom instead of --source.")
+            f"A synthetic set for trying things out comes with --phantom instead of --source."
+            + (f"\n{entry.note}" if entry.note else ""))
 
 
 def _wanted(entry: Entry, shelf: Shelf) -> List[str]:
@@ -108,6 +109,9 @@ def _bring(entry: Entry, request: Request, shelf: Shelf, names: Sequence[str], p
     courier = Courier(entry, os.path.join(request.directory, STAGING), patience)
     alternatives = [request.sources] if request.sources else [(source,) for source in entry.sources]
     failures: List[UserError] = []
+    if not alternatives:
+        raise UserError(f"no address is known that serves {', '.join(names)} without an account",
+                        "files fetched by hand", "get them as told below")
     for sources in alternatives:
         try:
             roots = [root for source in sources for root in courier.bring(source, names)]

@@ -93,6 +93,8 @@ class Entry:
         layout: what becomes of it.
         write_phantom: writes the synthetic set into an empty directory.
         limits: bounds on what its archives unpack to.
+        note: what else a person should know who gets the data by hand.
+        narrowed: makes the entry of some classes alone; None for a set without classes.
     """
 
     name: str
@@ -102,6 +104,8 @@ class Entry:
     layout: Layout
     write_phantom: Callable[[str], None]
     limits: Limits = Limits()
+    note: str = ""
+    narrowed: Optional[Callable[[Tuple[int, ...]], Entry]] = None
 
     @property
     def names(self) -> Tuple[str, ...]:

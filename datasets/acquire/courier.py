@@ -43,7 +43,7 @@ class Courier:
         if os.path.isdir(source):
             return [source]
         if os.path.isfile(source) and is_archive(source):
-            tree = self._tree(source)
+            tree = self._tree(source, os.path.basename(source))
             unpack(source, tree, self.entry.limits)
             return [tree]
         if os.path.isfile(source) and os.path.basename(source) in self.entry.names:
@@ -72,7 +72,7 @@ class Courier:
     def _fetch(self, url: str, remote: Remote) -> str:
         # One directory per address, so that half a file of one host is never continued with another's.
         target = os.path.join(self.staging, _key(url), remote.name)
-        tree = self._tree(url)
+        tree = self._tree(url, remote.name)
 
         def accept(path: str) -> None:
             if remote.sha256 is not None:
@@ -86,8 +86,9 @@ class Courier:
         fetch(url, target, accept, self.patience)
         return tree if is_archive(remote.name) else target
 
-    def _tree(self, source: str) -> str:
-        return os.path.join(self.staging, "unpacked", _key(source))
+    def _tree(self, source: str, archive: str) -> str:
+        # Under the archive's own name: some archives leave out the folder that they are called after.
+        return os.path.join(self.staging, "unpacked", _key(source), archive.partition(".")[0])
 
 
 def _key(source: str) -> str:

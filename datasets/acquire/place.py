@@ -11,6 +11,9 @@ from typing import Iterator, List, Mapping, Optional, Sequence
 from utils.errors import UserError
 from utils.files import replacing
 
+_MANY = 12
+"""Files that are named one by one."""
+
 
 def find(name: str, roots: Sequence[str]) -> Optional[str]:
     """The file called `name` at any depth under `roots` (directories, or files themselves); None without one.
@@ -60,12 +63,17 @@ class Shelf:
             _set_aside(self._path(name))
             with replacing(self._path(name)) as temporary:
                 shutil.copyfile(files[name], temporary)
-            print(f"wrote {self._path(name)}", flush=True)
+            if len(pending) <= _MANY:
+                print(f"wrote {self._path(name)}", flush=True)
+        if len(pending) > _MANY:
+            print(f"wrote {len(pending)} files into {self.directory}", flush=True)
 
     def refuse_conflicts(self, names: Sequence[str]) -> None:
         """Raise a `UserError` when there are `names` of differing files in place and `overwrite` is off."""
         if names and not self.overwrite:
-            raise UserError(f"{self.directory} holds a different {', '.join(names)}", "no file, or the same",
+            more = f" and {len(names) - _MANY} more" if len(names) > _MANY else ""
+            raise UserError(f"{self.directory} holds a different {', '.join(names[:_MANY])}{more}",
+                            "no file, or the same",
                             "give another --data_dir, or --overwrite, which moves what is there aside (name.1)")
 
     def _path(self, name: str) -> str:

@@ -67,6 +67,11 @@ class Device(abc.ABC):
         return optimiser
 
     @property
+    def computes_channels_first(self) -> bool:
+        """Whether the layout [batch, channels, height, width] may be asked for."""
+        return True
+
+    @property
     def scales_loss(self) -> bool:
         """Whether `wrap_optimiser` scales the loss, skipping the steps whose gradients overflow."""
         return False

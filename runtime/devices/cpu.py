@@ -34,6 +34,15 @@ class CPU(Device):
             lines.append("--use_xla on a CPU: honoured, but expect it to be slower than without")
         return lines
 
+    @property
+    def computes_channels_first(self) -> bool:
+        """See `Device.computes_channels_first`.
+
+        Most builds have no such kernels; the one of TensorFlow 2.15 for Intel caches its pooling without regard to the
+        layout and gives wrong numbers to a process that uses both (tensorflow/tensorflow issue 61482).
+        """
+        return False
+
     def prepare(self) -> None:
         """See `Device.prepare`; XLA leaves CPU graphs alone unless told otherwise."""
         super().prepare()

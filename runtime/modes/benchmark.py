@@ -13,7 +13,7 @@ from typing import Any, Dict, Iterator, List, Sequence, Tuple
 import numpy as np
 
 from datasets.base import TEST
-from datasets.pipeline import Draw, Share, endless_batches, training_batches
+from datasets.pipeline import Share, endless_batches, training_batches
 from dllogger.logger import Logger, Verbosity
 from runtime.assembly import Run
 from runtime.hooks.progress import ProgressHook
@@ -71,8 +71,7 @@ def _time_training(run: Run, directory: str) -> Tuple[List[float], List[float]]:
         return [hooks[0], progress] if run.distributed.is_chief else [hooks[0]]
 
     estimator = run.device.estimator(training_fn(run, make_hooks), directory, training.seed)
-    draw = Draw(training.seed, augment=run.settings.data.augment)
-    estimator.train(timed(lambda: training_batches(run.dataset, run.feeding, draw, run.share)),
+    estimator.train(timed(lambda: training_batches(run.dataset, run.feeding, run.draw(), run.share)),
                     hooks=run.distributed.training_hooks(), max_steps=training.max_steps)
     return hooks[0].marks, hooks[0].waits
 

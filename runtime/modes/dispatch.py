@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Iterator, Optional
 
 import tensorflow.compat.v1 as tf
 
 from datasets.base import VALIDATION
 from datasets.options import ALL_FOLDS
 from dllogger.logger import Logger
+from objectives.options import AUTO
 from runtime.assembly import Run, assemble
 from runtime.checkpoints.directory import claim, require_writable
 from runtime.distributed.base import Distributed
@@ -23,8 +24,7 @@ from runtime.modes.say import say
 from runtime.modes.summary import announce, summary, table
 from runtime.modes.train import train
 from runtime.restore import usable_checkpoint
-from runtime.settings.saved import save_settings
-from runtime.settings.tree import Settings, with_values
+from runtime.settings.tree import Settings
 from runtime.stop import Stop
 from utils.commands import Stopped
 from utils.errors import UserError, unknown_name
@@ -48,8 +48,6 @@ def carry_out(settings: Settings, distributed: Distributed, stop: Optional[Stop]
         if settings.data.crossvalidation_idx == ALL_FOLDS:
             return _all_folds(settings, distributed, stop)
         result = run_once(settings, distributed, stop)
-    except Stopped as stopped:
-        raise _with_way_on(stopped, settings) from stopped
     except tf.errors.OpError as error:
         raise distributed.explained(error) from error
     say(distributed, summary(settings, result))
@@ -107,18 +105,30 @@ def _all_folds(settings: Settings, distributed: Distributed, stop: Stop) -> Dict
 def _check(run: Run) -> None:
     """Everything that can be known to fail is found before any work starts."""
     settings = run.settings
-    if VALIDATION in settings.splits and run.dataset.spec.folds and settings.data.crossvalidation_idx is None:
+    if VALIDATION in run.splits and run.dataset.spec.folds and settings.data.crossvalidation_idx is None:
         raise _no_fold(settings)
     metric = settings.training.best_metric
-    if metric not in run.objective.score_names:
+    if settings.training.evaluate_every is not None and metric not in run.objective.score_names:
         raise unknown_name("--best_metric", metric, run.objective.score_names)
+    if settings.objective.threshold is not None:
+        _check_threshold(run)
     if not settings.trains and not settings.benchmark.benchmark:
         usable_checkpoint(run)
         if run.distributed.is_chief:
             require_writable(settings.run.model_dir, "--model_dir")
     if settings.run.log_dir and run.distributed.is_chief:
         require_writable(settings.run.log_dir, "--log_dir")
-    run.dataset.verify(settings.splits)
+    run.dataset.verify(run.splits)
+
+
+def _check_threshold(run: Run) -> None:
+    threshold, spec = run.settings.objective.threshold, run.dataset.spec
+    if spec.classes != 2:
+        raise UserError(f"--threshold {threshold} with {spec.classes} classes", "data of two classes",
+                        "leave --threshold out")
+    if threshold == AUTO and not run.objective.judges_images:
+        raise UserError(f"--threshold {AUTO} with the objective {run.settings.objective.objective}",
+                        "an objective that judges images", "give a number")
 
 
 def _no_fold(settings: Settings) -> UserError:
@@ -130,22 +140,30 @@ def _no_fold(settings: Settings) -> UserError:
 
 
 def _claim(run: Run, held: contextlib.ExitStack) -> None:
-    """Make the directory this run's own for as long as `held` is open, and write down what the run is."""
-    settings = run.settings
+    """Make the directory this run's own for as long as `held` is open, and write down what a new run is."""
+    options = run.settings.run
 
     def act() -> None:
-        options = settings.run
         moved = held.enter_context(claim(options.model_dir, options.resume_training, options.overwrite))
         if moved:
             say(run.distributed, [f"the run that was in {options.model_dir} is now in {moved}"])
-        save_settings(with_values(settings, data_dir=run.location.label), options.model_dir)
+        if not options.resume_training:
+            run.save_settings()
 
     run.distributed.on_chief(act)
+    held.enter_context(_telling_how_to_go_on(run))
 
 
-def _with_way_on(stopped: Stopped, settings: Settings) -> Stopped:
-    """The same stop, telling how to go on with a training run."""
-    if not settings.trains or settings.benchmark.benchmark:
-        return stopped
-    command = f"python main.py --exec_mode {settings.run.exec_mode} --resume_training --model_dir "
-    return Stopped(stopped.number, f"{stopped.message}; to go on: {command}{shlex.quote(settings.run.model_dir)}")
+@contextlib.contextmanager
+def _telling_how_to_go_on(run: Run) -> Iterator[None]:
+    """A stop of the body tells the command that goes on with the run."""
+    try:
+        yield
+    except Stopped as stopped:
+        options, ranks = run.settings.run, run.distributed.place.size
+        words = ["horovodrun", "-np", str(ranks)] if ranks > 1 else []
+        words += ["python", "main.py", "--exec_mode", options.exec_mode, "--resume_training",
+                  "--model_dir", options.model_dir]
+        words += ["--log_dir", options.log_dir] if options.log_dir else []
+        stopped.way_on = " ".join(shlex.quote(word) for word in words)
+        raise

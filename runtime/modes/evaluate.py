@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-from typing import Any, Dict, Mapping
+from typing import Any, Dict, List, Mapping, Optional
 
 import numpy as np
 
 from datasets.base import VALIDATION
 from datasets.pipeline import Share, evaluation_batches
 from dllogger.logger import Logger, Verbosity
+from objectives.options import AUTO
 from runtime.assembly import Run
 from runtime.checkpoints.find import Checkpoint, checkpoint_directory
 from runtime.hooks.progress import with_bar
@@ -18,14 +19,15 @@ from runtime.model_fn import counting_fn
 from runtime.modes.constant import constant_prediction
 from runtime.modes.say import say
 from runtime.restore import reading, usable_checkpoint
-from utils.files import write_json
-from utils.metrics import trivial_scores
+from utils.files import write_csv, write_json
+from utils.metrics import best_threshold, trivial_scores
 
-FILE_NAME = "evaluation.json"
+FILE_NAME, TABLE = "evaluation.json", "evaluation.csv"
 
 
 def evaluate(run: Run, logger: Logger) -> Dict[str, Any]:
-    """Score the run's checkpoint on the validation split; the chief logs it and writes `evaluation.json`.
+    """Score the run's checkpoint on the validation split; the chief logs it and writes `evaluation.json` and a
+    row for every image to `evaluation.csv`.
 
     Returns:
         What `score` gives.
@@ -35,57 +37,85 @@ def evaluate(run: Run, logger: Logger) -> Dict[str, Any]:
     """
     checkpoint, lines = usable_checkpoint(run)
     say(run.distributed, list(lines))
-    result = score(run, checkpoint)
+    threshold = choose_threshold(run, checkpoint)
+    split = run.dataset.evaluation_split
+    with run.faults.told(), reading(checkpoint):
+        counts = count(run, checkpoint, split)
+    result = score(run, checkpoint, split, counts)
     if run.distributed.is_chief:
         logger.log(step=(), data=result["scores"], verbosity=Verbosity.DEFAULT)
         write_json(os.path.join(run.settings.run.model_dir, FILE_NAME), result)
+        write_csv(os.path.join(run.settings.run.model_dir, TABLE), _table(run, split, counts, threshold))
     return result
 
 
-def score(run: Run, checkpoint: Checkpoint) -> Dict[str, Any]:
-    """Score one checkpoint on the validation split, over all ranks.
+def choose_threshold(run: Run, checkpoint: Checkpoint) -> Optional[float]:
+    """The threshold that the settings give, or for "auto" the one that tells the validation images apart best.
+
+    None where the likelier class counts.
+    """
+    if run.settings.objective.threshold != AUTO:
+        return run.settings.objective.threshold  # type: ignore[return-value]
+    with run.faults.told(), reading(checkpoint):
+        counts = count(run, checkpoint, VALIDATION)
+    threshold = best_threshold(counts["score"], counts["defective"] > 0.5)
+    say(run.distributed, [f"threshold {threshold:.4f}, from {len(counts['score'])} validation images"])
+    return threshold
+
+
+def score(run: Run, checkpoint: Checkpoint, split: str, counts: Mapping[str, np.ndarray]) -> Dict[str, Any]:
+    """The scores of one checkpoint on a split, from what `count` gave.
 
     Returns:
-        "scores" by name, "trivial" scores of predictions without training, "per_image" Dice scores by id, "warnings"
-        about them, and what they were measured on. A score that is not defined is None.
+        "scores" by name, "trivial" scores of predictions without training, the "per_image" headline score by id,
+        "warnings" and "remarks" about them, and what they were measured on. A score that is not defined is None.
     """
-    with run.faults.told(), reading(checkpoint):
-        counts = _counts(run, checkpoint)
     result = {"scores": run.objective.scores(counts),
               "trivial": trivial_scores(counts["histogram"], run.dataset.spec.class_names),
-              "per_image": _per_image(run, counts), "step": checkpoint.step,
-              "warnings": constant_prediction(run, counts, checkpoint), **run.data_record()}
+              "per_image": _per_image(run, split, counts), "step": checkpoint.step, "split": split,
+              "warnings": constant_prediction(run, counts, checkpoint), "remarks": list(run.objective.remarks),
+              **run.data_record()}
     say(run.distributed, result["warnings"])
     return _without_nan(result)
 
 
-def _counts(run: Run, checkpoint: Checkpoint) -> Dict[str, np.ndarray]:
-    """The counts of every image, in the order of the split."""
-    images, share = len(run.dataset.ids(VALIDATION)), run.share
+def count(run: Run, checkpoint: Checkpoint, split: str) -> Dict[str, np.ndarray]:
+    """What scores are computed from, for every image of a split, in its order; over all ranks."""
+    images, share = len(run.dataset.ids(split)), run.share
     if share.rank < images:
-        mine = _count(run, checkpoint, share)
+        mine = _count(run, checkpoint, split, share)
     else:
         # A rank without an image of its own looks at the first, to learn the shapes, and counts nothing.
-        spare = _count(run, checkpoint, Share(batch_size=1, size=images))
+        spare = _count(run, checkpoint, split, Share(batch_size=1, size=images))
         mine = {name: array[:0] for name, array in spare.items()}
     gathered = {name: run.distributed.gather(array) for name, array in sorted(mine.items())}
     order = np.argsort(gathered["index"])
     return {name: array[order] for name, array in gathered.items()}
 
 
-def _count(run: Run, checkpoint: Checkpoint, share: Share) -> Dict[str, np.ndarray]:
+def _count(run: Run, checkpoint: Checkpoint, split: str, share: Share) -> Dict[str, np.ndarray]:
     """The counts of the images of one share; it holds one at least."""
     directory = checkpoint_directory(run.settings.run.model_dir)
     estimator = run.device.estimator(counting_fn(run), directory, run.settings.training.seed)
-    predictions = estimator.predict(lambda: evaluation_batches(run.dataset, VALIDATION, run.feeding, share),
+    predictions = estimator.predict(lambda: evaluation_batches(run.dataset, split, run.feeding, share),
                                     checkpoint_path=checkpoint.path, yield_single_examples=False)
     batches = list(with_bar(predictions, "evaluate", run.distributed.is_chief))
     return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 
-def _per_image(run: Run, counts: Mapping[str, np.ndarray]) -> Dict[str, float]:
-    ids = run.dataset.ids(VALIDATION)
-    return {ids[index]: float(score) for index, score in zip(counts["index"], run.objective.per_image(counts))}
+def _table(run: Run, split: str, counts: Mapping[str, np.ndarray], threshold: Optional[float]) -> List[Dict[str, Any]]:
+    """A row for every image: its file, its verdict where images are judged, and what else is told of it."""
+    columns = dict(run.objective.table(counts))
+    if run.objective.judges_images:
+        columns["verdict"] = columns["score"] > (0.5 if threshold is None else threshold)
+    ids = run.dataset.ids(split)
+    return [{"file": ids[image], **{name: values[row].item() for name, values in columns.items()}}
+            for row, image in enumerate(counts["index"])]
+
+
+def _per_image(run: Run, split: str, counts: Mapping[str, np.ndarray]) -> Dict[str, float]:
+    ids = run.dataset.ids(split)
+    return {ids[index]: float(value) for index, value in zip(counts["index"], run.objective.per_image(counts))}
 
 
 def _without_nan(value: Any) -> Any:

@@ -1,10 +1,9 @@
-"""Prediction: a mask and its probabilities for every test image, at the images' own size."""
+"""Prediction: a mask and its probabilities for every test image, at the images' own size; verdicts on images."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-from typing import Any, Dict, Iterator, Mapping
+from typing import Any, Dict, Iterator, List, Mapping, Optional
 
 import numpy as np
 
@@ -14,34 +13,40 @@ from runtime.assembly import Run
 from runtime.checkpoints.find import checkpoint_directory
 from runtime.hooks.progress import with_bar
 from runtime.model_fn import predicting_fn
+from runtime.modes.evaluate import choose_threshold
+from runtime.modes.results import result_paths, results
 from runtime.modes.say import say
 from runtime.restore import reading, usable_checkpoint
-from utils.files import replacing
-from utils.tiff import stack_writer
+from utils.files import write_csv
 
-FOLDER = "predictions"
-MASKS, PROBABILITIES = "test-masks.tif", "test-probabilities.tif"
+FOLDER, VERDICTS = "predictions", "verdicts.csv"
 
 
 def predict(run: Run) -> Dict[str, Any]:
-    """Write masks (0 / 255) and probabilities of the last class (float32), a page per test image.
+    """Write masks (0 / 255) and probabilities of the last class (float32) of the test images, and verdicts.
 
-    Pages are written as they are computed, so the stack is never in memory; the chief works alone.
+    Each image is written as it is computed, so that they are never in memory together; the chief works alone.
 
     Returns:
         "files" written, "images" predicted, the checkpoint's "step".
 
     Raises:
-        UserError: there is no checkpoint, or the test images are missing.
+        UserError: there is no sound checkpoint, or the test images are missing.
     """
     checkpoint, lines = usable_checkpoint(run)
     say(run.distributed, lines)
+    threshold = choose_threshold(run, checkpoint)
     folder = os.path.join(run.settings.run.model_dir, FOLDER)
-    paths = [os.path.join(folder, name) for name in (MASKS, PROBABILITIES)]
-    with run.faults.told(), reading(checkpoint):
-        images = _write(_pages(run, checkpoint.path), *paths) if run.distributed.is_chief else 0
+    files = list(result_paths(folder, run.dataset.stacked))
+    images = len(run.dataset.ids(TEST))
+    if run.distributed.is_chief:
+        with run.faults.told(), reading(checkpoint):
+            scores = _write(run, _pages(run, checkpoint.path), folder, threshold)
+        if run.objective.judges_images:
+            files.append(os.path.join(folder, VERDICTS))
+            write_csv(files[-1], _verdicts(scores, 0.5 if threshold is None else threshold))
     run.distributed.barrier()
-    return {"files": paths, "images": images, "step": checkpoint.step}
+    return {"files": files, "images": images, "step": checkpoint.step}
 
 
 def _pages(run: Run, checkpoint: str) -> Iterator[Mapping[str, np.ndarray]]:
@@ -52,14 +57,20 @@ def _pages(run: Run, checkpoint: str) -> Iterator[Mapping[str, np.ndarray]]:
                              checkpoint_path=checkpoint)
 
 
-def _write(pages: Iterator[Mapping[str, np.ndarray]], masks: str, probabilities: str) -> int:
-    count = 0
-    with contextlib.ExitStack() as stack:
-        add_mask, add_probability = (
-            stack.enter_context(stack_writer(stack.enter_context(replacing(path)))) for path in (masks, probabilities))
-        for page in with_bar(pages, "predict", chief=True):
+def _write(run: Run, pages: Iterator[Mapping[str, np.ndarray]], folder: str,
+           threshold: Optional[float]) -> Dict[str, float]:
+    """Write every image; the largest probability of the last class in each, by id."""
+    scores = {}
+    with results(folder, run.dataset.stacked) as add:
+        for name, page in zip(run.dataset.ids(TEST), with_bar(pages, "predict", chief=True)):
+            probability = page["probabilities"][..., -1]
+            classes = page["classes"] if threshold is None else (probability > threshold).astype(np.uint8)
             brightness = 255 // (page["probabilities"].shape[-1] - 1)
-            add_mask(page["classes"] * np.uint8(brightness))
-            add_probability(page["probabilities"][..., -1])
-            count += 1
-    return count
+            add(name, classes * np.uint8(brightness), probability)
+            scores[name] = float(probability.max())
+    return scores
+
+
+def _verdicts(scores: Mapping[str, float], threshold: float) -> List[Dict[str, Any]]:
+    return [{"file": name, "score": score, "defective": int(score > threshold), "threshold": threshold}
+            for name, score in scores.items()]

@@ -26,7 +26,7 @@ def announce(run: Run) -> List[str]:
     if settings.trains:
         fold = settings.data.crossvalidation_idx
         lines.append(f"training: {training.max_steps} steps of {training.global_batch_size} images, "
-                     f"{'all slices' if fold is None else f'fold {fold} held out'}")
+                     f"{'no fold' if fold is None else f'fold {fold}'} held out")
     if settings.benchmark.benchmark and not settings.trains:
         lines.append("benchmark of prediction: random weights, no checkpoint needed")
     return lines + run.device.remarks + _partial(run)
@@ -60,9 +60,11 @@ def table(settings: Settings, crossvalidation: Mapping[str, Any]) -> List[str]:
 
 
 def _scores(evaluation: Mapping[str, Any]) -> List[str]:
-    images = f"{len(evaluation['per_image'])} images, fold {evaluation['fold']}, data: {evaluation['data']}"
+    where = evaluation["split"] if evaluation["fold"] is None else f"fold {evaluation['fold']}"
+    images = f"{len(evaluation['per_image'])} images, {where}, data: {evaluation['data']}"
     lines = [f"scores after {evaluation['step']} steps ({images}):"]
     lines += [f"  {name:<24} {_number(value)}" for name, value in evaluation["scores"].items()]
+    lines += ["  " + remark for remark in evaluation["remarks"]]
     lines.append("the Dice score that predictions without any training reach on the same images:")
     return lines + [f"  {name:<24} {_number(value)}" for name, value in evaluation["trivial"].items()]
 
@@ -93,7 +95,7 @@ def _files(settings: Settings, result: Mapping[str, Any]) -> List[str]:
 
 
 def _partial(run: Run) -> List[str]:
-    counts, official = run.dataset.counts(run.settings.splits), run.dataset.official_counts
+    counts, official = run.dataset.counts(run.splits), run.dataset.official_counts
     differing = [f"{name}: {count} (official {official[name]})" for name, count in counts.items()
                  if count != official[name]]
     return ["the data differs from the published set: " + ", ".join(differing)] if differing else []

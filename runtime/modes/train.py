@@ -6,15 +6,18 @@ import contextlib
 import shutil
 import signal
 import tempfile
-from typing import Any, Callable, Dict, Iterator, List, Optional
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
-from datasets.pipeline import Draw, training_batches
+from datasets.base import VALIDATION
+from datasets.pipeline import training_batches
 from dllogger.logger import Logger, Verbosity
 from runtime.assembly import Run
 from runtime.checkpoints.best import History, load_history, save_history
 from runtime.checkpoints.find import Checkpoint, checkpoint_directory, prefix_of
+from runtime.checkpoints.mark import read_mark
 from runtime.checkpoints.write import prune, write_checkpoint
 from runtime.diagnosis import bad_numbers_error
 from runtime.hooks.progress import ProgressHook
@@ -23,7 +26,7 @@ from runtime.hooks.saving import SaveHook
 from runtime.hooks.stopping import StopHook
 from runtime.hooks.summaries import SummaryHook
 from runtime.model_fn import Report, training_fn
-from runtime.modes.evaluate import score
+from runtime.modes.evaluate import count, score
 from runtime.modes.say import say
 from runtime.restore import Position, starting_position
 from utils.commands import Stopped
@@ -47,6 +50,9 @@ def train(run: Run, logger: Logger) -> Dict[str, Any]:
     training = run.settings.training
     position, lines = starting_position(run)
     say(run.distributed, list(lines))
+    if run.settings.run.resume_training and position.step < training.max_steps:
+        # Not before it is known that the run can go on: the file describes the weights.
+        run.distributed.on_chief(run.save_settings)
     history = load_history(run.settings.run.model_dir, training.best_metric, position.step)
     while True:
         if _evaluation_due(run, history, position.step):
@@ -67,18 +73,26 @@ def _train_to(run: Run, logger: Logger, target: int, start: Position, history: H
 
     with _estimator_directory(run) as directory:
         save = _save_hook(run, logger, directory, start, history)
-        estimator = run.device.estimator(training_fn(run, make_hooks), directory, training.seed)
-        draw = Draw(training.seed, start.samples, run.settings.data.augment)
-        with run.stop.deferred(), _named(run, start):
-            estimator.train(lambda: training_batches(run.dataset, run.feeding, draw, run.share),
-                            hooks=run.distributed.training_hooks(), max_steps=target)
-        # Waits for the chief to have saved: a rank that leaves early makes launchers end the others.
-        run.distributed.on_chief(save.raise_failure)
-    stop = hooks[-1]
-    if stop.stopped:
+        estimator = run.device.estimator(training_fn(run, make_hooks, _restored(run, start)), directory, training.seed)
+        with run.stop.deferred():
+            with _named(run, start):
+                estimator.train(lambda: training_batches(run.dataset, run.feeding, run.draw(start.samples), run.share),
+                                hooks=run.distributed.training_hooks(), max_steps=target)
+            # Waits for the chief to have saved: a rank that leaves early makes launchers end the others.
+            run.distributed.on_chief(save.raise_failure)
+            asked = run.distributed.sum(np.array([run.stop.requested is not None], np.int64))[0]
+    step = hooks[-1].step
+    if asked:
         number = run.stop.requested or signal.SIGTERM
-        raise Stopped(number, f"{signal.Signals(number).name}: stopped after step {stop.step}, saved")
-    return _position_at(run, start, stop.step)
+        raise Stopped(number, f"{signal.Signals(number).name}: stopped after step {step}, saved")
+    return _position_at(run, start, step)
+
+
+def _restored(run: Run, start: Position) -> Optional[Dict[str, Tuple[int, ...]]]:
+    """The shapes of the variables that training goes on from, by name; None where nothing is restored."""
+    if start.step == 0 or not run.distributed.is_chief:
+        return None
+    return read_mark(prefix_of(checkpoint_directory(run.settings.run.model_dir), start.step)).variables
 
 
 def _position_at(run: Run, start: Position, step: int) -> Position:
@@ -125,7 +139,9 @@ def _evaluation_due(run: Run, history: History, step: int) -> bool:
 
 def _evaluate(run: Run, logger: Logger, history: History, position: Position) -> None:
     checkpoint = Checkpoint(prefix_of(checkpoint_directory(run.settings.run.model_dir), position.step), *position)
-    scores = score(run, checkpoint)["scores"]
+    with run.faults.told():
+        counts = count(run, checkpoint, VALIDATION)
+    scores = score(run, checkpoint, VALIDATION, counts)["scores"]
     history.add(position.step, scores)
     if run.distributed.is_chief:
         step = (position.step, run.settings.training.max_steps)
@@ -142,7 +158,7 @@ def _prune(run: Run, history: History) -> None:
 
 def _gave_up(run: Run, history: History) -> bool:
     patience: Optional[int] = run.settings.training.early_stopping_patience
-    if patience is None or history.evaluations_since_best < patience:
+    if patience is None or run.distributed.from_chief(history.evaluations_since_best) < patience:
         return False
     say(run.distributed, [f"no better {history.metric} in {patience} evaluations: training ends early"])
     return True

@@ -38,6 +38,9 @@ def compose(flags: Mapping[str, Any], ranks: int = 1) -> Settings:
 
 def _saved_values(asked: Settings, given: Mapping[str, Any], ranks: int) -> Dict[str, Any]:
     saved = load_settings(asked.run.model_dir)
+    if "recipe" in given and given["recipe"] != saved.get("recipe"):
+        raise UserError(f"--recipe {given['recipe']} for a run that began with {saved.get('recipe') or 'none'}",
+                        "the recipe of the run", "leave --recipe out, or begin another run in another --model_dir")
     if not (asked.trains and asked.run.resume_with_changes):
         check_unchanged(given, saved, asked.trains, ranks)
     return saved

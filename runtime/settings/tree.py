@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import os
 import typing
-from typing import Any, Dict, Iterator, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterator, Mapping, NamedTuple, Optional
 
 from datasets.options import DataOptions
 from model.options import ModelOptions
-from objectives.options import ObjectiveOptions
+from objectives.options import AUTO, ObjectiveOptions
 from utils.errors import UserError, unknown_name
 from utils.options import INVOCATION, OPERATIONAL, TRAINING, Option, above, at_least, option, within
 
@@ -50,7 +50,15 @@ class TrainingOptions:
                                  check=at_least(0.0))
     weight_decay_scope: str = option("kernels", "variables that decay", kind=TRAINING, flag=False,
                                      choices=("kernels", "all"))
-    optimiser: str = option("adam", "optimiser", kind=TRAINING, flag=False, choices=("adam",))
+    learning_rate_decay_factor: float = option(
+        1.0, "what the learning rate is multiplied by after every learning_rate_decay_steps", kind=TRAINING, flag=False,
+        check=above(0.0))
+    learning_rate_decay_steps: int = option(500, "steps between two falls of the learning rate", kind=TRAINING,
+                                            flag=False, check=at_least(1))
+    optimiser: str = option("adam", "optimiser", kind=TRAINING, flag=False, choices=("adam", "rmsprop"))
+    rmsprop_decay: float = option(0.9, "decay of the averages of RMSProp", kind=TRAINING, flag=False,
+                                  check=within(0.0, 1.0))
+    rmsprop_momentum: float = option(0.8, "momentum of RMSProp", kind=TRAINING, flag=False, check=within(0.0, 1.0))
     seed: int = option(0, "seed of everything random", check=within(0, 2 ** 31 - 1))
     log_every: int = option(100, "steps between two log records", kind=OPERATIONAL, check=at_least(1))
     save_checkpoints_steps: Optional[int] = option(
@@ -121,11 +129,10 @@ class Settings:
         return self.run.exec_mode.endswith(PREDICT)
 
     @property
-    def splits(self) -> Tuple[str, ...]:
-        """The splits of the data that the command needs."""
-        validates = self.evaluates or (self.trains and self.training.evaluate_every is not None)
-        wanted = {"train": self.trains, "validation": validates, "test": self.predicts}
-        return tuple(split for split, needed in wanted.items() if needed)
+    def watches(self) -> bool:
+        """Whether the command looks at the validation split on the way: while training, or for a threshold."""
+        training = self.trains and self.training.evaluate_every is not None
+        return training or (self.objective.threshold == AUTO and (self.evaluates or self.predicts))
 
     @property
     def reads_run(self) -> bool:

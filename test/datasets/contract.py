@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import shutil
 import signal
@@ -37,11 +38,13 @@ class DatasetContract:
         name: the catalogue's name.
         splits: the splits that the data set has.
         labelled: those that have labels.
+        options: what it must be opened with.
     """
 
     name: str
     splits: Tuple[str, ...] = (TRAIN, VALIDATION, TEST)
     labelled: Tuple[str, ...] = (TRAIN, VALIDATION)
+    options: Dict[str, Any] = {}
 
     @pytest.fixture(scope="class")
     def directory(self) -> str:
@@ -50,11 +53,11 @@ class DatasetContract:
 
     def open(self, directory: str, fold: Optional[int] = None, seed: int = 0) -> Dataset:
         """The data set at `directory`; without `fold`, the first one validates where folds do."""
-        options = DataOptions(dataset=self.name)
+        options = DataOptions(dataset=self.name, **self.options)
         dataset = open_dataset(options, Location(directory, phantom=True), seed)
         if not dataset.spec.folds:
             return dataset
-        options = DataOptions(dataset=self.name, crossvalidation_idx=fold or 0)
+        options = dataclasses.replace(options, crossvalidation_idx=fold or 0)
         return open_dataset(options, Location(directory, phantom=True), seed)
 
     @pytest.fixture(scope="class")
@@ -78,6 +81,9 @@ class DatasetContract:
         ids = [sample_id for split in self.splits for sample_id in dataset.ids(split)]
         assert all(isinstance(sample_id, str) for sample_id in ids)
         assert len(set(ids)) == len(ids)
+
+    def test_what_is_scored_has_labels(self, dataset: Dataset) -> None:
+        assert dataset.evaluation_split in self.labelled
 
     def test_no_split_is_empty(self, dataset: Dataset) -> None:
         assert all(len(dataset.ids(split)) for split in self.splits)

@@ -1,4 +1,4 @@
-"""What is said of spoiled ssTEM directories, and the document that tells it.
+"""What is said of spoiled directories, and the document that tells it.
 
     python -m test.datasets.corruption    # writes docs/corrupt-data.md anew
 """
@@ -6,20 +6,23 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import os
 import re
+import shutil
 import tempfile
 from pathlib import Path
-from typing import Callable, Iterator, Tuple
+from typing import Any, Callable, Dict, Iterator, Sequence, Tuple
 
 from datasets.base import TEST, TRAIN, VALIDATION
+from datasets.catalogue import Location, open_dataset
 from datasets.options import DataOptions
+from datasets.phantoms.dagm2007 import write_dagm2007, write_free_dagm2007
 from datasets.phantoms.sstem import write_sstem
-from datasets.sstem import SSTEM
-from datasets.sstem_volumes import NAMES
 from utils.errors import UserError
 
+from . import dagm2007_mutations
 from .mutations import MUTATIONS, Mutation
 from .spoiling import FOLD, SEED, SIZE, SLICES
 
@@ -27,34 +30,67 @@ DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "corrupt-data.md"
 NOBODY = 65534
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Subject:
+    """A data set that is spoiled.
+
+    Attributes:
+        title: what it is, for the document.
+        write: writes a small sound set into an empty directory.
+        options: what it is opened with.
+        mutations: what can be wrong with it.
+    """
+
+    title: str
+    write: Callable[[str], None]
+    options: Dict[str, Any]
+    mutations: Sequence[Mutation]
+
+
+VOLUMES = Subject(f"ssTEM, {SLICES} slices", functools.partial(write_sstem, seed=SEED, slices=SLICES, size=SIZE),
+                  {"dataset": "sstem", "crossvalidation_idx": FOLD}, MUTATIONS)
+COMPETITION = Subject("DAGM2007, a class in the competition layout",
+                      functools.partial(write_dagm2007, plan=dagm2007_mutations.PLAN),
+                      dagm2007_mutations.OPTIONS, dagm2007_mutations.COMPETITION)
+FREE = Subject("DAGM2007, a class in the free layout",
+               functools.partial(write_free_dagm2007, plan=dagm2007_mutations.PLAN),
+               dagm2007_mutations.OPTIONS, dagm2007_mutations.FREE)
+SUBJECTS = (VOLUMES, COMPETITION, FREE)
+
+
 @contextlib.contextmanager
-def sound_set() -> Iterator[str]:
+def sound_set(subject: Subject = VOLUMES) -> Iterator[str]:
     """A directory with a small sound set that every user may read."""
     with tempfile.TemporaryDirectory() as directory:
         os.chmod(directory, 0o755)
-        for name, data in _phantom():
+        for name, data in _phantom(subject):
+            Path(directory, name).parent.mkdir(parents=True, exist_ok=True)
             Path(directory, name).write_bytes(data)
         yield directory
 
 
 @functools.lru_cache(maxsize=None)
-def _phantom() -> Tuple[Tuple[str, bytes], ...]:
-    with tempfile.TemporaryDirectory() as directory:
-        write_sstem(directory, seed=SEED, slices=SLICES, size=SIZE)
-        return tuple((name, Path(directory, name).read_bytes()) for name in NAMES)
+def _phantom(subject: Subject) -> Tuple[Tuple[str, bytes], ...]:
+    directory = tempfile.mkdtemp()
+    try:
+        subject.write(directory)
+        paths = sorted(path for path in Path(directory).rglob("*") if path.is_file())
+        return tuple((str(path.relative_to(directory)), path.read_bytes()) for path in paths)
+    finally:
+        shutil.rmtree(directory)
 
 
 @contextlib.contextmanager
-def spoiled(mutation: Mutation) -> Iterator[str]:
+def spoiled(mutation: Mutation, subject: Subject = VOLUMES) -> Iterator[str]:
     """The directory of a sound set to which the mutation has been applied."""
-    with sound_set() as directory:
+    with sound_set(subject) as directory:
         mutation.spoil(Path(directory, mutation.file))
         yield directory
 
 
-def verified(directory: str) -> str:
+def verified(directory: str, subject: Subject = VOLUMES) -> str:
     """What `Dataset.verify` says of a directory: the error's text, or nothing."""
-    dataset = SSTEM(directory, DataOptions(crossvalidation_idx=FOLD), SEED)
+    dataset = open_dataset(DataOptions(**subject.options), Location(directory, phantom=False), SEED)
     try:
         dataset.verify((TRAIN, VALIDATION, TEST))
     except UserError as error:
@@ -99,35 +135,41 @@ def _answer_as_nobody(question: Callable[[], str], writing: int) -> None:
 
 HEAD = f"""# Corrupt data
 
-Before any work starts, every page of the volumes that a run needs is decoded once and held to the rules of
-`datasets/sstem_volumes.py`; `python download_dataset.py --check` runs the same pass over a directory. What is wrong
-ends the command with exit code 2 and a message in three parts: found, expected, repair.
+Before any work starts, every page and every image that a run needs is decoded once and held to the rules of
+`datasets/sstem_volumes.py`, or of `datasets/dagm2007_layouts.py` and `datasets/dagm2007_inspection.py`;
+`python download_dataset.py --check` runs the same pass over a directory. What is wrong ends the command with exit
+code 2 and a message in three parts: found, expected, repair.
 
-Below is the first part for {len(MUTATIONS)} ways to spoil a sound set of {SLICES} slices. `DATA` stands for the
-directory, `...` for what libraries say or phantoms draw, and N for places in a file; pages count from 0. This page is
-written by `python -m test.datasets.corruption`; the tests make each row anew and compare.
-
-| # | what is wrong | message |
-|---|---|---|
+Below is the first part for {sum(len(subject.mutations) for subject in SUBJECTS)} ways to spoil a sound set. `DATA`
+stands for the directory, `...` for what libraries say or phantoms draw, and N for places in a file; pages count
+from 0. This page is written by `python -m test.datasets.corruption`; the tests make each row anew and compare.
 """
 
 
-def document(messages: Iterator[str]) -> str:
-    """The page, from the message that each mutation brings about."""
-    rows = [f"| {number} | {mutation.what} | {message} |"
-            for number, (mutation, message) in enumerate(zip(MUTATIONS, messages), start=1)]
-    return HEAD + "\n".join(rows) + "\n"
+def document() -> str:
+    """The page.
+
+    Raises:
+        PermissionError: as `asked`.
+    """
+    return HEAD + "".join(_table(subject) for subject in SUBJECTS)
 
 
-def first_line(mutation: Mutation) -> str:
+def _table(subject: Subject) -> str:
+    rows = [f"| {number} | {mutation.what} | {first_line(mutation, subject)} |"
+            for number, mutation in enumerate(subject.mutations, start=1)]
+    return f"\n## {subject.title}\n\n| # | what is wrong | message |\n|---|---|---|\n" + "\n".join(rows) + "\n"
+
+
+def first_line(mutation: Mutation, subject: Subject) -> str:
     """What `main.py` says of a mutation, without what differs between machines and versions of libraries."""
-    with spoiled(mutation) as directory:
-        line = (asked(mutation, lambda: verified(directory)).splitlines() or [""])[0]
+    with spoiled(mutation, subject) as directory:
+        line = (asked(mutation, lambda: verified(directory, subject)).splitlines() or [""])[0]
     line = line.replace(directory, "DATA")
-    line = re.sub(r"(cannot be decoded|not a readable TIFF) \(.*\)", r"\1 (...)", line)
+    line = re.sub(r"(cannot be decoded|not a readable TIFF|no text) \(.*\)", r"\1 (...)", line)
     line = re.sub(r"label values [\d, ]+, \.\.\.", "label values ...", line)
     return re.sub(r"\bbyte \d+", "byte N", line)
 
 
 if __name__ == "__main__":
-    DOCUMENT.write_text(document(first_line(mutation) for mutation in MUTATIONS), encoding="utf-8")
+    DOCUMENT.write_text(document(), encoding="utf-8")

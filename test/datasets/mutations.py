@@ -59,6 +59,7 @@ class Mutation:
         file: the culprit.
         spoil: does it, given the culprit's path in a sound set.
         page: the culprit's page, where one is at fault.
+        line: the culprit's line, where one is at fault.
         unprivileged: whether it is wrong for ordinary users only.
     """
 
@@ -67,10 +68,13 @@ class Mutation:
     spoil: Spoil
     page: Optional[int] = None
     unprivileged: bool = False
+    line: Optional[int] = None
 
     def culprit(self, directory: str) -> str:
         """What the message must begin with."""
         path = os.path.join(directory, self.file)
+        if self.line is not None:
+            return f"{path}, line {self.line}:"
         return f"{path}:" if self.page is None else f"{path}, page {self.page}:"
 
 

@@ -10,7 +10,7 @@ import tensorflow.compat.v1 as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datasets.augmentation import random_brightness, random_window
+from datasets.augmentation import Augmentation, random_brightness, random_quarter_turn, random_window
 from utils.randomness import purpose_key, uniform
 
 UNET_PADDING = 92 / 572
@@ -120,3 +120,44 @@ class TestBrightness:
 def test_flips_crops_and_brightness_are_independent(many: Dict[str, np.ndarray]) -> None:
     drawn = np.concatenate([many["mirrored"], many["span"], many["centre"], many["brightness"][:, np.newaxis]], axis=1)
     np.testing.assert_allclose(np.corrcoef(drawn.T), np.eye(7), atol=0.2)   # 5 standard deviations
+
+
+class TestQuarterTurns:
+    @pytest.fixture(scope="class")
+    def turned(self) -> Tuple[np.ndarray, np.ndarray]:
+        """One picture [4, 4, 1] and its numbers [4, 4] under the keys (7, 0), (7, 1), ..."""
+        numbers = np.arange(16, dtype=np.int32).reshape([4, 4])
+
+        def one(sample: tf.Tensor) -> Tuple[tf.Tensor, ...]:
+            picture = tf.constant(numbers[..., np.newaxis], tf.float32)
+            return random_quarter_turn((picture, tf.constant(numbers)), tf.stack([tf.constant(7, tf.int64), sample]))
+
+        with tf.Graph().as_default(), tf.Session() as session:
+            pictures, labels = session.run(
+                tf.map_fn(one, tf.range(KEYS, dtype=tf.int64), dtype=(tf.float32, tf.int32)))
+        return pictures, labels
+
+    def test_all_arrays_are_turned_alike(self, turned: Tuple[np.ndarray, np.ndarray]) -> None:
+        np.testing.assert_array_equal(turned[0][..., 0], turned[1])
+
+    def test_the_eight_positions_are_as_likely(self, turned: Tuple[np.ndarray, np.ndarray]) -> None:
+        plain = np.arange(16).reshape([4, 4])
+        positions = [np.rot90(side, turns).tolist() for side in (plain, plain[:, ::-1]) for turns in range(4)]
+        counts = [sum(label.tolist() == position for label in turned[1]) for position in positions]
+        assert sum(counts) == KEYS
+        # Binomial: 75 of 600 expected, deviation 8.
+        assert min(counts) > 75 - 4 * 8 and max(counts) < 75 + 4 * 8
+
+    def test_oblong_images_turn_too(self) -> None:
+        oblong = np.arange(6, dtype=np.int32).reshape([2, 3])
+        with tf.Graph().as_default(), tf.Session() as session:
+            key, array = tf.placeholder(tf.int64, [2]), tf.placeholder(tf.int32, [None, None])
+            (turned,) = random_quarter_turn((array,), key)
+            seen = {session.run(turned, {key: [0, sample], array: oblong}).shape for sample in range(12)}
+        assert seen == {(2, 3), (3, 2)}
+
+
+def test_what_no_augmentation_does() -> None:
+    arrays = (np.ones([2, 3]),)
+    assert Augmentation().turned(arrays, None) is arrays
+    assert Augmentation().toned(arrays[0], None) is arrays[0]

@@ -35,7 +35,7 @@ def writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> List[str]:
     """
     written: List[str] = []
 
-    def write(directory: str) -> None:
+    def write(directory: str, options: DataOptions) -> None:
         written.append(directory)
         for name in FILES:
             (Path(directory) / name).write_text(name)
@@ -125,7 +125,7 @@ class TestPhantom:
 
     def test_half_a_set_is_never_seen(self, writes: List[str], tmp_path: Path,
                                       monkeypatch: pytest.MonkeyPatch) -> None:
-        def stop(directory: str) -> None:
+        def stop(directory: str, options: DataOptions) -> None:
             (Path(directory) / FILES[0]).write_text("")
             raise KeyboardInterrupt
 
@@ -141,8 +141,8 @@ class TestPhantom:
                                               monkeypatch: pytest.MonkeyPatch) -> None:
         whole = DATASETS["sstem"]
 
-        def write_after_another(directory: str) -> None:
-            whole.write_phantom(directory)
+        def write_after_another(directory: str, options: DataOptions) -> None:
+            whole.write_phantom(directory, options)
             with monkeypatch.context() as meanwhile:
                 meanwhile.setitem(catalogue.DATASETS, "sstem", whole)
                 locate(DataOptions())
@@ -155,13 +155,13 @@ class TestPhantom:
 
 
 CHILD = """
-import functools, os, sys
+import os, sys
 from datasets import catalogue
 from datasets.options import DataOptions
 from datasets.phantoms.sstem import write_sstem
 from utils.errors import UserError
 
-small = functools.partial(write_sstem, slices=2, size=64)
+small = lambda directory, options: write_sstem(directory, slices=2, size=64)
 catalogue.DATASETS["sstem"] = catalogue.Entry(catalogue.SSTEM, small, 1)
 if sys.argv[1]:
     os.setgroups([])
@@ -252,6 +252,7 @@ class TestNames:
 
     @pytest.mark.parametrize("name", sorted(DATASETS))
     def test_entries_are_called_as_they_call_themselves(self, name: str) -> None:
-        dataset = open_dataset(DataOptions(dataset=name), Location("nowhere", False), 0)
+        options = DataOptions(dataset=name, class_id=1 if name == "dagm2007" else None)
+        dataset = open_dataset(options, Location("nowhere", False), 0)
         assert isinstance(dataset, Dataset)
         assert dataset.spec.name == name

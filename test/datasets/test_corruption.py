@@ -20,7 +20,8 @@ from PIL.TiffImagePlugin import TiffImageFile
 import datasets.sstem_volumes
 import download_dataset
 import main
-from datasets.acquire.sources import CATALOGUE
+from datasets.acquire.contract import Entry
+from datasets.acquire.sources import CATALOGUE, dagm2007
 from datasets.acquire.sstem import Volumes
 from datasets.base import TEST, TRAIN, VALIDATION
 from datasets.options import DataOptions
@@ -31,7 +32,7 @@ from utils.tiff import read_page, read_pages, write_pages
 
 from . import corruption
 from .contract import in_time
-from .corruption import asked, sound_set, spoiled, verified
+from .corruption import COMPETITION, FREE, Subject, asked, sound_set, spoiled, verified
 from .mutations import MUTATIONS, Mutation
 from .spoiling import FOLD, SEED, SLICES
 
@@ -57,11 +58,11 @@ def mutation(request: pytest.FixtureRequest) -> Mutation:
     return request.param
 
 
-def checked(directory: str) -> str:
+def checked(directory: str, name: str = "sstem", entry: Entry = ENTRY) -> str:
     """The exit code of `download_dataset.py --check`, and what it says."""
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        code = download_dataset.main(["--check", "--data_dir", directory], {"sstem": ENTRY})
+        code = download_dataset.main(["--check", "--dataset", name, "--data_dir", directory], {name: entry})
     return f"{code} {said.getvalue()}"
 
 
@@ -105,11 +106,40 @@ class TestMutations:
 
     def test_the_document_is_up_to_date(self) -> None:
         try:
-            written = corruption.document(corruption.first_line(mutation) for mutation in MUTATIONS)
+            written = corruption.document()
         except PermissionError:
             pytest.skip("root cannot become another user here")
         assert written == corruption.DOCUMENT.read_text(encoding="utf-8"), \
             "write it anew with `python -m test.datasets.corruption`"
+
+
+TEXTURES = [(subject, mutation) for subject in (COMPETITION, FREE) for mutation in subject.mutations]
+
+
+@pytest.mark.parametrize("subject, mutation", TEXTURES,
+                         ids=[f"{subject.title[-18:]}: {mutation.what}" for subject, mutation in TEXTURES])
+class TestTextures:
+    def test_verify_names_the_culprit(self, subject: Subject, mutation: Mutation) -> None:
+        with spoiled(mutation, subject) as directory, warnings.catch_warnings():
+            warnings.simplefilter("error")
+            text = answer(mutation, directory, lambda directory: verified(directory, subject))
+            assert text.startswith(mutation.culprit(directory))
+        assert "expected:" in text and "repair:" in text
+
+    def test_check_names_the_culprit(self, subject: Subject, mutation: Mutation) -> None:
+        with spoiled(mutation, subject) as directory:
+            text = answer(mutation, directory, lambda directory: checked(directory, "dagm2007", dagm2007((1,))))
+            assert text.startswith("2 ")
+            assert f"\nerror: {mutation.culprit(directory)}" in text
+            assert f"problem: {mutation.culprit(directory)}" in text
+        assert "Traceback" not in text
+
+
+@pytest.mark.parametrize("subject", [COMPETITION, FREE])
+def test_sound_textures_pass(subject: Subject) -> None:
+    assert len({mutation.what for mutation in subject.mutations}) == len(subject.mutations)
+    with sound_set(subject) as directory:
+        assert verified(directory, subject) == ""
 
 
 @pytest.mark.parametrize("what, name", [

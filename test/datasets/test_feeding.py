@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from datasets.augmentation import WHOLE, random_brightness
+from datasets.augmentation import WHOLE, Crop, random_brightness
 from datasets.feeding import ResizeToWindow
 from datasets.options import DataOptions
 from utils.contracts import DataSpec, Geometry
@@ -35,8 +35,8 @@ def _evaluate(build: Callable[[], Any]) -> Any:
 
 
 def _plain(image: np.ndarray, geometry: Geometry, input_size: int, border: str = "zero") -> np.ndarray:
-    pixels, window = _evaluate(lambda: _feeding(geometry, input_size, border).plain(tf.constant(image)))
-    assert window.tolist() == list(WHOLE)
+    feeding = _feeding(geometry, input_size, border)
+    pixels = _evaluate(lambda: feeding.input(tf.constant(image), tf.constant(WHOLE)))
     assert pixels.dtype == np.float32 and pixels.shape == (input_size, input_size, 1)
     return pixels[..., 0]
 
@@ -103,6 +103,18 @@ class TestPlain:
         expected = _rendered(image[..., 0], np.array(WHOLE), 4, SMALL_INPUT, "zero")
         np.testing.assert_allclose(_plain(image, SMALL, SMALL_INPUT), expected, atol=1e-5)
 
+    @pytest.mark.parametrize("size, tolerance", [(64, 0.0), (512, 0.0), (388, 1e-3)])
+    def test_without_a_margin_an_image_of_the_input_size_comes_as_it_is(self, size: int, tolerance: float) -> None:
+        """To the bit where the size is a power of two, to rounding else; labels in any case."""
+        image, labels = _noise(size, size, 1), (_noise(size, size) > 0).astype(np.int32)
+        feeding = _feeding(Geometry(divisor=1, remainder=0, minimum=1, margin=0), size)
+        fed = _evaluate(lambda: (feeding.input(tf.constant(image), tf.constant(WHOLE)),
+                                 feeding.labels(tf.constant(labels), tf.constant(WHOLE)),
+                                 feeding.valid(tf.constant(labels > 0), tf.constant(WHOLE)),
+                                 feeding.shown(tf.constant(image[np.newaxis]))))
+        for array, expected in zip(fed, (image, labels, labels, image[np.newaxis])):
+            np.testing.assert_allclose(array, expected, rtol=0, atol=tolerance)
+
     @pytest.mark.parametrize("input_size, nearest", [(570, "use 556 or 572"), (573, "use 572 or 588"),
                                                      (100, "use 188")])
     def test_an_illegal_size_is_refused_at_once(self, input_size: int, nearest: str) -> None:
@@ -112,7 +124,7 @@ class TestPlain:
 
 
 class _Fed:
-    """One graph of `augmented`, `labels` and `valid`, run for key after key."""
+    """One graph of a cropped input, its labels and valid pixels, run for key after key."""
 
     def __init__(self, session: tf.Session, border: str) -> None:
         feeding = _feeding(SMALL, SMALL_INPUT, border)
@@ -120,7 +132,8 @@ class _Fed:
         self._places = (tf.placeholder(tf.float32, [None, None, 1]), tf.placeholder(tf.int32, [None, None]),
                         tf.placeholder(tf.bool, [None, None]), tf.placeholder(tf.int64, [2]))
         image, label, valid, key = self._places
-        pixels, window = feeding.augmented(image, key)
+        window = Crop().window(key, feeding.padding)
+        pixels = Crop().toned(feeding.input(image, window), key)
         offset = random_brightness(tf.zeros([]), key)
         self._fetched = pixels, feeding.labels(label, window), feeding.valid(valid, window), window, offset
 

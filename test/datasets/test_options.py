@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from datasets.augmentation import AUGMENTATIONS
 from datasets.catalogue import DATASETS
+from datasets.dagm2007_layouts import LAYOUTS
 from datasets.folds import SPLIT_RULES
 from datasets.options import ALL_FOLDS, FOLDS, DataOptions, parse_fold
 from utils.options import Option
@@ -41,8 +43,20 @@ def test_other_folds_do_not(fold: Any) -> None:
     assert _option("crossvalidation_idx").check(fold) == "a fold from 0 to 4, or all"
 
 
-@pytest.mark.parametrize("name, known", [("dataset", DATASETS), ("split_rule", SPLIT_RULES), ("border", BORDERS)])
+@pytest.mark.parametrize("name, known", [("dataset", DATASETS), ("split_rule", SPLIT_RULES), ("border", BORDERS),
+                                         ("augmentation", AUGMENTATIONS), ("layout", ["any", *LAYOUTS])])
 def test_choices_are_what_is_there(name: str, known: Any) -> None:
     """The options are read without importing what implements them; the two lists must not part."""
     assert sorted(_option(name).choices) == sorted(known)
     assert getattr(DataOptions(), name) in known
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.2, 0.999])
+def test_legal_fractions(fraction: float) -> None:
+    assert _option("validation_fraction").check(fraction) is None
+
+
+@pytest.mark.parametrize("name, value", [("validation_fraction", 1.0), ("validation_fraction", -0.1),
+                                         ("validation_fraction", float("nan")), ("class_id", 0), ("class_id", 11)])
+def test_illegal_values_are_told(name: str, value: Any) -> None:
+    assert _option(name).check(value)

@@ -138,6 +138,11 @@ def numbers(samples: Batch) -> List[int]:
     return flat[:, 0].tolist()
 
 
+def _turned(array: np.ndarray, place: int) -> np.ndarray:
+    """One of the eight positions of a square."""
+    return np.rot90(array[:, ::-1] if place >= 4 else array, place % 4)
+
+
 def assert_same(first: Batch, second: Batch) -> None:
     """Bit for bit."""
     assert set(first) == set(second)
@@ -256,6 +261,37 @@ class TestTraining:
         np.testing.assert_allclose(np.ptp(offsets, axis=1), 0, atol=1e-6)
         assert np.abs(offsets).max() <= 0.2 + 1e-6
         assert len(set(offsets[:, 0])) == KEPT
+
+    def test_crops_are_those_of_earlier_versions(self, reference: Reference, alike: Batch) -> None:
+        """What a run draws must not change under it: these numbers were written down when there were crops alone."""
+        samples = cut(reference((5, 3)), slice(6))
+        assert numbers(samples) == [0, 4, 3, 2, 1, 0]
+        np.testing.assert_allclose(samples["image"][:, 7, 7, 0], [-0.4620509, -0.4332997, -0.2497322, -0.3054827,
+                                                                  -0.2741748, -0.6252067], atol=1e-6)
+        np.testing.assert_allclose(alike["image"][:4, 3, [2, 5, 9], 0], [
+            [0.3321913, 0.3455450, 0.3633499], [0.2378447, 0.2522505, 0.2714581], [0.3100057, 0.2917958, 0.2675158],
+            [0.4667693, 0.4551454, 0.4396468]], atol=1e-6)
+
+    def test_quarter_turns(self) -> None:
+        """Labels and valid pixels turn with the image, and no pixel is mixed with another."""
+        dataset, draw = Numbered(1, masked=True), Draw(3, augment=True, augmentation="quarter_turns")
+        feeding = ResizeToWindow(SPEC, Geometry(1, 0, 1, 0), DataOptions(input_size=SIZE))
+        half = dataset.read("train#0").valid
+        picture = np.linspace(-1, 1, SIZE * SIZE, dtype=np.float32).reshape([SIZE, SIZE])
+        label = (picture > 0.3).astype(np.int32)
+        dataset.read = lambda _: Sample(picture[..., np.newaxis], label, half)  # type: ignore[method-assign]
+        (batches,) = drain(lambda: training_batches(dataset, feeding, draw, ONE_BY_ONE), [24])
+        samples, seen = joined(batches), set()
+        for turned, labels, valid in zip(samples["image"][..., 0], samples["label"], samples["valid"]):
+            (place,) = [place for place in range(8) if np.array_equal(turned, _turned(picture, place))]
+            np.testing.assert_array_equal(labels, _turned(label, place))
+            np.testing.assert_array_equal(valid, _turned(half, place))
+            seen.add(place)
+        assert len(seen) > 4
+
+    def test_an_unknown_augmentation_is_refused_at_once(self) -> None:
+        with tf.Graph().as_default(), pytest.raises(UserError, match="unknown augmentation 'crops'"):
+            training_batches(Numbered(2), FEEDING, Draw(0, augmentation="crops"), ONE_BY_ONE)
 
     def test_an_empty_split_is_refused_at_once(self) -> None:
         with tf.Graph().as_default(), pytest.raises(UserError, match=f"{TRAIN} is empty"):

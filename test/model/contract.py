@@ -17,6 +17,14 @@ from model.options import ModelOptions
 from utils.contracts import DataSpec, Outputs, StepContext
 from utils.errors import UserError
 
+from .golden import assert_close
+
+
+def option_choices(name: str) -> Tuple[Any, ...]:
+    """The legal values of a model option."""
+    fields = {field.name: field for field in dataclasses.fields(ModelOptions)}
+    return fields[name].metadata["option"].choices
+
 
 @dataclasses.dataclass(frozen=True)
 class Instance:
@@ -56,20 +64,23 @@ class NetworkContract:
 
     @contextlib.contextmanager
     def built(self, batch: Optional[int] = None, size: Optional[int] = None, channels: int = 1, classes: int = 2,
-              training: bool = False, seed: int = 0) -> Iterator[Instance]:
-        """A network with its initial weights; the smallest legal size and any number of images unless said."""
+              training: bool = False, seed: int = 0, **details: Any) -> Iterator[Instance]:
+        """A network with its initial weights; the smallest legal size and any number of images unless said.
+
+        `details` are the objective's `outputs` and further model options.
+        """
         size = size or self.sizes[0]
         with tf.Graph().as_default(), tf.Session() as session:
             images = tf.placeholder(tf.float32, [batch, size, size, channels])
             keys = tf.placeholder(tf.int64, [batch, 2])
             context = StepContext(training=training, seed=seed, sample_keys=keys if training else None)
-            outputs = self.network(channels, classes)(images, context)
+            outputs = self.network(channels, classes, **details)(images, context)
             session.run(tf.global_variables_initializer())
             yield Instance(session, images, keys, outputs)
 
-    def network(self, channels: int = 1, classes: int = 2) -> Any:
+    def network(self, channels: int = 1, classes: int = 2, outputs: Optional[int] = None, **options: Any) -> Any:
         spec = DataSpec("toy", channels, tuple(f"class{index}" for index in range(classes)), folds=0)
-        return build_network(ModelOptions(model=self.model, **self.options), spec)
+        return build_network(ModelOptions(model=self.model, **dict(self.options, **options)), spec, outputs)
 
     def random_images(self, batch: int, size: Optional[int] = None, channels: int = 1) -> np.ndarray:
         size = size or self.sizes[0]
@@ -109,6 +120,44 @@ class NetworkContract:
             assert logits.shape[-1] == classes
             assert all(int(one.shape[-1]) == classes for one in instance.outputs.auxiliaries)
 
+    def test_the_objective_may_want_other_channels_than_classes(self) -> None:
+        with self.built(classes=2, outputs=1) as instance:
+            assert instance.logits(self.random_images(1)).shape[-1] == 1
+            assert all(int(one.shape[-1]) == 1 for one in instance.outputs.auxiliaries)
+            assert int(instance.outputs.logits.shape[-1]) == 1
+
+    @pytest.mark.parametrize("activation", option_choices("activation"))
+    def test_every_activation(self, activation: str, inference: Instance) -> None:
+        """Other values than ReLU gives from the same kernels, finite, and a gradient for every variable."""
+        images = self.random_images(1)
+        with self.built(activation=activation) as instance:
+            variables = tf.trainable_variables()
+            slopes = tf.gradients(tf.reduce_sum(instance.outputs.logits), variables)
+            assert not [variable.op.name for variable, slope in zip(variables, slopes) if slope is None]
+            logits = instance.logits(images)
+        assert np.isfinite(logits).all() and np.ptp(logits) > 0
+        assert np.array_equal(logits, inference.logits(images)) == (activation == "relu")
+
+    @pytest.mark.parametrize("name", option_choices("kernel_initialiser"))
+    def test_every_initialiser(self, name: str, inference: Instance) -> None:
+        images = self.random_images(1)
+        with self.built(kernel_initialiser=name) as instance:
+            logits = instance.logits(images)
+        published = self.network().published_style.kernel_initialiser
+        assert np.isfinite(logits).all()
+        assert np.array_equal(logits, inference.logits(images)) == (name == published)
+
+    def test_channels_first_has_the_same_variables_and_shapes(self, inference: Instance) -> None:
+        """That its values are the same too is `test_data_format`'s."""
+        with inference.session.graph.as_default():
+            expected = inference.weights()
+        with self.built(data_format="channels_first") as instance:
+            weights = instance.weights()
+            assert instance.outputs.logits.shape.as_list() == inference.outputs.logits.shape.as_list()
+        assert list(weights) == list(expected)
+        for name, value in expected.items():
+            np.testing.assert_array_equal(weights[name], value, err_msg=name)
+
     def test_logits_are_float32_and_pass_no_activation(self) -> None:
         """Many classes, so that initial weights give logits of both signs."""
         with self.built(classes=16) as instance:
@@ -131,7 +180,7 @@ class NetworkContract:
         images = self.random_images(2)
         together = inference.logits(images)
         apart = np.concatenate([inference.logits(images[:1]), inference.logits(images[1:])])
-        np.testing.assert_allclose(together, apart, atol=1e-6)
+        assert_close(together, apart)
 
     def test_inference_draws_nothing(self, inference: Instance) -> None:
         images = self.random_images(1)
@@ -197,7 +246,7 @@ class NetworkContract:
             together = both.logits(images, keys)
         with self.built(batch=1, training=True) as single:
             apart = [single.logits(images[index:index + 1], keys[index:index + 1]) for index in range(2)]
-        np.testing.assert_allclose(together, np.concatenate(apart), atol=1e-6)
+        assert_close(together, np.concatenate(apart))
 
     def test_inference_is_unlike_training_only_by_dropout(self, inference: Instance) -> None:
         if self.has_batch_statistics:
@@ -205,7 +254,8 @@ class NetworkContract:
         images = self.random_images(1)
         with self.built(batch=1, training=True) as training:
             trained = training.logits(images, [(0, 5)])
-        same = np.allclose(trained, inference.logits(images), atol=1e-6)
+        expected = inference.logits(images)
+        same = np.abs(trained - expected).max() < 1e-5 * np.abs(expected).max()
         assert same == (not self.has_dropout)
 
     def test_saved_weights_give_the_same_logits(self, tmp_path: Path) -> None:

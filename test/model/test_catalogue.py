@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import pkgutil
 from pathlib import Path
@@ -10,13 +9,16 @@ from typing import Iterator
 
 import pytest
 
+from model.activations import ACTIVATIONS
 from model.base import Network
 from model.catalogue import NETWORKS, build_network
+from model.initialisers import INITIALISERS
 from model.options import ModelOptions
+from model.style import LAYOUTS
 from utils.contracts import DataSpec
 from utils.errors import UserError
 
-from .contract import NetworkContract
+from .contract import NetworkContract, option_choices
 
 SPEC = DataSpec("toy", 1, ("a", "b"), 5)
 
@@ -37,9 +39,26 @@ def test_an_unknown_name_is_met_with_the_nearest() -> None:
 
 
 def test_the_option_offers_what_the_catalogue_has() -> None:
-    fields = {field.name: field for field in dataclasses.fields(ModelOptions)}
-    assert sorted(fields["model"].metadata["option"].choices) == sorted(NETWORKS)
-    assert fields["model"].default in NETWORKS
+    assert sorted(option_choices("model")) == sorted(NETWORKS)
+    assert ModelOptions().model in NETWORKS
+
+
+def test_the_other_options_offer_what_there_is() -> None:
+    assert sorted(option_choices("activation")) == sorted(ACTIVATIONS)
+    assert sorted(option_choices("kernel_initialiser")) == sorted(INITIALISERS)
+    assert sorted(option_choices("data_format")) == sorted(LAYOUTS)
+
+
+@pytest.mark.parametrize("name, filters, initialiser", [
+    ("unet", 64, "glorot_uniform"), ("tinyunet", 32, "he_uniform"), ("tinyunet_original", 64, "he_uniform")])
+def test_what_is_not_said_is_as_published(name: str, filters: int, initialiser: str) -> None:
+    network = build_network(ModelOptions(model=name), SPEC)
+    assert (network.filters, network.style.kernel_initialiser, network.outputs) == (filters, initialiser, 2)
+    said = ModelOptions(model=name, filters=5, kernel_initialiser="orthogonal", activation="elu",
+                        data_format="channels_first")
+    network = build_network(said, SPEC, outputs=1)
+    assert (network.filters, network.style.kernel_initialiser, network.outputs) == (5, "orthogonal", 1)
+    assert (network.style.activation, network.style.data_format) == ("elu", "channels_first")
 
 
 def test_every_network_is_held_to_the_contract() -> None:

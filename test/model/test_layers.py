@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from model.layers import conv2d, conv2d_transpose, crop_and_concat, dropout, max_pool
+from model.layers import conv2d, conv2d_transpose, crop_and_concat, dropout, max_pool, two_convolutions, upsample
+from model.style import LAYOUTS, Style
 from utils.contracts import StepContext
 
 from .reference import convolution, transposed
+from .reference_tinyunet import doubled, doubled_gradient, same_convolution
 
 PLAIN = StepContext(training=False, seed=3)
 Layer = Callable[[Any], Any]
@@ -36,7 +38,7 @@ class TestConvolutions:
     @pytest.mark.parametrize("size", [1, 2, 3])
     def test_valid_convolution(self, size: int) -> None:
         inputs = _random(2, 6, 7, 3)
-        outputs, weights = _run(lambda given: conv2d(given, 5, size, PLAIN, "a", activation=None), inputs)
+        outputs, weights = _run(lambda given: conv2d(given, 5, size, PLAIN, "a", Style(activation=None)), inputs)
         assert sorted(weights) == ["a/bias", "a/kernel"]
         assert weights["a/kernel"].shape == (size, size, 3, 5)
         np.testing.assert_allclose(outputs, convolution(inputs, weights["a/kernel"], weights["a/bias"]), atol=1e-5)
@@ -44,11 +46,42 @@ class TestConvolutions:
 
     def test_relu_unless_said_otherwise(self) -> None:
         inputs = _random(1, 6, 7, 3)
-        linear, _ = _run(lambda given: conv2d(given, 5, 3, PLAIN, "a", activation=None), inputs)
+        linear, _ = _run(lambda given: conv2d(given, 5, 3, PLAIN, "a", Style().linear), inputs)
         outputs, _ = _run(lambda given: conv2d(given, 5, 3, PLAIN, "a"), inputs)
         np.testing.assert_array_equal(outputs, np.maximum(linear, 0))
-        outputs, _ = _run(lambda given: conv2d(given, 5, 3, PLAIN, "a", activation=tf.nn.tanh), inputs)
-        np.testing.assert_allclose(outputs, np.tanh(linear), atol=1e-6)
+        outputs, _ = _run(lambda given: conv2d(given, 5, 3, PLAIN, "a", Style(activation="leaky_relu")), inputs)
+        np.testing.assert_allclose(outputs, np.maximum(linear, 0.2 * linear), atol=1e-6)
+
+    @pytest.mark.parametrize("size", [1, 2, 3])
+    def test_same_convolution(self, size: int) -> None:
+        inputs, style = _random(2, 6, 7, 3), Style(padding="SAME", activation=None)
+        outputs, weights = _run(lambda given: conv2d(given, 5, size, PLAIN, "a", style), inputs)
+        assert outputs.shape == (2, 6, 7, 5)
+        expected = same_convolution(inputs, weights["a/kernel"], weights["a/bias"])
+        np.testing.assert_allclose(outputs, expected, atol=1e-5)
+
+    def test_an_even_kernel_looks_below_and_right(self) -> None:
+        inputs = np.array([[1.0, 2.0], [3.0, 4.0]]).reshape([1, 2, 2, 1])
+        kernel = np.array([[1.0, 10.0], [100.0, 1000.0]]).reshape([2, 2, 1, 1])
+        with tf.Graph().as_default(), tf.Session() as session:
+            outputs = conv2d(tf.constant(inputs, tf.float32), 1, 2, PLAIN, "a", Style(padding="SAME"))
+            session.run(tf.global_variables_initializer())
+            tf.global_variables("a/kernel")[0].load(kernel, session)
+            assert session.run(outputs)[0, :, :, 0].tolist() == [[4321, 402], [43, 4]]
+
+    def test_two_convolutions(self) -> None:
+        inputs = _random(1, 6, 7, 3)
+        outputs, weights = _run(lambda given: two_convolutions(given, (4, 2), PLAIN, "block"), inputs)
+        for name in ("block/a", "block/b"):
+            inputs = np.maximum(convolution(inputs, weights[f"{name}/kernel"], weights[f"{name}/bias"]), 0)
+        assert outputs.shape == (1, 2, 3, 2)
+        np.testing.assert_allclose(outputs, inputs, atol=1e-5)
+
+    def test_a_transposed_convolution_has_the_networks_activation(self) -> None:
+        inputs = _random(1, 3, 3, 2)
+        linear, _ = _run(lambda given: conv2d_transpose(given, 4, 3, PLAIN, "up", Style().linear), inputs)
+        outputs, _ = _run(lambda given: conv2d_transpose(given, 4, 3, PLAIN, "up", Style(activation="crelu")), inputs)
+        np.testing.assert_array_equal(outputs, np.maximum(np.concatenate([linear, -linear], axis=-1), 0))
 
     def test_transposed_convolution(self) -> None:
         inputs = _random(2, 4, 5, 3)
@@ -73,6 +106,18 @@ class TestConvolutions:
             assert conv2d(inputs, 4, 3, PLAIN, "a").shape.as_list() == [batch, 3, 4, 4]
             assert conv2d_transpose(inputs, 4, 3, PLAIN, "b").shape.as_list() == [batch, 10, 12, 4]
             assert max_pool(inputs).shape.as_list() == [batch, 2, 3, 2]
+            assert upsample(inputs).shape.as_list() == [batch, 10, 12, 2]
+            assert crop_and_concat(max_pool(inputs), inputs).shape.as_list() == [batch, 2, 3, 4]
+
+    def test_channels_first_shapes(self) -> None:
+        style = Style(data_format="channels_first")
+        with tf.Graph().as_default():
+            inputs = tf.placeholder(tf.float32, [None, 2, 5, 6])
+            assert conv2d(inputs, 4, 3, PLAIN, "a", style).shape.as_list() == [None, 4, 3, 4]
+            assert conv2d_transpose(inputs, 4, 3, PLAIN, "b", style).shape.as_list() == [None, 4, 10, 12]
+            assert max_pool(inputs, style).shape.as_list() == [None, 2, 2, 3]
+            assert upsample(inputs, style).shape.as_list() == [None, 2, 10, 12]
+            assert crop_and_concat(max_pool(inputs, style), inputs, style).shape.as_list() == [None, 4, 2, 3]
 
     def test_initial_weights_come_from_run_seed_and_full_name(self) -> None:
         def kernel(scope: str, name: str, seed: int, earlier: int = 0) -> np.ndarray:
@@ -100,6 +145,24 @@ class TestPooling:
         assert _run(max_pool, inputs)[0].tolist() == [[[[-1, 5]]]]
 
 
+@pytest.mark.parametrize("data_format", sorted(LAYOUTS))
+class TestUpsampling:
+    """In both layouts: it takes no kernel that a device might lack."""
+
+    def test_each_pixel_becomes_two_by_two(self, data_format: str) -> None:
+        inputs, style = _random(2, 3, 5, 4), Style(data_format=data_format)
+        found, _ = _run(lambda given: style.to_channels_last(upsample(style.from_channels_last(given), style)), inputs)
+        np.testing.assert_allclose(found, doubled(inputs), atol=1e-7)
+
+    def test_gradient_is_the_sum(self, data_format: str) -> None:
+        style, direction = Style(data_format=data_format), _random(2, 6, 10, 4)
+        with tf.Graph().as_default(), tf.Session() as session:
+            inputs = tf.zeros([2, 3, 5, 4])
+            outputs = style.to_channels_last(upsample(style.from_channels_last(inputs), style))
+            slope = session.run(tf.gradients(tf.reduce_sum(outputs * direction), inputs)[0])
+        np.testing.assert_allclose(slope, doubled_gradient(direction), atol=1e-6)
+
+
 class TestCropAndConcat:
     @staticmethod
     def _merged(upsampled: np.ndarray, skip: np.ndarray) -> np.ndarray:
@@ -115,6 +178,12 @@ class TestCropAndConcat:
     def test_height_and_width_are_cropped_apart(self) -> None:
         side = np.arange(6 * 9.0).reshape([1, 6, 9, 1])
         np.testing.assert_array_equal(self._merged(np.zeros([1, 4, 3, 1]), side)[..., 1:], side[:, 1:5, 3:6])
+
+    def test_channels_first(self) -> None:
+        upsampled, side, style = _random(2, 4, 4, 3), _random(2, 7, 6, 2), Style(data_format="channels_first")
+        merged, _ = _run(lambda given: style.to_channels_last(crop_and_concat(*(
+            style.from_channels_last(one) for one in (given, tf.constant(side, tf.float32))), style)), upsampled)
+        np.testing.assert_array_equal(merged, self._merged(upsampled, side))
 
     @pytest.mark.parametrize("skip, target, start", [(64, 56, 4), (136, 104, 16), (280, 200, 40), (568, 392, 88)])
     def test_published_offsets(self, skip: int, target: int, start: int) -> None:
@@ -169,6 +238,14 @@ class TestDropout:
         inputs = np.ones([1, 6, 6, 4], np.float32)
         half = self._dropped(inputs, self.KEYS[:1], dtype=tf.float16)
         np.testing.assert_array_equal(half, self._dropped(inputs, self.KEYS[:1]))
+
+    def test_the_layout_changes_no_draw(self) -> None:
+        inputs, style = np.ones([2, 3, 5, 4], np.float32), Style(data_format="channels_first")
+        with tf.Graph().as_default(), tf.Session() as session:
+            context = StepContext(training=True, seed=0, sample_keys=tf.constant(self.KEYS, tf.int64))
+            first = dropout(style.from_channels_last(tf.constant(inputs)), 0.5, context, "d", style)
+            found = session.run(style.to_channels_last(first))
+        np.testing.assert_array_equal(found, self._dropped(inputs, self.KEYS))
 
     def test_gradient_passes_where_values_pass(self) -> None:
         with tf.Graph().as_default(), tf.Session() as session:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Tuple
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +11,10 @@ import tensorflow.compat.v1 as tf
 from model.options import ModelOptions
 from model.unet import UNet
 from utils.contracts import DataSpec, StepContext
+from utils.randomness import variable_seed
 
 from .contract import NetworkContract
+from .golden import assert_values_and_gradients, layers
 from .reference import TableUNet
 
 # Layers in the order of the table: (parameters, channels in, channels out), for 64 filters.
@@ -37,12 +39,6 @@ class TestContract(NetworkContract):
     has_dropout = True
 
 
-def _layers() -> List[Tuple[Any, Any]]:
-    """Kernel and bias of each layer, in the order in which they were made."""
-    variables = tf.trainable_variables()
-    return list(zip(variables[::2], variables[1::2]))
-
-
 class TestPublished:
     def _built(self, size: int) -> Any:
         network = UNet(ModelOptions(), DataSpec("sstem", 1, ("membrane", "cell"), 5))
@@ -52,7 +48,7 @@ class TestPublished:
         with tf.Graph().as_default():
             assert self._built(572).logits.shape.as_list() == [None, 388, 388, 2]
             found = []
-            for index, (kernel, bias) in enumerate(_layers()):
+            for index, (kernel, bias) in enumerate(layers()):
                 rows, columns, first, second = kernel.shape.as_list()
                 assert rows == columns == (1 if index == 22 else 3)
                 assert bias.shape.as_list() == [first if index in TRANSPOSED else second]
@@ -67,9 +63,20 @@ class TestPublished:
         with tf.Graph().as_default():
             assert self._built(size).logits.shape.as_list() == [None, size - 184, size - 184, 2]
 
+    def test_variables_and_their_first_values_stay_as_they_are(self) -> None:
+        """Saved runs name their variables so, and a run's seed stands for these weights."""
+        with TestContract().built() as instance:
+            weights, name = instance.weights(), "unet/up2/a/kernel"
+            draw = tf.glorot_uniform_initializer(seed=variable_seed(0, name))(weights[name].shape)
+            np.testing.assert_array_equal(weights[name], instance.session.run(draw))
+        layers_of = dict({f"down{level}": "a b" for level in range(4)}, bottleneck="a b up", up3="a b up",
+                         up2="a b up", up1="a b up", up0="a b")
+        names = [f"unet/{block}/{layer}" for block, its in layers_of.items() for layer in its.split()]
+        assert list(weights) == [f"{name}/{part}" for name in names + ["unet/logits"] for part in ("kernel", "bias")]
+
     def test_initial_weights_are_glorot_uniform_and_zero(self) -> None:
         with TestContract().built() as instance:
-            for kernel, bias in _layers():
+            for kernel, bias in layers():
                 rows, columns, first, second = kernel.shape.as_list()
                 limit = np.sqrt(6 / (rows * columns * (first + second)))
                 drawn = instance.session.run(kernel)
@@ -80,35 +87,5 @@ class TestPublished:
 
 @pytest.mark.parametrize("size, filters, channels, classes", [(188, 3, 1, 2), (204, 2, 3, 3)])
 def test_values_and_gradients_are_those_of_the_table(size: int, filters: int, channels: int, classes: int) -> None:
-    """Every weight and bias is drawn anew, so that no layer is dead and no bias hides behind its zero."""
-    random = np.random.RandomState(7)
     spec = DataSpec("toy", channels, tuple("abcd"[:classes]), 0)
-    images = random.uniform(-1, 1, [2, size, size, channels]).astype(np.float32)
-    with tf.Graph().as_default(), tf.Session() as session:
-        given = tf.placeholder(tf.float32, images.shape)
-        logits = UNet(ModelOptions(filters=filters), spec)(given, StepContext(training=False, seed=0)).logits
-        session.run(tf.global_variables_initializer())
-        weights = []
-        for kernel, bias in _layers():
-            drawn = (session.run(kernel) + 0.05 * random.uniform(-1, 1, kernel.shape.as_list()),
-                     random.uniform(-0.2, 0.3, bias.shape.as_list()))
-            weights.append(tuple(np.float64(np.float32(array)) for array in drawn))
-            kernel.load(weights[-1][0], session)
-            bias.load(weights[-1][1], session)
-        direction = random.uniform(-1, 1, [2, size - 184, size - 184, classes]).astype(np.float32)
-        gradients = tf.gradients(tf.reduce_sum(logits * direction), tf.trainable_variables() + [given])
-        values, slopes = session.run([logits, gradients], {given: images})
-    expected, expected_weights, expected_images = TableUNet(weights).run(images, direction)
-    assert values.std() > 1e-3
-    _assert_close(values, expected, "logits")
-    _assert_close(slopes[-1], expected_images, "images")
-    for layer, (kernel, bias) in enumerate(expected_weights):
-        assert np.abs(bias).max() > 0, f"layer {layer + 1} is dead: the test says nothing about it"
-        _assert_close(slopes[2 * layer], kernel, f"kernel of layer {layer + 1}")
-        _assert_close(slopes[2 * layer + 1], bias, f"bias of layer {layer + 1}")
-
-
-def _assert_close(found: np.ndarray, expected: np.ndarray, name: str) -> None:
-    """To 1e-5 of the largest value."""
-    scale = np.abs(expected).max()
-    np.testing.assert_allclose(found / scale, expected / scale, rtol=0, atol=1e-5, err_msg=name)
+    assert_values_and_gradients(UNet(ModelOptions(filters=filters), spec), TableUNet, size)

@@ -59,11 +59,13 @@ class ObjectiveContract:
         objective: the name in the catalogue.
         options: what else `ObjectiveOptions` needs.
         classes: the number of classes.
+        channels: the number of logits of a pixel, where that is not the number of classes.
     """
 
     objective: str
     options: Dict[str, Any] = {}
     classes = 3
+    channels: Optional[int] = None
 
     @contextlib.contextmanager
     def built(self, dtype: Any = tf.float32, classes: Optional[int] = None) -> Iterator[Instance]:
@@ -72,7 +74,7 @@ class ObjectiveContract:
         with tf.Graph().as_default(), tf.Session() as session:
             spec = DataSpec("toy", 1, tuple(f"class{index}" for index in range(classes)), folds=0)
             objective = build_objective(ObjectiveOptions(objective=self.objective, **self.options), spec)
-            logits = tf.placeholder(tf.float32, [None, SIZE, SIZE, classes])
+            logits = tf.placeholder(tf.float32, [None, SIZE, SIZE, objective.channels])
             labels = tf.placeholder(tf.int32, [None, SIZE, SIZE])
             valid = tf.placeholder(tf.float32, [None, SIZE, SIZE])
             outputs, targets = self.outputs(tf.cast(logits, dtype)), Targets(labels, valid)
@@ -91,10 +93,13 @@ class ObjectiveContract:
         labels[:, 0, :self.classes] = np.arange(self.classes)
         valid = (random.uniform(size=labels.shape) < 0.8).astype(np.float32)
         valid[:, 0, :self.classes] = 1.0
-        return random.normal(0, 2, labels.shape + (self.classes,)).astype(np.float32), labels, valid
+        shape = labels.shape + (self.channels or self.classes,)
+        return random.normal(0, 2, shape).astype(np.float32), labels, valid
 
     def certain(self, labels: np.ndarray) -> np.ndarray:
         """Logits that are all but certain of `labels`."""
+        if self.channels == 1:
+            return ((labels * 2 - 1) * FAR)[..., np.newaxis].astype(np.float32)
         return (np.eye(self.classes, dtype=np.float32)[labels] * 2 - 1) * FAR
 
     def test_loss_parts_are_finite_float32_scalars(self, instance: Instance) -> None:
@@ -125,7 +130,7 @@ class ObjectiveContract:
         hidden = valid == 0
         random = np.random.RandomState(9)
         other_logits, other_labels = logits.copy(), labels.copy()
-        other_logits[hidden] = random.normal(0, 9, [hidden.sum(), self.classes])
+        other_logits[hidden] = random.normal(0, 9, other_logits[hidden].shape)
         other_labels[hidden] = random.randint(0, self.classes, hidden.sum())
         first, second = (logits, labels, valid), (other_logits, other_labels, valid)
         _assert_same(instance.loss_parts(first), instance.loss_parts(second))
@@ -149,7 +154,7 @@ class ObjectiveContract:
     def test_probabilities_sum_to_one(self, instance: Instance) -> None:
         batch = self.batch()
         probabilities = instance.probabilities(batch)
-        assert (probabilities.shape, probabilities.dtype) == (batch[0].shape, np.float32)
+        assert (probabilities.shape, probabilities.dtype) == (batch[1].shape + (self.classes,), np.float32)
         assert probabilities.min() >= 0 and probabilities.max() <= 1
         np.testing.assert_allclose(probabilities.sum(axis=-1), 1, atol=1e-6)
         certain = instance.probabilities((self.certain(batch[1]), batch[1], batch[2]))

@@ -49,3 +49,30 @@ def test_three_steps_of_adam():
 def test_an_unknown_optimiser_is_named():
     with pytest.raises(UserError, match="adamm"):
         build_optimiser(TrainingOptions(optimiser="adamm"), 0.1)
+
+
+def test_centred_rmsprop_follows_the_published_update_for_three_steps():
+    options = TrainingOptions(optimiser="rmsprop", learning_rate=0.1, learning_rate_decay_factor=0.8,
+                              learning_rate_decay_steps=2)
+    with tf.Graph().as_default(), tf.Session() as session:
+        weight = tf.get_variable("weight", [], initializer=tf.constant_initializer(1.0))
+        gradient = tf.placeholder(tf.float32, [])
+        step = tf.train.get_or_create_global_step()
+        update = build_optimiser(options, learning_rate(options)).apply_gradients([(gradient, weight)], step)
+        session.run(tf.global_variables_initializer())
+        expected, square, mean, momentum = 1.0, 1.0, 0.0, 0.0
+        for given, rate in ((2.0, 0.1), (-1.0, 0.1), (0.5, 0.08)):
+            square = 0.9 * square + 0.1 * given ** 2
+            mean = 0.9 * mean + 0.1 * given
+            momentum = 0.8 * momentum + rate * given / np.sqrt(square - mean ** 2 + 1e-10)
+            expected -= momentum
+            session.run(update, {gradient: given})
+            assert session.run(weight) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("step, rate", [(0, 1e-4), (499, 1e-4), (500, 0.8e-4), (999, 0.8e-4), (2499, 4.096e-5)])
+def test_the_learning_rate_falls_in_steps(step, rate):
+    options = TrainingOptions(learning_rate_decay_factor=0.8, learning_rate_decay_steps=500)
+    with tf.Graph().as_default(), tf.Session() as session:
+        session.run(tf.assign(tf.train.get_or_create_global_step(), step).op)
+        assert session.run(learning_rate(options)) == pytest.approx(rate, rel=1e-6)

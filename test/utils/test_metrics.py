@@ -13,12 +13,16 @@ from hypothesis import strategies as st
 from utils.losses import soft_dice
 from utils.metrics import (
     GREY_LEVELS,
+    average_precision,
+    best_threshold,
     confusion_counts,
     grey_histogram,
     hard_dice_per_image,
     overlap_scores,
+    receiver_area,
     threshold_scores,
     trivial_scores,
+    verdict_counts,
 )
 
 NAN = float("nan")
@@ -174,3 +178,37 @@ class TestTrivialScores:
         _, _, histograms = _grey_images(2)
         heavier = histograms * np.array([1000, 1, 1])[:, None, None]
         assert trivial_scores(heavier, ["a", "b"]) == pytest.approx(trivial_scores(histograms, ["a", "b"]), abs=1e-6)
+
+
+def test_verdicts_are_counted_at_each_threshold():
+    hits, rejections, alarms, misses = verdict_counts(
+        np.float32([0.9, 0.4, 0.6, 0.1]), np.array([True, True, False, False]), (0.25, 0.5, 0.95))
+    assert hits.tolist() == [2, 1, 0]
+    assert rejections.tolist() == [1, 1, 2]
+    assert alarms.tolist() == [1, 1, 0]
+    assert misses.tolist() == [0, 1, 2]
+
+
+def test_a_score_that_equals_the_threshold_is_no_defect():
+    assert verdict_counts(np.float32([0.5]), np.array([True]), (0.5,))[3].tolist() == [1]
+
+
+def test_area_and_precision_by_hand():
+    scores, positive = np.array([0.9, 0.8, 0.7, 0.1]), np.array([True, False, True, False])
+    # Of the four pairs of a positive and another image three are in order; the precisions at the two hits are 1, 2/3.
+    assert receiver_area(scores, positive) == pytest.approx(3 / 4)
+    assert average_precision(scores, positive) == pytest.approx((1 + 2 / 3) / 2)
+
+
+def test_one_kind_of_image_alone_has_no_area():
+    assert np.isnan(receiver_area(np.ones(2), np.array([True, True])))
+    assert np.isnan(average_precision(np.ones(2), np.array([False, False])))
+
+
+@pytest.mark.parametrize("scores, positive, threshold", [
+    ([0.1, 0.2, 0.8, 0.9], [False, False, True, True], 0.5),
+    ([0.1, 0.2, 0.3, 0.9], [False, False, True, True], 0.25),
+    ([0.6, 0.7, 0.9], [False, False, True], 0.8),
+    ([0.4, 0.4], [True, True], 0.5)])
+def test_the_best_threshold_lies_between_the_two_kinds(scores, positive, threshold):
+    assert best_threshold(np.float32(scores), np.array(positive)) == pytest.approx(threshold, abs=1e-6)

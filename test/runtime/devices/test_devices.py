@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from runtime.assembly import assemble
 from runtime.devices import cpu as cpu_module
 from runtime.devices.base import BFLOAT16, FLOAT16, FLOAT32
 from runtime.devices.cpu import CPU
 from runtime.devices.gpu import GPU
 from runtime.devices.select import Presence, select_device
-from runtime.settings.tree import DeviceOptions
+from runtime.distributed.base import Distributed
+from runtime.settings.tree import DeviceOptions, settings_from
 from utils.errors import UserError
 
 
@@ -130,6 +132,12 @@ def test_the_scale_doubles_after_two_thousand_good_steps():
         session.run(tf.assign(steps, 1999))
         session.run(graph.update, {graph.factor: 0.0})
         assert session.run(graph.scale()) == 2.0 ** 16
+
+
+def test_a_processor_refuses_channels_first(phantom):
+    settings = settings_from({"data_dir": phantom, "data_format": "channels_first", "device": "cpu"})
+    with pytest.raises(UserError, match="channels_first"):
+        assemble(settings, Distributed())
 
 
 def test_checkpoints_are_not_left_to_the_estimator(tmp_path):

@@ -12,7 +12,8 @@ from utils.errors import UserError
 FROZEN = {
     "exec_mode": "train", "recipe": None, "model_dir": "./results", "log_dir": None, "resume_training": False,
     "resume_with_changes": False, "overwrite": False, "checkpoint": "newest", "debug": False, "dataset": "sstem",
-    "data_dir": None, "crossvalidation_idx": None, "split_rule": "partition", "augment": False, "model": "unet",
+    "data_dir": None, "crossvalidation_idx": None, "split_rule": "partition", "class_id": None, "train_on": "defective",
+    "validation_fraction": 0.0, "augment": False, "model": "unet", "threshold": None,
     "max_steps": 1000, "batch_size": 1, "learning_rate": 0.0001, "weight_decay": 0.0005, "skip_loss_spikes": False,
     "seed": 0, "log_every": 100, "save_checkpoints_steps": None, "keep_checkpoint_max": 3, "evaluate_every": None,
     "best_metric": "eval_dice_score", "early_stopping_patience": None, "device": "auto", "use_amp": False,

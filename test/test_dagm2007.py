@@ -1,0 +1,107 @@
+"""Whole runs of TinyUNet on the synthetic DAGM2007."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import main as command_line
+from runtime.checkpoints.find import newest_sound
+
+from .conftest import write_recipe
+from .test_end_to_end import losses, same, weights
+
+SMALL = {"model": "tinyunet", "filters": 2, "dataset": "dagm2007", "input_size": 64, "augmentation": "quarter_turns",
+         "augment": True, "objective": "defects", "optimiser": "rmsprop", "best_metric": "IoU_THS_0.99",
+         "global_batch_size": 4, "learning_rate_decay_factor": 0.8, "learning_rate_decay_steps": 2,
+         "weight_decay_scope": "all", "log_every": 1}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A small synthetic class."""
+    from datasets.phantoms.dagm2007 import Plan, write_dagm2007
+
+    directory = tmp_path_factory.mktemp("dagm")
+    write_dagm2007(str(directory), (1,), plan=Plan(train=8, test=6, size=64))
+    return str(directory)
+
+
+@pytest.fixture()
+def run(data, tmp_path):
+    recipe = write_recipe(tmp_path / "small.yaml", **SMALL)
+
+    def call(*arguments, code=0, fresh=True, name="run"):
+        common = ["--data_dir", data, "--recipe", recipe, "--class_id", "1"] if fresh else []
+        directory = tmp_path / name
+        assert command_line.main([*common, "--device", "cpu", "--model_dir", str(directory), *arguments]) == code
+        return directory
+
+    return call
+
+
+def rows(path):
+    with open(path, newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_train_and_evaluate_scores_every_test_image(run, capsys):
+    directory = run("--exec_mode", "train_and_evaluate", "--max_steps", "3")
+    result = json.loads((directory / "evaluation.json").read_text())
+    assert result["split"] == "test"
+    assert {"IoU_THS_0.05", "true_iou_THS_0.99", "TP_THS_0.5", "TNR_THS_0.95", "image_auc"} <= set(result["scores"])
+    table = rows(directory / "evaluation.csv")
+    assert len(table) == len(result["per_image"]) == sum(result["scores"][name] for name in (
+        "TP_THS_0.5", "TN_THS_0.5", "FP_THS_0.5", "FN_THS_0.5"))
+    assert {"file", "score", "verdict", "IoU_THS_0.99"} <= set(table[0])
+    assert "by its definition it is a Dice coefficient" in capsys.readouterr().out
+    rates = [data["learning_rate"] for data in losses(directory).values()]
+    assert rates == pytest.approx([1e-4, 1e-4, 0.8e-4])
+
+
+def test_predict_writes_a_mask_and_a_verdict_for_every_image(run):
+    directory = run("--exec_mode", "train_and_predict", "--max_steps", "2", "--threshold", "0.4")
+    verdicts = rows(directory / "predictions" / "verdicts.csv")
+    for verdict in verdicts:
+        assert int(verdict["defective"]) == (float(verdict["score"]) > 0.4)
+        mask = np.asarray(Image.open(directory / "predictions" / "masks" / verdict["file"].replace(".PNG", ".png")))
+        assert mask.shape == (64, 64)
+        assert bool(mask.any()) == bool(int(verdict["defective"]))
+
+
+def test_the_threshold_may_come_from_the_validation_split(run, capsys):
+    directory = run("--exec_mode", "train_and_predict", "--max_steps", "2", "--threshold", "auto",
+                    "--validation_fraction", "0.5")
+    assert "validation images" in capsys.readouterr().out
+    (threshold,) = {verdict["threshold"] for verdict in rows(directory / "predictions" / "verdicts.csv")}
+    assert 0.0 < float(threshold) < 1.0
+
+
+def test_a_resumed_run_ends_where_the_uninterrupted_one_does(run):
+    whole = run("--max_steps", "4", "--deterministic", name="whole")
+    parts = run("--max_steps", "2", "--deterministic", name="parts")
+    run("--resume_training", "--max_steps", "4", name="parts", fresh=False)
+    assert same(weights(whole), weights(parts))
+
+
+def test_training_may_be_watched_without_touching_the_test_images(run):
+    directory = run("--max_steps", "4", "--evaluate_every", "2", "--validation_fraction", "0.5")
+    assert [entry["step"] for entry in json.loads((directory / "validation.json").read_text())["evaluations"]] == [2, 4]
+    assert newest_sound(str(directory)).step == 4
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["--threshold", "2"], "between 0 and 1"),
+    (["--threshold", "high"], "between 0 and 1"),
+    (["--threshold", "auto", "--exec_mode", "train_and_predict"], "--validation_fraction"),
+    (["--class_id", "11"], "--class_id 11"),
+    (["--crossvalidation_idx", "0"], "--crossvalidation_idx"),
+])
+def test_what_makes_no_sense_is_named(run, arguments, words, capsys, tmp_path):
+    run("--max_steps", "1", *arguments, code=2)
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
