@@ -15,7 +15,8 @@ import pytest
 from datasets.phantoms.sstem import write_sstem
 from runtime.modes.crossvalidate import FILE_NAME as CROSSVALIDATION
 from runtime.modes.evaluate import FILE_NAME as EVALUATION
-from runtime.modes.predict import FOLDER, MASKS, PROBABILITIES
+from runtime.modes.predict import FOLDER
+from runtime.modes.results import result_paths
 from runtime.settings.compose import compose
 from runtime.settings.flags import parse_flags
 from runtime.settings.saved import FILE_NAME as SETTINGS
@@ -254,7 +255,7 @@ def test_five_folds_in_mixed_precision(bench, script):
 def test_inference(bench, trained, script):
     shutil.rmtree(str(trained / FOLDER), ignore_errors=True)
     run_tiny(bench, script, trained.name)
-    assert [count_pages(str(trained / FOLDER / name)) for name in (MASKS, PROBABILITIES)] == [SLICES, SLICES]
+    assert [count_pages(path) for path in result_paths(str(trained / FOLDER), stacked=True)] == [SLICES, SLICES]
 
 
 @pytest.mark.parametrize("script", on_devices([name for name in EVERY_SCRIPT if "BENCHMARK" in name]))
