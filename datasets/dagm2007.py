@@ -108,7 +108,8 @@ class DAGM2007(Dataset):
     def _items(self, split: str) -> List[Item]:
         items = self._sound(_part(split))
         if split == VALIDATION and not self.fraction:
-            raise UserError("no image validates", "a share of the training images", "train a run with --validation_fraction 0.2")
+            raise UserError("no image validates", "a share of the training images",
+                            "train a run with --validation_fraction 0.2")
         if split != TEST:
             held_out = carve(items, self.fraction, self.seed)
             items = [item for item in items if (item.name in held_out) == (split == VALIDATION)]
