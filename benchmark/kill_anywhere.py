@@ -20,7 +20,7 @@ import signal
 import sys
 import tempfile
 import time
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -126,7 +126,9 @@ def killed_run(setting: Setting, dice: random.Random, kills: int) -> Outcome:
         finished = ended.code == 0
         # One process dies of the signal itself; the launcher of several has a code of its own.
         died = ended.code == -signal.SIGKILL or (setting.case.ranks > 1 and ended.code not in (0, None))
-        if plan is not None and ended.struck and died:
+        if "Traceback (most recent call last)" in ended.printed and "main.py\", line" in ended.printed:
+            outcome.failures.append(f"{plan}: a traceback\n{ended.printed}")
+        elif plan is not None and ended.struck and died:
             outcome.kills.append(plan.kind)
             outcome.cut.append(cut_short(directory))
         elif not finished:
@@ -208,7 +210,22 @@ def campaign(options: argparse.Namespace, data: str) -> List[Outcome]:
         never = dict(zip(different, pool.map(never_killed, different, [data] * len(different))))
         futures = [pool.submit(series, case, never[case], data, share, f"{seed} {number}")
                    for number, (case, share) in enumerate(zip(cases, shares))]
-        return [outcome for future in futures for outcome in future.result()]
+        return _collected(futures, kills)
+
+
+def _collected(futures: Sequence[Any], kills: int) -> List[Outcome]:
+    """What the runs gave, told as they end; Ctrl-C leaves the rest out and reports what was done."""
+    outcomes: List[Outcome] = []
+    try:
+        for future in concurrent.futures.as_completed(futures):
+            outcomes.extend(future.result())
+            done = sum(len(outcome.kills) for outcome in outcomes)
+            bad = sum(not outcome.good for outcome in outcomes)
+            print(f"{done} of {kills} kills, {bad} runs differ", file=sys.stderr, flush=True)
+    except KeyboardInterrupt:
+        for future in futures:
+            future.cancel()
+    return outcomes
 
 
 def table(outcomes: Sequence[Outcome]) -> str:

@@ -151,7 +151,10 @@ def run_attempt(case: Case, directory: str, data: str, plan: Optional[Plan]) -> 
         if code is None:
             process.strike(EVERY_RANK)
         struck = struck or bool(plan and plan.call and os.path.exists(flag_file(scratch)))
-        return Ended(code, struck, time.monotonic() - started, read_text(os.path.join(scratch, "output"))[-2000:])
+        # A process that is killed at its very start has opened no file yet.
+        output = os.path.join(scratch, "output")
+        printed = read_text(output)[-2000:] if os.path.exists(output) else ""
+        return Ended(code, struck, time.monotonic() - started, printed)
 
 
 def _begun(plan: Plan, scratch: str) -> bool:
