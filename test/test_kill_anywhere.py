@@ -93,7 +93,7 @@ def test_a_difference_is_found(runs, file, old, new):
 def test_a_missing_checkpoint_and_a_missing_evaluation_are_found(runs):
     for path in (runs[0] / "model_checkpoint").glob("model.ckpt-12.*"):
         path.unlink()
-    (runs[1] / "validation.json").write_text('{"best": null}')
+    (runs[1] / "validation.json").write_text('{"best": null, "evaluations": []}')
     assert len(differences(*runs)) == 4
 
 

@@ -117,8 +117,8 @@ def test_a_second_signal_in_quick_succession_raises_no_second_time(process):
     for _ in range(20):
         child.send_signal(signal.SIGINT)
     _, errors = child.communicate(timeout=30)
-    assert child.returncode == 130
-    # Python's own shutdown may still be interrupted; what stopped the command is told once.
+    # Python's own shutdown may still be interrupted, by name then; what stopped the command is told once.
+    assert child.returncode in (130, -signal.SIGINT)
     assert errors.startswith("stopped by SIGINT\n")
     assert "utils.commands.Stopped" not in errors
 
