@@ -5,32 +5,19 @@ from __future__ import annotations
 import dataclasses
 from typing import Optional, Union
 
-from utils.options import TRAINING, at_least, option, within
+from utils.options import TRAINING, at_least, number_or, option, within
 
 FOLDS = 5
 ALL_FOLDS = "all"
 PHANTOM = "phantom"
 CLASSES = 10
 """Of DAGM2007: textures, each with defects of its own."""
-
-
-def parse_fold(text: str) -> Union[int, str]:
-    """The fold that a flag names: 0-4, or "all".
-
-    Raises:
-        ValueError: it is neither; the text says what was expected.
-    """
-    if text == ALL_FOLDS:
-        return text
-    try:
-        return int(text)
-    except ValueError as error:
-        raise ValueError(f"a fold from 0 to {FOLDS - 1}, or {ALL_FOLDS}") from error
+_FOLD = f"a fold from 0 to {FOLDS - 1}, or {ALL_FOLDS}"
+parse_fold = number_or(ALL_FOLDS, int, _FOLD)
 
 
 def _check_fold(fold: Union[int, str]) -> Optional[str]:
-    legal = fold == ALL_FOLDS or (isinstance(fold, int) and 0 <= fold < FOLDS)
-    return None if legal else f"a fold from 0 to {FOLDS - 1}, or {ALL_FOLDS}"
+    return None if fold == ALL_FOLDS or (isinstance(fold, int) and 0 <= fold < FOLDS) else _FOLD
 
 
 def _check_fraction(fraction: float) -> Optional[str]:

@@ -5,28 +5,14 @@ from __future__ import annotations
 import dataclasses
 from typing import Optional, Union
 
-from utils.options import OPERATIONAL, TRAINING, option
+from utils.options import OPERATIONAL, TRAINING, number_or, option
 
 AUTO = "auto"
-
-
-def parse_threshold(text: str) -> Union[float, str]:
-    """The threshold that a flag names: a number, or "auto".
-
-    Raises:
-        ValueError: it is neither; the text says what was expected.
-    """
-    if text == AUTO:
-        return text
-    try:
-        return float(text)
-    except ValueError as error:
-        raise ValueError(f"a number between 0 and 1, or {AUTO}") from error
+_THRESHOLD = f"a number between 0 and 1, or {AUTO}"
 
 
 def _check_threshold(threshold: Union[float, str]) -> Optional[str]:
-    legal = threshold == AUTO or (isinstance(threshold, float) and 0.0 < threshold < 1.0)
-    return None if legal else f"a number between 0 and 1, or {AUTO}"
+    return None if threshold == AUTO or (isinstance(threshold, float) and 0.0 < threshold < 1.0) else _THRESHOLD
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,4 +26,4 @@ class ObjectiveOptions:
     threshold: Optional[Union[float, str]] = option(
         None, f"probability above which a pixel, and an image, is the second of two classes; '{AUTO}' takes it from "
         "the validation split (default: the likelier class)",
-        kind=OPERATIONAL, parse=parse_threshold, check=_check_threshold)
+        kind=OPERATIONAL, parse=number_or(AUTO, float, _THRESHOLD), check=_check_threshold)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import Dict, Iterator, List, NamedTuple, Tuple
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import tensorflow.compat.v1 as tf
 
@@ -37,18 +37,15 @@ def usable_checkpoint(run: Run) -> Tuple[Checkpoint, Tuple[str, ...]]:
         UserError: there is no sound one.
     """
     model_dir = run.settings.run.model_dir
-    found: List[Search] = []
 
-    def look() -> None:
-        found.append(search(model_dir, expected_variables(run), run.settings.run.checkpoint))
-        required(model_dir, found[0])
+    def look() -> Search:
+        found = search(model_dir, expected_variables(run), run.settings.run.checkpoint)
+        required(model_dir, found)
+        return found
 
-    run.distributed.on_chief(look)
-    checkpoint = found[0].checkpoint if found else None
-    step = run.distributed.from_chief(checkpoint.step if checkpoint else 0)
-    samples = run.distributed.from_chief(checkpoint.samples if checkpoint else 0)
-    chosen = Checkpoint(prefix_of(checkpoint_directory(model_dir), step), step, samples)
-    return chosen, _told(found[0], chosen) if found else ()
+    found, position = _agreed(run, look)
+    chosen = Checkpoint(prefix_of(checkpoint_directory(model_dir), position.step), *position)
+    return chosen, (*found.remarks, f"using {chosen.path}") if found is not None and found.remarks else ()
 
 
 def starting_position(run: Run) -> Tuple[Position, Tuple[str, ...]]:
@@ -58,23 +55,29 @@ def starting_position(run: Run) -> Tuple[Position, Tuple[str, ...]]:
         UserError: checkpoints were written and none is sound; nothing starts from random weights then.
     """
     model_dir = run.settings.run.model_dir
-    found: List[Search] = []
 
-    def prepare() -> None:
+    def prepare() -> Search:
         directory = checkpoint_directory(model_dir)
         os.makedirs(directory, exist_ok=True)
-        found.append(search(model_dir, expected_variables(run)))
-        if found[0].lost:
-            required(model_dir, found[0])
-        step = found[0].checkpoint.step if found[0].checkpoint else 0
-        if step < run.settings.training.max_steps:
-            start_from(directory, found[0].checkpoint)
+        found = search(model_dir, expected_variables(run))
+        if found.lost:
+            required(model_dir, found)
+        if found.checkpoint is None or found.checkpoint.step < run.settings.training.max_steps:
+            start_from(directory, found.checkpoint)
+        return found
 
-    run.distributed.on_chief(prepare)
+    found, position = _agreed(run, prepare)
+    return position, _resumed(run, found, position) if found is not None else ()
+
+
+def _agreed(run: Run, look: Callable[[], Search]) -> Tuple[Optional[Search], Position]:
+    """What `look` finds on the chief (None elsewhere), and where that stands, on every rank."""
+    found: List[Search] = []
+    run.distributed.on_chief(lambda: found.append(look()))
     checkpoint = found[0].checkpoint if found else None
-    position = Position(run.distributed.from_chief(checkpoint.step if checkpoint else 0),
-                        run.distributed.from_chief(checkpoint.samples if checkpoint else 0))
-    return position, _resumed(run, found[0], position) if found else ()
+    step = run.distributed.from_chief(checkpoint.step if checkpoint else 0)
+    samples = run.distributed.from_chief(checkpoint.samples if checkpoint else 0)
+    return found[0] if found else None, Position(step, samples)
 
 
 @contextlib.contextmanager
@@ -101,10 +104,6 @@ def expected_variables(run: Run) -> Dict[str, Tuple[int, ...]]:
         images = tf.placeholder(tf.float32, [None, size, size, run.dataset.spec.channels])
         run.network(images, StepContext(training=False, seed=0))
         return {variable.op.name: tuple(variable.shape.as_list()) for variable in tf.global_variables()}
-
-
-def _told(found: Search, chosen: Checkpoint) -> Tuple[str, ...]:
-    return (*found.remarks, f"using {chosen.path}") if found.remarks else ()
 
 
 def _resumed(run: Run, found: Search, position: Position) -> Tuple[str, ...]:

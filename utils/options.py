@@ -52,6 +52,18 @@ def option(default: Any, help: str, **details: Any) -> Any:
     return dataclasses.field(default=default, metadata={"option": Option(help, **details)})
 
 
+def number_or(word: str, kind: Callable[[str], Any], expected: str) -> Callable[[str], Any]:
+    """A parser of flags that are a number or one `word`; it raises ValueError with the text `expected`."""
+
+    def parse(text: str) -> Any:
+        try:
+            return text if text == word else kind(text)
+        except ValueError as error:
+            raise ValueError(expected) from error
+
+    return parse
+
+
 def at_least(minimum: float) -> Check:
     """A check that a number is finite and not below `minimum`."""
     return lambda value: None if minimum <= value < math.inf else f"a finite number not below {minimum}"

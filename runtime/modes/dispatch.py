@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from typing import Any, Dict, Iterator, Optional
+from typing import Any, Dict, Iterator, Optional, Tuple
 
 import tensorflow.compat.v1 as tf
 
@@ -14,6 +14,7 @@ from dllogger.logger import Logger
 from objectives.options import AUTO
 from runtime.assembly import Run, assemble
 from runtime.checkpoints.directory import claim, require_writable
+from runtime.checkpoints.find import Checkpoint
 from runtime.distributed.base import Distributed
 from runtime.journal import open_journal
 from runtime.modes.benchmark import benchmark
@@ -28,6 +29,8 @@ from runtime.settings.tree import Settings
 from runtime.stop import Stop
 from utils.commands import Stopped
 from utils.errors import UserError, unknown_name
+
+Choice = Tuple[Checkpoint, Tuple[str, ...]]
 
 
 def carry_out(settings: Settings, distributed: Distributed, stop: Optional[Stop] = None) -> Dict[str, Any]:
@@ -61,7 +64,7 @@ def run_once(settings: Settings, distributed: Distributed, stop: Stop) -> Dict[s
         "settings", and the results of the modes: "training", "evaluation", "prediction" or "benchmark".
     """
     run = assemble(settings, distributed, stop)
-    _check(run)
+    chosen = _check(run)
     lines = announce(run)
     with contextlib.ExitStack() as held:
         if settings.trains and not settings.benchmark.benchmark:
@@ -69,20 +72,23 @@ def run_once(settings: Settings, distributed: Distributed, stop: Stop) -> Dict[s
         say(distributed, lines)
         with open_journal(settings, distributed.is_chief) as logger:
             logger.log(step="PARAMETER", data=settings.values())
-            return dict(_run_modes(run, logger), settings=settings)
+            return dict(_run_modes(run, logger, chosen), settings=settings)
 
 
-def _run_modes(run: Run, logger: Logger) -> Dict[str, Any]:
+def _run_modes(run: Run, logger: Logger, chosen: Optional[Choice]) -> Dict[str, Any]:
     settings = run.settings
     if settings.benchmark.benchmark:
         return {"benchmark": benchmark(run, logger)}
     result: Dict[str, Any] = {}
     if settings.trains:
         result["training"] = train(run, logger)
+    if settings.evaluates or settings.predicts:
+        checkpoint, remarks = chosen or usable_checkpoint(run)
+        say(run.distributed, remarks)
     if settings.evaluates:
-        result["evaluation"] = evaluate(run, logger)
+        result["evaluation"] = evaluate(run, logger, checkpoint)
     if settings.predicts:
-        result["prediction"] = predict(run)
+        result["prediction"] = predict(run, checkpoint)
     return result
 
 
@@ -102,9 +108,13 @@ def _all_folds(settings: Settings, distributed: Distributed, stop: Stop) -> Dict
     return result
 
 
-def _check(run: Run) -> None:
-    """Everything that can be known to fail is found before any work starts."""
-    settings = run.settings
+def _check(run: Run) -> Optional[Choice]:
+    """Everything that can be known to fail is found before any work starts.
+
+    Returns:
+        The checkpoint to work with, and what to tell about it, where one must be there by now.
+    """
+    settings, chosen = run.settings, None
     if VALIDATION in run.splits and run.dataset.spec.folds and settings.data.crossvalidation_idx is None:
         raise _no_fold(settings)
     metric = settings.training.best_metric
@@ -113,12 +123,13 @@ def _check(run: Run) -> None:
     if settings.objective.threshold is not None:
         _check_threshold(run)
     if not settings.trains and not settings.benchmark.benchmark:
-        usable_checkpoint(run)
+        chosen = usable_checkpoint(run)
         if run.distributed.is_chief:
             require_writable(settings.run.model_dir, "--model_dir")
     if settings.run.log_dir and run.distributed.is_chief:
         require_writable(settings.run.log_dir, "--log_dir")
     run.dataset.verify(run.splits)
+    return chosen
 
 
 def _check_threshold(run: Run) -> None:

@@ -18,25 +18,23 @@ from runtime.hooks.progress import with_bar
 from runtime.model_fn import counting_fn
 from runtime.modes.constant import constant_prediction
 from runtime.modes.say import say
-from runtime.restore import reading, usable_checkpoint
+from runtime.restore import reading
 from utils.files import write_csv, write_json
 from utils.metrics import best_threshold, trivial_scores
 
 FILE_NAME, TABLE = "evaluation.json", "evaluation.csv"
 
 
-def evaluate(run: Run, logger: Logger) -> Dict[str, Any]:
-    """Score the run's checkpoint on the validation split; the chief logs it and writes `evaluation.json` and a
-    row for every image to `evaluation.csv`.
+def evaluate(run: Run, logger: Logger, checkpoint: Checkpoint) -> Dict[str, Any]:
+    """Score a checkpoint on the split that the data set evaluates on; the chief logs it and writes `evaluation.json`
+    and a row for every image to `evaluation.csv`.
 
     Returns:
         What `score` gives.
 
     Raises:
-        UserError: there is no sound checkpoint, or a file of the split is missing.
+        UserError: a file of the split is missing.
     """
-    checkpoint, lines = usable_checkpoint(run)
-    say(run.distributed, list(lines))
     threshold = choose_threshold(run, checkpoint)
     split = run.dataset.evaluation_split
     with run.faults.told(), reading(checkpoint):

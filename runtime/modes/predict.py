@@ -10,19 +10,18 @@ import numpy as np
 from datasets.base import TEST
 from datasets.pipeline import Share, evaluation_batches
 from runtime.assembly import Run
-from runtime.checkpoints.find import checkpoint_directory
+from runtime.checkpoints.find import Checkpoint, checkpoint_directory
 from runtime.hooks.progress import with_bar
 from runtime.model_fn import predicting_fn
 from runtime.modes.evaluate import choose_threshold
 from runtime.modes.results import result_paths, results
-from runtime.modes.say import say
-from runtime.restore import reading, usable_checkpoint
+from runtime.restore import reading
 from utils.files import write_csv
 
 FOLDER, VERDICTS = "predictions", "verdicts.csv"
 
 
-def predict(run: Run) -> Dict[str, Any]:
+def predict(run: Run, checkpoint: Checkpoint) -> Dict[str, Any]:
     """Write masks (0 / 255) and probabilities of the last class (float32) of the test images, and verdicts.
 
     Each image is written as it is computed, so that they are never in memory together; the chief works alone.
@@ -31,10 +30,8 @@ def predict(run: Run) -> Dict[str, Any]:
         "files" written, "images" predicted, the checkpoint's "step".
 
     Raises:
-        UserError: there is no sound checkpoint, or the test images are missing.
+        UserError: the test images are missing.
     """
-    checkpoint, lines = usable_checkpoint(run)
-    say(run.distributed, lines)
     threshold = choose_threshold(run, checkpoint)
     folder = os.path.join(run.settings.run.model_dir, FOLDER)
     files = list(result_paths(folder, run.dataset.stacked))

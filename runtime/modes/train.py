@@ -49,7 +49,7 @@ def train(run: Run, logger: Logger) -> Dict[str, Any]:
     """
     training = run.settings.training
     position, lines = starting_position(run)
-    say(run.distributed, list(lines))
+    say(run.distributed, lines)
     if run.settings.run.resume_training and position.step < training.max_steps:
         # Not before it is known that the run can go on: the file describes the weights.
         run.distributed.on_chief(run.save_settings)
@@ -101,15 +101,15 @@ def _position_at(run: Run, start: Position, step: int) -> Position:
 
 @contextlib.contextmanager
 def _named(run: Run, start: Position) -> Iterator[None]:
-    """What TensorFlow raises, told as what it is: bad data, bad numbers, a rank that died."""
+    """What TensorFlow raises, told as what it is: bad data or bad numbers."""
     try:
         with run.faults.told():
             yield
     except tf.errors.OpError as error:
         bad = run.faults.bad_numbers
-        if bad is not None:
-            raise bad_numbers_error(run, bad, _position_at(run, start, bad.step - 1).samples) from error
-        raise run.distributed.explained(error) from error
+        if bad is None:
+            raise
+        raise bad_numbers_error(run, bad, _position_at(run, start, bad.step - 1).samples) from error
 
 
 def _save_hook(run: Run, logger: Logger, directory: str, start: Position, history: History) -> SaveHook:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Dict, Iterator, Tuple
+from typing import Tuple
 
 import numpy as np
 
-from .reference import Backward, Weights, convolution, convolution_gradients, pool, pool_gradient
+from .reference import Backward, TableUNet, convolution, convolution_gradients, pool, pool_gradient
 
 BLOCKS_DOWN = 4
 
@@ -35,25 +35,13 @@ def doubled_gradient(gradient: np.ndarray) -> np.ndarray:
     return sum(gradient[:, row::2, column::2] for row in (0, 1) for column in (0, 1))
 
 
-class TableTinyUNet:
-    """The 23 layers in the order of the table, and their gradients; the widths are those of the weights.
+class TableTinyUNet(TableUNet):
+    """The 23 layers in the order of the table, and their gradients; the widths are those of the weights."""
 
-    Args:
-        weights: kernel and bias of each layer, in that order.
-    """
-
-    def __init__(self, weights: Weights) -> None:
-        self._weights = weights
-        self._layers: Iterator[int] = iter(range(len(weights)))
-        self.gradients: Dict[int, Tuple[np.ndarray, np.ndarray]] = {}
-
-    def run(self, images: np.ndarray, gradient: np.ndarray) -> Tuple[np.ndarray, Weights, np.ndarray]:
-        """Logits; the gradients for weights and images of the sum of `gradient` times logits."""
-        self._layers = iter(range(len(self._weights)))
-        features, body = self._body(images.astype(np.float64))
+    def _whole(self, features: np.ndarray) -> Tuple[np.ndarray, Backward]:
+        features, body = self._body(features)
         logits, last = self._layer(features, relu=False)
-        inner = body(last(gradient.astype(np.float64)))
-        return logits, [self.gradients[layer] for layer in range(len(self._weights))], inner
+        return logits, lambda gradient: body(last(gradient))
 
     def _body(self, features: np.ndarray) -> Tuple[np.ndarray, Backward]:
         """All layers but the last; each step down leaves its way back, which the steps up consume in reverse."""
@@ -92,12 +80,7 @@ class TableTinyUNet:
 
         return merged, backward
 
-    def _pair(self, features: np.ndarray) -> Tuple[np.ndarray, Backward]:
-        features, first = self._layer(features, relu=True)
-        features, second = self._layer(features, relu=True)
-        return features, lambda gradient: first(second(gradient))
-
-    def _layer(self, inputs: np.ndarray, relu: bool) -> Tuple[np.ndarray, Backward]:
+    def _layer(self, inputs: np.ndarray, relu: bool, transpose: bool = False) -> Tuple[np.ndarray, Backward]:
         layer = next(self._layers)
         kernel, bias = self._weights[layer]
         outputs = same_convolution(inputs, kernel, bias)

@@ -67,7 +67,7 @@ class TestHalfSquares(_Defects):
         assert [scores[f"{name}_THS_0.99"] for name in ("TP", "TN", "FP", "FN")] == [0, 1, 0, 1]
         assert (scores["TPR_THS_0.25"], scores["TNR_THS_0.25"], scores["TPR_THS_0.99"]) == (1.0, 0.0, 0.0)
         assert (scores["image_auc"], scores["image_average_precision"]) == (1.0, 1.0)
-        assert scores["dice_defect" if "dice_defect" in scores else "dice_class1"] == pytest.approx(6 / 8)
+        assert scores["dice_class1"] == pytest.approx(6 / 8)
         assert next(iter(scores)) == "IoU_THS_0.99"
 
     def test_the_table_tells_of_each_image(self, instance: Instance) -> None:
