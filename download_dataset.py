@@ -11,6 +11,7 @@ from datasets.acquire import command
 from datasets.acquire.contract import Entry
 from datasets.acquire.fetch import Patience
 from datasets.acquire.sources import CATALOGUE, entry_of
+from datasets.acquire.trees import ORIGINAL, TREES, planted
 from datasets.options import CLASSES
 from utils.commands import exit_code
 from utils.errors import UserError, unknown_flag
@@ -35,6 +36,8 @@ def _run(flags: argparse.Namespace, catalogue: Mapping[str, Entry], patience: Pa
     entry = entry_of(flags.dataset, catalogue)
     if flags.classes is not None:
         entry = _narrowed(entry, flags.classes)
+    if flags.tree is not None:
+        entry = planted(entry, flags.tree)
     directory = flags.data_dir or os.path.join(".", "data", entry.name)
     request = command.Request(directory, tuple(flags.source or ()), flags.partial, flags.overwrite)
     if flags.check:
@@ -68,6 +71,8 @@ def _parse(words: Sequence[str], catalogue: Mapping[str, Entry]) -> argparse.Nam
     parser.add_argument("--data_dir", metavar="DIR", help="where it goes (default: ./data/<dataset>)")
     parser.add_argument("--classes", metavar="N,N", help="of dagm2007: the classes to get or to check (default: those "
                         "that are free, or there), to synthesise (default: 1)")
+    parser.add_argument("--tree", choices=TREES, help="of the fundus sets and cityscapes: files as published, or "
+                        f"converted to PNG images and class labels (default: {ORIGINAL})")
     ways = parser.add_mutually_exclusive_group()
     ways.add_argument("--source", nargs="+", metavar="SOURCE",
                       help="take it from here instead: directories, archives (.zip, .tar, .tar.gz, .tgz), or addresses")

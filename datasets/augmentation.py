@@ -1,7 +1,8 @@
 """Random changes of a training sample, drawn from the sample's own key.
 
 An augmentation acts in three places: on what was decoded, on the window of it that the network's output shows, and on
-the network's input. Labels and valid pixels follow the first two.
+the network's input. Labels and valid pixels follow the first two. Where images are fed in crops of their own scale, the
+first acts on the crop, and the other two give way to `rescales` and to a distortion of the crop at 8 bits.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Callable, Dict, Tuple
 
 import tensorflow.compat.v1 as tf
 
+from utils.colour import HUES, hsv_from_rgb, rgb_from_hsv
 from utils.contracts import Tensor
 from utils.randomness import purpose_key, uniform
 
@@ -17,12 +19,23 @@ WHOLE = (0.0, 1.0, 0.0, 1.0)
 CROP = 0.3
 """Each side of the frame is cut by up to this share of its width or height."""
 BRIGHTNESS = 0.2
+OFFSET_8BIT = 32.0
+"""Photometric distortion: brightness changes by up to this, contrast and saturation by a factor from `FACTORS`."""
+FACTORS = (0.5, 1.5)
+HUE_SHIFT = 18
 
 Arrays = Tuple[Tensor, ...]
+Change = Callable[[Tensor], Tensor]
 
 
 class Augmentation:
-    """What changes nothing; an augmentation overrides what it changes. `key` is the sample's, int64 [2]."""
+    """What changes nothing; an augmentation overrides what it changes. `key` is the sample's, int64 [2].
+
+    Attributes:
+        rescales: whether a crop is taken from the image at a random scale; for crops of the image's own scale alone.
+    """
+
+    rescales: bool = False
 
     def turned(self, arrays: Arrays, key: Tensor) -> Arrays:
         """What was decoded, [height, width, ...] each, all changed alike."""
@@ -34,6 +47,10 @@ class Augmentation:
 
     def toned(self, pixels: Tensor, key: Tensor) -> Tensor:
         """The network's input, float32 [size, size, channels] in [-1, 1]."""
+        return pixels
+
+    def distorted(self, pixels: Tensor, key: Tensor) -> Tensor:
+        """A crop of the image, float32 [height, width, channels], whole numbers 0..255."""
         return pixels
 
 
@@ -57,7 +74,22 @@ class QuarterTurns(Augmentation):
         return random_quarter_turn(arrays, key)
 
 
-AUGMENTATIONS: Dict[str, Callable[[], Augmentation]] = {"crop": Crop, "quarter_turns": QuarterTurns}
+class Photometric(Augmentation):
+    """That of mmsegmentation's U-Nets: a random scale, a mirrored image every other time, photometric distortion."""
+
+    rescales = True
+
+    def turned(self, arrays: Arrays, key: Tensor) -> Arrays:
+        """See `random_flip`."""
+        return random_flip(arrays, key)
+
+    def distorted(self, pixels: Tensor, key: Tensor) -> Tensor:
+        """See `random_photometry`."""
+        return random_photometry(pixels, key)
+
+
+AUGMENTATIONS: Dict[str, Callable[[], Augmentation]] = {
+    "crop": Crop, "quarter_turns": QuarterTurns, "photometric": Photometric}
 
 
 def random_quarter_turn(arrays: Arrays, key: Tensor) -> Arrays:
@@ -74,6 +106,39 @@ def random_quarter_turn(arrays: Arrays, key: Tensor) -> Arrays:
         return tf.cond(mirrored, lambda: tf.reverse(rows, [1]), lambda: rows)
 
     return tuple(turn(array) for array in arrays)
+
+
+def random_flip(arrays: Arrays, key: Tensor) -> Arrays:
+    """The arrays, [height, width, ...] each, all mirrored from left to right with probability 1/2."""
+    mirrored = uniform(purpose_key(key, "augment/flip"), []) < 0.5
+    return tuple(_perhaps(mirrored, lambda array: tf.reverse(array, [1]), array) for array in arrays)
+
+
+def random_photometry(pixels: Tensor, key: Tensor) -> Tensor:
+    """`pixels` with brightness, contrast, saturation and hue changed, each with probability 1/2, in this order.
+
+    Another coin puts contrast second or last. Every change is made at 8 bits: it is clipped and loses its fraction, and
+    saturation and hue each go to OpenCV's hue, saturation and value and back, as in mmsegmentation's
+    `PhotoMetricDistortion`.
+
+    Args:
+        pixels: float32 [height, width, channels], whole numbers 0..255; of anything but red, green and blue, brightness
+            and contrast alone change.
+        key: int64 [2], the sample's key.
+    """
+    coins = tf.unstack(uniform(purpose_key(key, "augment/photometry/coins"), [5]) < 0.5)
+    amounts = tf.unstack(uniform(purpose_key(key, "augment/photometry/amounts"), [4]))
+    brighter, contrasted, saturated, tinted, contrast_second = coins
+    offset = OFFSET_8BIT * (2.0 * amounts[0] - 1.0)
+    contrast, saturation = (FACTORS[0] + (FACTORS[1] - FACTORS[0]) * amount for amount in amounts[1:3])
+    shift = tf.floor(2.0 * HUE_SHIFT * amounts[3]) - HUE_SHIFT
+
+    pixels = _perhaps(brighter, lambda image: _truncated(image + offset), pixels)
+    pixels = _perhaps(contrasted & contrast_second, lambda image: _truncated(image * contrast), pixels)
+    if pixels.shape[-1] == 3:
+        pixels = _perhaps(saturated, lambda image: _saturated(image, saturation), pixels)
+        pixels = _perhaps(tinted, lambda image: _tinted(image, shift), pixels)
+    return _perhaps(contrasted & ~contrast_second, lambda image: _truncated(image * contrast), pixels)
 
 
 def random_window(key: Tensor, padding: float) -> Tensor:
@@ -96,6 +161,30 @@ def random_brightness(image: Tensor, key: Tensor) -> Tensor:
     """`image` (float32, values in [-1, 1]) with one offset from [-0.2, 0.2) added, clipped to [-1, 1]."""
     offset = (2.0 * uniform(purpose_key(key, "augment/brightness"), []) - 1.0) * BRIGHTNESS
     return tf.clip_by_value(image + offset, -1.0, 1.0)
+
+
+def _perhaps(coin: Tensor, change: Change, array: Tensor) -> Tensor:
+    """What `change` makes of `array`, computed only where `coin` says so."""
+    return tf.cond(coin, lambda: change(array), lambda: array)
+
+
+def _truncated(image: Tensor) -> Tensor:
+    return tf.floor(tf.clip_by_value(image, 0.0, 255.0))
+
+
+def _saturated(image: Tensor, factor: Tensor) -> Tensor:
+    hue, saturation, value = hsv_from_rgb(tf.unstack(image, axis=-1))
+    return _interleaved(rgb_from_hsv((hue, _truncated(saturation * factor), value)))
+
+
+def _tinted(image: Tensor, shift: Tensor) -> Tensor:
+    hue, saturation, value = hsv_from_rgb(tf.unstack(image, axis=-1))
+    return _interleaved(rgb_from_hsv((tf.floormod(hue + shift, HUES), saturation, value)))
+
+
+def _interleaved(planes: Arrays) -> Tensor:
+    # Stacking along the last axis copies number by number.
+    return tf.transpose(tf.stack(planes), [1, 2, 0])
 
 
 def _span(first: Tensor, second: Tensor, padding: float, mirrored: Tensor) -> Tensor:

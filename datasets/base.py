@@ -18,14 +18,17 @@ class Sample:
     """One decoded image and what is known of it.
 
     Attributes:
-        image: float32 [height, width, channels], scaled to [-1, 1].
-        label: int32 [height, width], class indices; None where there is none.
+        image: [height, width, channels], of the type that the spec names: float32, scaled to [-1, 1], or uint8.
+        label: int32 [height, width], class indices (0 where no class is known and `valid` is False); None where there
+            is none.
         valid: bool [height, width], where pixels count; None for everywhere.
+        region: bool [height, width], the part that is scored beside the whole; None where the spec has none.
     """
 
     image: np.ndarray
     label: Optional[np.ndarray] = None
     valid: Optional[np.ndarray] = None
+    region: Optional[np.ndarray] = None
 
 
 class Dataset(abc.ABC):

@@ -12,9 +12,15 @@ from typing import Callable, Dict, Tuple
 import pooch
 
 from datasets.base import Dataset
+from datasets.cityscapes import Cityscapes
 from datasets.dagm2007 import DAGM2007, class_of
+from datasets.dagm2007_layouts import LAYOUTS
+from datasets.fundus import opener
+from datasets.fundus_families import CONVERTED, FAMILIES, ORIGINAL
 from datasets.options import PHANTOM, DataOptions
+from datasets.phantoms import cityscapes as cityscapes_phantom
 from datasets.phantoms import dagm2007 as dagm2007_phantom
+from datasets.phantoms import fundus as fundus_phantom
 from datasets.phantoms import sstem as sstem_phantom
 from datasets.sstem import SSTEM
 from utils.errors import UserError, unknown_name
@@ -30,6 +36,7 @@ class Entry:
         phantom_version: part of the name that the synthetic set is cached under.
         part: what else is part of it, where the set is written in parts.
         without: options that say nothing about it, and must not be given.
+        layouts: those that it can be asked for in.
     """
 
     dataset: Callable[[str, DataOptions, int], Dataset]
@@ -37,15 +44,29 @@ class Entry:
     phantom_version: int
     part: Callable[[DataOptions], str] = lambda options: ""
     without: Tuple[str, ...] = ()
+    layouts: Tuple[str, ...] = ()
+
+
+_OF_DAGM2007 = ("class_id", "train_on", "validation_fraction")
+
+
+def _fundus(name: str) -> Entry:
+    return Entry(opener(name), lambda directory, options: fundus_phantom.write_fundus(directory, name),
+                 fundus_phantom.VERSION, without=(*_OF_DAGM2007, "split_rule"), layouts=(ORIGINAL, CONVERTED))
 
 
 DATASETS: Dict[str, Entry] = {
     "sstem": Entry(SSTEM, lambda directory, options: sstem_phantom.write_sstem(directory), sstem_phantom.VERSION,
-                   without=("class_id", "train_on", "validation_fraction")),
+                   without=(*_OF_DAGM2007, "fov")),
     "dagm2007": Entry(DAGM2007,
                       lambda directory, options: dagm2007_phantom.write_dagm2007(directory, (class_of(options),)),
                       dagm2007_phantom.VERSION, lambda options: f"-class{class_of(options)}",
-                      without=("crossvalidation_idx", "split_rule")),
+                      without=("crossvalidation_idx", "split_rule", "fov"), layouts=tuple(LAYOUTS)),
+    **{name: _fundus(name) for name in FAMILIES},
+    "cityscapes": Entry(Cityscapes, lambda directory, options: cityscapes_phantom.write_cityscapes(directory),
+                        cityscapes_phantom.VERSION,
+                        without=(*_OF_DAGM2007, "crossvalidation_idx", "split_rule", "fov"),
+                        layouts=(ORIGINAL, CONVERTED)),
 }
 
 
@@ -96,6 +117,9 @@ def open_dataset(options: DataOptions, location: Location, seed: int) -> Dataset
         if getattr(options, name) != getattr(default, name):
             raise UserError(f"--{name} {getattr(options, name)} with the data set {options.dataset}",
                             f"settings of {options.dataset}", f"leave --{name} out")
+    if options.layout not in ("any", *entry.layouts):
+        raise UserError(f"layout {options.layout} with the data set {options.dataset}",
+                        " or ".join(("any", *entry.layouts)), "mend the recipe's `layout`")
     return entry.dataset(location.directory, options, seed)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Optional, Union
 
-from utils.options import TRAINING, at_least, number_or, option, within
+from utils.options import OPERATIONAL, TRAINING, above, at_least, number_or, option, within
 
 FOLDS = 5
 ALL_FOLDS = "all"
@@ -28,7 +28,8 @@ def _check_fraction(fraction: float) -> Optional[str]:
 class DataOptions:
     """Data."""
 
-    dataset: str = option("sstem", "data set to use", choices=("sstem", "dagm2007"))
+    dataset: str = option("sstem", "data set to use", choices=(
+        "sstem", "dagm2007", "drive", "stare", "chase_db1", "hrf", "cityscapes"))
     data_dir: Optional[str] = option(
         None, "directory of the data set, or 'phantom' for the synthetic one (default: ./data/<dataset> where that "
         "exists, else phantom)",
@@ -45,12 +46,35 @@ class DataOptions:
         choices=("defective", "all"))
     validation_fraction: float = option(
         0.0, "DAGM2007: share of the training images that is held out for validation", check=_check_fraction)
-    layout: str = option("any", "DAGM2007: the layout that the directory must have", flag=False,
-                         choices=("any", "competition", "free"))
+    layout: str = option("any", "the layout that the directory must have: of DAGM2007 competition or free, of the "
+                         "others original (as the archives unpack) or converted (images/, annotations/)", flag=False,
+                         choices=("any", "competition", "free", "original", "converted"))
+    fov: bool = option(False, "score the pixels inside the field of view too, where the data set has such masks",
+                       kind=OPERATIONAL)
     augment: bool = option(False, "augment training images", kind=TRAINING)
     augmentation: str = option("crop", "how training images are augmented", kind=TRAINING, flag=False,
-                               choices=("crop", "quarter_turns"))
-    feeding: str = option("resize_to_window", "how an image becomes a network's input", flag=False,
-                          choices=("resize_to_window",))
+                               choices=("crop", "quarter_turns", "photometric"))
+    sampling: str = option("epochs", "how training images are drawn: every one once an epoch, or each time any of them",
+                           kind=TRAINING, flag=False, choices=("epochs", "replacement"))
+    normalisation: str = option("symmetric", "pixels as the network gets them: in [-1, 1], or less the mean and "
+                                "divided by the standard deviation of ImageNet's colours", flag=False,
+                                choices=("symmetric", "imagenet"))
+    feeding: str = option("resize_to_window", "how an image becomes a network's input: scaled to the network's window, "
+                          "or in crops at its own scale", flag=False, choices=("resize_to_window", "native_crops"))
+    crop_height: int = option(64, "native_crops: height of a crop in pixels", flag=False, check=at_least(1))
+    crop_width: int = option(64, "native_crops: width of a crop in pixels", flag=False, check=at_least(1))
+    inference: str = option("slide", "native_crops: predict in overlapping windows of the crop's size, or on the whole "
+                            "image at once", kind=OPERATIONAL, choices=("slide", "whole"))
+    window_stride: int = option(42, "native_crops: pixels from one window to the next", kind=OPERATIONAL, flag=False,
+                                check=at_least(1))
+    tta: str = option("none", "native_crops: average predictions over a flip, or over six scales and a flip",
+                      kind=OPERATIONAL, choices=("none", "flip", "scales_and_flip"))
+    scale_minimum: float = option(0.5, "native_crops: smallest random scale while training with --augment",
+                                  kind=TRAINING, flag=False, check=above(0.0))
+    scale_maximum: float = option(2.0, "native_crops: largest random scale while training with --augment",
+                                  kind=TRAINING, flag=False, check=above(0.0))
+    largest_class_share: float = option(
+        0.75, "native_crops: a training crop is drawn again, ten times at most, while one class covers this share of "
+        "it or it has one class alone; 1 takes the first", kind=TRAINING, flag=False, check=within(0.0, 1.0))
     input_size: int = option(572, "height and width of a network's input in pixels", flag=False, check=at_least(1))
     border: str = option("zero", "what surrounds a slice in the input", flag=False, choices=("zero", "reflect"))

@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import dataclasses
 import multiprocessing
-from typing import Callable, Dict, Optional, Sequence
+from typing import Callable, Dict, Sequence
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 from datasets.augmentation import AUGMENTATIONS, Augmentation
 from datasets.base import TRAIN, Dataset, Sample
-from datasets.feeding import Feeding
+from datasets.feeding import Decoded, Feeding
 from utils.contracts import Tensor
 from utils.errors import unknown_name
-from utils.randomness import permutation, purpose_key, sample_key
+from utils.randomness import permutation, purpose_key, sample_key, uniform
 
 CACHE_BYTES = 2 ** 30
 """Decoded samples are kept up to this size; a larger set streams."""
 MAX_THREADS = 8
+ALIGNMENT = 64
 
 Batch = Dict[str, Tensor]
 Read = Callable[[np.ndarray], Sequence[np.ndarray]]
@@ -59,19 +60,21 @@ class Draw:
         first_sample: the k to start at: the step to resume from, times the global batch.
         augment: whether samples are changed at random.
         augmentation: how, as `DataOptions.augmentation` names it.
+        sampling: in which order, as `DataOptions.sampling` names it.
     """
 
     seed: int
     first_sample: int = 0
     augment: bool = False
     augmentation: str = "crop"
+    sampling: str = "epochs"
 
 
 def training_batches(dataset: Dataset, feeding: Feeding, draw: Draw, share: Share) -> tf.data.Dataset:
     """Endless batches of the training split.
 
-    Each is a dict: "image" float32 [batch, size, size, channels], "label" int32 and "valid" float32
-    [batch, output, output], "key" int64 [batch, 2], the samples' keys.
+    Each is a dict: "image" float32 [batch, height, width, channels], "label" int32 and "valid" float32
+    [batch, output height, output width], "key" int64 [batch, 2], the samples' keys.
 
     Raises:
         UserError: the split is empty or its files are missing, or there is no such augmentation.
@@ -82,30 +85,31 @@ def training_batches(dataset: Dataset, feeding: Feeding, draw: Draw, share: Shar
 
     def sample(number: Tensor) -> Batch:
         key = sample_key(draw.seed, number)
-        decoded = load(_place(draw.seed, number, len(ids)))
-        return {**_fed(feeding, augmentation, decoded, key), "key": key}
+        decoded = load(_place(draw, number, len(ids)))
+        return {**feeding.training_sample(decoded, augmentation, key), "key": key}
 
     # tf.data.experimental.Counter has no upper end in any version and takes any start.
     numbers = tf.data.experimental.Counter(start=draw.first_sample + share.rank, step=share.size)
-    samples = numbers.map(sample, num_parallel_calls=share.threads)
+    samples = numbers.map(_plain(sample), num_parallel_calls=share.threads)
     return samples.batch(share.batch_size, drop_remainder=True).prefetch(2)
 
 
 def evaluation_batches(dataset: Dataset, split: str, feeding: Feeding, share: Share) -> tf.data.Dataset:
     """Every image of a split once, over all ranks, the last batch possibly smaller.
 
-    Each batch is a dict: "image", "label" and "valid" as in `training_batches`, "index" int64 [batch], the
-    place in `dataset.ids(split)`. Without labels (the test split) "label" is all 0 and "valid" all 1.
+    Each batch is a dict: "image", "label" and "valid" as in `training_batches`, "region" float32 like "valid" where the
+    data has one, "index" int64 [batch], the place in `dataset.ids(split)`. Without labels (the test split) "label" is
+    all 0 and "valid" all 1. Where images may differ in size a batch is one image.
     """
     samples = _evaluation_samples(dataset, _reader(dataset, dataset.ids(split)), split, feeding, share)
-    return samples.batch(share.batch_size).prefetch(2)
+    return samples.batch(share.batch_size if feeding.batched else 1).prefetch(2)
 
 
 def endless_batches(dataset: Dataset, split: str, feeding: Feeding, share: Share) -> tf.data.Dataset:
     """What `evaluation_batches` gives, over and over and in full batches, for measuring speed."""
     read = _Cache(_reader(dataset, dataset.ids(split)))
     samples = _evaluation_samples(dataset, read, split, feeding, share).repeat()
-    return samples.batch(share.batch_size, drop_remainder=True).prefetch(2)
+    return samples.batch(share.batch_size if feeding.batched else 1, drop_remainder=True).prefetch(2)
 
 
 def _evaluation_samples(dataset: Dataset, read: Read, split: str, feeding: Feeding,
@@ -113,10 +117,15 @@ def _evaluation_samples(dataset: Dataset, read: Read, split: str, feeding: Feedi
     load = _loader(dataset, read)
 
     def sample(index: Tensor) -> Batch:
-        return {**_fed(feeding, Augmentation(), load(index)), "index": index}
+        return {**feeding.evaluation_sample(load(index)), "index": index}
 
     indices = tf.data.Dataset.range(share.rank, len(dataset.ids(split)), share.size)
-    return indices.map(sample, num_parallel_calls=share.threads)
+    return indices.map(_plain(sample), num_parallel_calls=share.threads)
+
+
+def _plain(function: Callable[[Tensor], Batch]) -> Callable[[Tensor], Batch]:
+    """A function on the graph as it stands: it holds no Python that TensorFlow would have to translate, slowly."""
+    return tf.autograph.experimental.do_not_convert(function)
 
 
 def _augmentation(draw: Draw) -> Augmentation:
@@ -125,35 +134,30 @@ def _augmentation(draw: Draw) -> Augmentation:
     return AUGMENTATIONS[draw.augmentation]() if draw.augment else Augmentation()
 
 
-def _fed(feeding: Feeding, augmentation: Augmentation, decoded: Sequence[Tensor],
-         key: Optional[Tensor] = None) -> Batch:
-    """What the network gets of one decoded (image, label, valid): "image", "label" and "valid"."""
-    image, label, valid = augmentation.turned(tuple(decoded), key)
-    window = augmentation.window(key, feeding.padding)
-    pixels = augmentation.toned(feeding.input(image, window), key)
-    return {"image": pixels, "label": feeding.labels(label, window), "valid": feeding.valid(valid, window)}
-
-
-def _place(seed: int, number: Tensor, count: int) -> Tensor:
+def _place(draw: Draw, number: Tensor, count: int) -> Tensor:
     """The index into the split of training sample `number`."""
+    if draw.sampling == "replacement":
+        share = uniform(purpose_key(sample_key(draw.seed, number), "image"), [])
+        return tf.minimum(tf.cast(share * count, tf.int32), count - 1)
     epoch, place = number // count, number % count
-    return tf.gather(permutation(purpose_key(sample_key(seed, epoch), "epoch"), count), place)
+    return tf.gather(permutation(purpose_key(sample_key(draw.seed, epoch), "epoch"), count), place)
 
 
 def _reader(dataset: Dataset, ids: Sequence[str]) -> Read:
-    """From an index into `ids` to (image, label, valid) as arrays, decoded at every call."""
+    """From an index into `ids` to the arrays of `Decoded`, decoded at every call."""
     return lambda index: _filled(dataset.read(ids[int(index)]))
 
 
-def _loader(dataset: Dataset, read: Read) -> Callable[[Tensor], Sequence[Tensor]]:
+def _loader(dataset: Dataset, read: Read) -> Callable[[Tensor], Decoded]:
     """What `read` does, as a function on the graph."""
+    types = [tf.as_dtype(dataset.spec.image_dtype), tf.int32, tf.bool, tf.bool]
 
-    def load(index: Tensor) -> Sequence[Tensor]:
-        image, label, valid = tf.numpy_function(read, [index], [tf.float32, tf.int32, tf.bool])
+    def load(index: Tensor) -> Decoded:
+        image, *maps = tf.numpy_function(read, [index], types)
         image.set_shape([None, None, dataset.spec.channels])
-        label.set_shape([None, None])
-        valid.set_shape([None, None])
-        return image, label, valid
+        for each in maps:
+            each.set_shape([None, None])
+        return Decoded(image, *maps)
 
     return load
 
@@ -170,7 +174,7 @@ class _Cache:
         position = int(index)
         if position in self._kept:
             return self._kept[position]
-        arrays = self._read(index)
+        arrays = [_aligned(array) for array in self._read(index)]
         size = sum(array.nbytes for array in arrays)
         # Two threads may read one sample at once; both get it right, and the count errs to the safe side.
         if self._bytes + size <= CACHE_BYTES:
@@ -183,4 +187,13 @@ def _filled(sample: Sample) -> Sequence[np.ndarray]:
     shape = sample.image.shape[:2]
     label = np.zeros(shape, np.int32) if sample.label is None else sample.label
     valid = np.ones(shape, np.bool_) if sample.valid is None else sample.valid
-    return sample.image, label, valid
+    return sample.image, label, valid, valid if sample.region is None else sample.region
+
+
+def _aligned(array: np.ndarray) -> np.ndarray:
+    """A copy that TensorFlow takes over without copying it anew each time: it begins at a multiple of 64 bytes."""
+    room = np.empty(array.nbytes + ALIGNMENT, np.uint8)
+    start = -room.ctypes.data % ALIGNMENT
+    copy = room[start:start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy

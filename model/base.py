@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from typing import Optional
+from typing import Optional, Sequence
 
 import tensorflow.compat.v1 as tf
 
@@ -47,11 +47,12 @@ class Network(abc.ABC):
         """Add the network to the default graph.
 
         Args:
-            images: float32 [batch, size, size, channels], `size` legal by `geometry`, values in [-1, 1].
+            images: float32 [batch, height, width, channels], both sizes static and legal by `geometry`.
             context: whether to train, random keys, the mean over ranks.
 
         Returns:
-            Logits [batch, output size, output size, outputs] of `geometry.output_size(size)`, no activation applied.
+            Logits [batch, output size, output size, outputs] of `geometry.output_size(size)`, no activation applied;
+            while training those of auxiliary heads as well, where the network has some.
 
         Raises:
             UserError: the size is illegal.
@@ -59,9 +60,10 @@ class Network(abc.ABC):
         for extent in images.shape[1:3]:
             self.geometry.output_size(int(extent))
         with tf.variable_scope(self.scope):
-            logits = self._logits(self.style.from_channels_last(images), context)
-            return Outputs(tf.cast(self.style.to_channels_last(logits), tf.float32))
+            heads = self._heads(self.style.from_channels_last(images), context)
+            logits, *auxiliaries = (tf.cast(self.style.to_channels_last(head), tf.float32) for head in heads)
+            return Outputs(logits, tuple(auxiliaries))
 
     @abc.abstractmethod
-    def _logits(self, images: Tensor, context: StepContext) -> Tensor:
-        """The layers, from images to logits, both in the layout of `style`."""
+    def _heads(self, images: Tensor, context: StepContext) -> Sequence[Tensor]:
+        """The layers, from images to logits, and to those of auxiliary heads; all in the layout of `style`."""

@@ -8,6 +8,7 @@ from model.base import Network
 from model.options import ModelOptions
 from model.tinyunet import TinyUNet, TinyUNetOriginal
 from model.unet import UNet
+from model.unet_s5_d16 import UNetS5D16
 from utils.contracts import DataSpec
 from utils.errors import unknown_name
 
@@ -15,6 +16,7 @@ NETWORKS: Dict[str, Type[Network]] = {
     "unet": UNet,
     "tinyunet": TinyUNet,
     "tinyunet_original": TinyUNetOriginal,
+    "unet_s5_d16": UNetS5D16,
 }
 
 

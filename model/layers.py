@@ -9,25 +9,29 @@ from __future__ import annotations
 
 from typing import Tuple
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 from model.activations import activate
 from model.initialisers import initialiser
+from model.normalisation import batch_normalisation
 from model.style import DEFAULT, Style
 from utils.contracts import StepContext, Tensor
 from utils.randomness import purpose_key, uniform, variable_seed
 
 
 def conv2d(inputs: Tensor, filters: int, size: int, context: StepContext, name: str, style: Style = DEFAULT) -> Tensor:
-    """A `size` x `size` convolution of stride 1 with bias and activation.
+    """A `size` x `size` convolution of stride 1, with bias or normalisation, and activation.
 
     Returns:
-        `filters` channels; height and width stay with padding "SAME" and lose `size` - 1 with "VALID".
+        `filters` channels; height and width stay with padding "SAME" and lose (`size` - 1) x dilation with "VALID".
     """
     with tf.variable_scope(name):
         kernel = _kernel((size, size, style.extents(inputs)[2], filters), context, style)
-        outputs = tf.nn.conv2d(inputs, kernel, strides=1, padding=style.padding, data_format=style.layout)
-        return _biased(outputs, filters, context, style)
+        # TensorFlow 1.15 has no gradient of a dilated convolution on CPUs but through this operation.
+        outputs = tf.nn.convolution(inputs, kernel, padding=style.padding, data_format=style.layout,
+                                    dilations=[style.dilation] * 2)
+        return _finished(outputs, filters, context, style)
 
 
 def conv2d_transpose(inputs: Tensor, filters: int, size: int, context: StepContext, name: str,
@@ -45,7 +49,7 @@ def conv2d_transpose(inputs: Tensor, filters: int, size: int, context: StepConte
         target = tf.stack(style.arranged(tf.shape(inputs)[0], 2 * height, 2 * width, filters))
         outputs = tf.nn.conv2d_transpose(inputs, kernel, target, strides=2, padding="SAME", data_format=style.layout)
         outputs.set_shape(style.arranged(inputs.shape[0], 2 * height, 2 * width, filters))
-        return _biased(outputs, filters, context, style)
+        return _finished(outputs, filters, context, style)
 
 
 def two_convolutions(inputs: Tensor, filters: Tuple[int, int], context: StepContext, name: str,
@@ -69,6 +73,28 @@ def upsample(inputs: Tensor, style: Style = DEFAULT) -> Tensor:
     tall = tf.stack([inputs, inputs], axis=style.row_axis + 1)
     both = tf.stack([tall, tall], axis=style.row_axis + 3)
     return tf.reshape(both, style.arranged(-1, 2 * height, 2 * width, channels))
+
+
+def resize_bilinear(inputs: Tensor, height: int, width: int, style: Style = DEFAULT) -> Tensor:
+    """Half-pixel bilinear scaling without anti-aliasing, the border pixels repeated."""
+    images = style.to_channels_last(inputs)
+    resized = tf.image.resize_bilinear(images, [height, width], half_pixel_centers=True)
+    # The operation gives float32 whatever it is given.
+    return style.from_channels_last(tf.cast(resized, inputs.dtype))
+
+
+def adaptive_average_pool(inputs: Tensor, cells: int, style: Style = DEFAULT) -> Tensor:
+    """Means over `cells` x `cells` parts of the image, as PyTorch cuts them.
+
+    Cell i of a length n holds the rows floor(i n / cells) to ceil((i + 1) n / cells) - 1: neighbours overlap where
+    `cells` does not divide n.
+    """
+    height, width, _ = style.extents(inputs)
+    images = style.to_channels_last(inputs)
+    rows = tf.tensordot(_averaging(height, cells), images, [[1], [1]])
+    means = tf.tensordot(_averaging(width, cells), rows, [[1], [2]])
+    # The two contracted axes have come to the front in turn: columns, rows, batch, channels.
+    return style.from_channels_last(tf.transpose(means, [2, 1, 0, 3]))
 
 
 def crop_and_concat(upsampled: Tensor, skip: Tensor, style: Style = DEFAULT) -> Tensor:
@@ -95,13 +121,35 @@ def dropout(inputs: Tensor, rate: float, context: StepContext, name: str, style:
     return inputs * tf.cast(style.from_channels_last(draws) >= rate, inputs.dtype) / (1.0 - rate)
 
 
+def channel_dropout(inputs: Tensor, rate: float, context: StepContext, name: str, style: Style = DEFAULT) -> Tensor:
+    """As `dropout`, for whole feature maps (Tompson et al., arXiv:1411.4280)."""
+    if not context.training or rate == 0.0:
+        return inputs
+    keys = tf.unstack(context.sample_keys, num=int(inputs.shape[0]))
+    channels = style.extents(inputs)[2]
+    draws = tf.stack([uniform(purpose_key(key, "dropout/" + name), [1, 1, channels]) for key in keys])
+    return inputs * tf.cast(style.from_channels_last(draws) >= rate, inputs.dtype) / (1.0 - rate)
+
+
 def _kernel(shape: Tuple[int, ...], context: StepContext, style: Style) -> Tensor:
     seed = variable_seed(context.seed, tf.get_variable_scope().name + "/kernel")
     return tf.get_variable("kernel", shape, tf.float32, initializer=initialiser(style.kernel_initialiser, seed))
 
 
-def _biased(outputs: Tensor, filters: int, context: StepContext, style: Style) -> Tensor:
-    """`outputs` plus a bias for each channel, activated."""
-    bias = tf.get_variable("bias", (filters,), tf.float32, initializer=tf.zeros_initializer())
-    outputs = tf.nn.bias_add(outputs, bias, data_format=style.layout)
+def _averaging(length: int, cells: int) -> Tensor:
+    """float32 [cells, length]: what each cell takes of each row."""
+    weights = np.zeros([cells, length], np.float32)
+    for cell in range(cells):
+        start, stop = cell * length // cells, -(-(cell + 1) * length // cells)
+        weights[cell, start:stop] = 1.0 / (stop - start)
+    return tf.constant(weights)
+
+
+def _finished(outputs: Tensor, filters: int, context: StepContext, style: Style) -> Tensor:
+    """`outputs` of a convolution, normalised or with a bias for each channel, activated."""
+    if style.normalisation:
+        outputs = batch_normalisation(outputs, context, "norm", style)
+    else:
+        bias = tf.get_variable("bias", (filters,), tf.float32, initializer=tf.zeros_initializer())
+        outputs = tf.nn.bias_add(outputs, bias, data_format=style.layout)
     return activate(style.activation, outputs, style.channel_axis, context.seed) if style.activation else outputs

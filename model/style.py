@@ -22,17 +22,25 @@ class Style:
         activation: a name in `model.activations`, or None for none.
         kernel_initialiser: a name in `model.initialisers`.
         data_format: a name in `LAYOUTS`; images and logits are channels_last outside the network whatever it is.
+        normalisation: what stands between a convolution and its activation, in place of a bias: "batch", or None.
+        dilation: pixels from one weight of a convolution's kernel to the next.
     """
 
     padding: str = "VALID"
     activation: Optional[str] = "relu"
     kernel_initialiser: str = "glorot_uniform"
     data_format: str = "channels_last"
+    normalisation: Optional[str] = None
+    dilation: int = 1
 
     @property
     def linear(self) -> Style:
-        """The same without an activation, as the last layer wants it."""
-        return dataclasses.replace(self, activation=None)
+        """The same without activation and normalisation, as the last layer wants it."""
+        return dataclasses.replace(self, activation=None, normalisation=None)
+
+    def dilated(self, dilation: int) -> Style:
+        """The same with another dilation."""
+        return dataclasses.replace(self, dilation=dilation)
 
     @property
     def layout(self) -> str:

@@ -7,7 +7,7 @@ parameters, the original 29,137,793.
 
 from __future__ import annotations
 
-from typing import List, Tuple
+from typing import List, Sequence, Tuple
 
 from model.base import Network
 from model.layers import conv2d, crop_and_concat, max_pool, two_convolutions, upsample
@@ -30,7 +30,7 @@ class TinyUNet(Network):
     published_style = Style(padding="SAME", kernel_initialiser="he_uniform")
     multiples: Tuple[int, ...] = (1, 1, 2, 4, 8)
 
-    def _logits(self, images: Tensor, context: StepContext) -> Tensor:
+    def _heads(self, images: Tensor, context: StepContext) -> Sequence[Tensor]:
         *widths, deepest = (self.filters * multiple for multiple in self.multiples)
         skips, features = self._contract(images, widths, context)
         features = two_convolutions(features, (deepest, deepest), context, "bottleneck", self.style)
@@ -39,7 +39,7 @@ class TinyUNet(Network):
             features = self._expand(features, skips[level], widths[level], context, f"up{level}")
         merged = crop_and_concat(features, skips[0], self.style)
         features = two_convolutions(merged, (widths[0], widths[0]), context, "up0", self.style)
-        return conv2d(features, self.outputs, 1, context, "logits", self.style.linear)
+        return [conv2d(features, self.outputs, 1, context, "logits", self.style.linear)]
 
     def _contract(self, images: Tensor, widths: List[int], context: StepContext) -> Tuple[List[Tensor], Tensor]:
         skips, features = [], images

@@ -6,7 +6,7 @@ Valid 3x3 convolutions throughout; unlike the paper the transposed convolutions 
 
 from __future__ import annotations
 
-from typing import List, Tuple
+from typing import List, Sequence, Tuple
 
 from model.base import Network
 from model.layers import conv2d, conv2d_transpose, crop_and_concat, dropout, max_pool, two_convolutions
@@ -28,12 +28,12 @@ class UNet(Network):
     published_filters = 64
     published_style = Style(padding="VALID", kernel_initialiser="glorot_uniform")
 
-    def _logits(self, images: Tensor, context: StepContext) -> Tensor:
+    def _heads(self, images: Tensor, context: StepContext) -> Sequence[Tensor]:
         skips, features = self._contract(images, context)
         features = self._bottleneck(features, context)
         for level in reversed(range(LEVELS)):
             features = self._expand(features, skips[level], level, context)
-        return conv2d(features, self.outputs, 1, context, "logits", self.style.linear)
+        return [conv2d(features, self.outputs, 1, context, "logits", self.style.linear)]
 
     def _contract(self, images: Tensor, context: StepContext) -> Tuple[List[Tensor], Tensor]:
         skips, features = [], images

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from typing import Dict, Mapping, Tuple
+from typing import Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
+import tensorflow.compat.v1 as tf
 
 from objectives.options import ObjectiveOptions
 from utils.contracts import DataSpec, Outputs, Tensor
+
+SMALLEST = 1e-30
+"""What a probability is taken for, at least, where its logarithm is asked for."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,10 +23,12 @@ class Targets:
     Attributes:
         labels: int32 [batch, height, width], class indices.
         valid: float32 [batch, height, width], 1 where a pixel counts, 0 elsewhere.
+        region: float32 [batch, height, width], 1 in what is scored beside the whole, a field of view say; or None.
     """
 
     labels: Tensor
     valid: Tensor
+    region: Optional[Tensor] = None
 
 
 class Objective(abc.ABC):
@@ -50,6 +56,13 @@ class Objective(abc.ABC):
     def probabilities(self, logits: Tensor) -> Tensor:
         """From logits [.., channels]: float32 [batch, height, width, classes], in [0, 1]; the sum over classes is 1."""
 
+    def merged(self, variants: List[Tensor]) -> Tensor:
+        """Logits whose probabilities are the means of those of some variants, [.., channels] each."""
+        if len(variants) == 1:
+            return variants[0]
+        mean = tf.add_n([self.probabilities(logits) for logits in variants]) / float(len(variants))
+        return tf.log(tf.maximum(mean, SMALLEST))
+
     @abc.abstractmethod
     def counts(self, outputs: Outputs, targets: Targets) -> Dict[str, Tensor]:
         """Per image what scores are computed from: tensors whose first axis is the batch."""
@@ -75,6 +88,10 @@ class Objective(abc.ABC):
     @abc.abstractmethod
     def confusion(self, counts: Mapping[str, np.ndarray]) -> np.ndarray:
         """Pixels of all images by true class (rows) and predicted class (columns), int64 [classes, classes]."""
+
+    @abc.abstractmethod
+    def hard_score(self, confusion: np.ndarray) -> float:
+        """The headline score of masks that know no probabilities, from [images, classes, classes] as `confusion`."""
 
     @property
     @abc.abstractmethod

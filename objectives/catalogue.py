@@ -8,10 +8,12 @@ from objectives.base import Objective
 from objectives.cross_entropy_dice import CrossEntropyDice
 from objectives.defects import Defects
 from objectives.options import ObjectiveOptions
+from objectives.semantic import Semantic
 from utils.contracts import DataSpec
 from utils.errors import unknown_name
 
-OBJECTIVES: Dict[str, Type[Objective]] = {"cross_entropy_dice": CrossEntropyDice, "defects": Defects}
+OBJECTIVES: Dict[str, Type[Objective]] = {
+    "cross_entropy_dice": CrossEntropyDice, "defects": Defects, "semantic": Semantic}
 
 
 def build_objective(options: ObjectiveOptions, spec: DataSpec) -> Objective:

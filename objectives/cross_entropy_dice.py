@@ -10,7 +10,7 @@ import tensorflow.compat.v1 as tf
 from objectives.base import Objective, Targets
 from utils.contracts import Outputs, Tensor
 from utils.losses import cross_entropy, soft_dice
-from utils.metrics import confusion_counts, overlap_scores
+from utils.metrics import confusion_counts, mean_hard_dice, overlap_scores
 
 
 class CrossEntropyDice(Objective):
@@ -43,6 +43,10 @@ class CrossEntropyDice(Objective):
     def confusion(self, counts: Mapping[str, np.ndarray]) -> np.ndarray:
         """See `Objective.confusion`."""
         return np.sum(counts["confusion"], axis=0, dtype=np.int64)
+
+    def hard_score(self, confusion: np.ndarray) -> float:
+        """See `Objective.hard_score`."""
+        return mean_hard_dice(confusion)
 
     @property
     def score_names(self) -> Tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Optional, Union
 
-from utils.options import OPERATIONAL, TRAINING, number_or, option
+from utils.options import OPERATIONAL, TRAINING, at_least, number_or, option
 
 AUTO = "auto"
 _THRESHOLD = f"a number between 0 and 1, or {AUTO}"
@@ -20,9 +20,16 @@ class ObjectiveOptions:
     """Objective."""
 
     objective: str = option("cross_entropy_dice", "what training minimises and evaluation reports", flag=False,
-                            choices=("cross_entropy_dice", "defects"))
+                            choices=("cross_entropy_dice", "defects", "semantic"))
     loss: str = option("adaptive_loss", "loss of the objective `defects`", kind=TRAINING, flag=False,
                        choices=("adaptive_loss", "dice_sorensen", "dice_jaccard", "x-entropy", "l2_loss"))
+    dice_weight: float = option(0.0, "objective `semantic`: weight of the Dice loss beside cross-entropy",
+                                kind=TRAINING, flag=False, check=at_least(0.0))
+    dice_version: str = option(
+        "published", "objective `semantic`: the Dice loss that made MMSegmentation's published figures, or that of its "
+        "version 1.2.2", kind=TRAINING, choices=("published", "1.2.2"))
+    auxiliary_weight: float = option(0.4, "objective `semantic`: weight of the auxiliary heads' cross-entropy",
+                                     kind=TRAINING, flag=False, check=at_least(0.0))
     threshold: Optional[Union[float, str]] = option(
         None, f"probability above which a pixel, and an image, is the second of two classes; '{AUTO}' takes it from "
         "the validation split (default: the likelier class)",

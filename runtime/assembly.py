@@ -7,7 +7,8 @@ from typing import Any, Dict, Optional, Tuple
 
 from datasets.base import TEST, TRAIN, VALIDATION, Dataset
 from datasets.catalogue import Location, locate, open_dataset
-from datasets.feeding import Feeding, build_feeding
+from datasets.feeding import Feeding
+from datasets.feedings import build_feeding
 from datasets.pipeline import Draw, Share
 from model.base import Network
 from model.catalogue import build_network
@@ -57,7 +58,7 @@ class Run:
     def draw(self, first_sample: int = 0) -> Draw:
         """What decides the training samples, from `first_sample` on."""
         data = self.settings.data
-        return Draw(self.settings.training.seed, first_sample, data.augment, data.augmentation)
+        return Draw(self.settings.training.seed, first_sample, data.augment, data.augmentation, data.sampling)
 
     def save_settings(self) -> None:
         """Write down what the run is, with its data as every later command finds it."""

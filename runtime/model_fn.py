@@ -73,7 +73,8 @@ def training_fn(run: Run, make_hooks: Callable[[Report], List[Any]],
 
 def forward(run: Run, features: Dict[str, Tensor]) -> Tuple[Outputs, Dict[str, Tensor]]:
     """What the network computes of a training batch, and the parts of its loss, float32 scalars by name."""
-    outputs = _outputs(run, features, _training_context(run, features))
+    found = run.network(run.feeding.normalised(features["image"]), _training_context(run, features))
+    outputs = Outputs(run.device.widen(found.logits), tuple(run.device.widen(head) for head in found.auxiliaries))
     return outputs, run.objective.loss_parts(outputs, _targets(features))
 
 
@@ -81,8 +82,7 @@ def counting_fn(run: Run) -> ModelFn:
     """A `model_fn` whose predictions are, per image, what scores are computed from, its index and its histogram."""
 
     def model_fn(features: Dict[str, Tensor], mode: str) -> Any:
-        outputs = _outputs(run, features, StepContext(training=False, seed=run.settings.training.seed))
-        targets = _targets(features)
+        outputs, targets = Outputs(_merged_logits(run, features)), _targets(features)
         shown = run.feeding.shown(features["image"])
         counts = dict(run.objective.counts(outputs, targets), index=features["index"])
         counts["histogram"] = grey_histogram(shown, targets.labels, targets.valid, run.dataset.spec.classes)
@@ -100,8 +100,8 @@ def predicting_fn(run: Run, split: str) -> ModelFn:
     size = run.dataset.native_size(split)
 
     def model_fn(features: Dict[str, Tensor], mode: str) -> Any:
-        outputs = _outputs(run, features, StepContext(training=False, seed=run.settings.training.seed))
-        probabilities = run.feeding.restore(run.objective.probabilities(outputs.logits), size)
+        logits = _merged_logits(run, features)
+        probabilities = run.feeding.restore(run.objective.probabilities(logits), size)
         predictions = {"probabilities": probabilities, "classes": tf.argmax(probabilities, -1, output_type=tf.int32)}
         predictions["classes"] = tf.cast(predictions["classes"], tf.uint8)
         predictions.update({name: features[name] for name in (INPUT_WAIT,) if name in features})
@@ -110,19 +110,27 @@ def predicting_fn(run: Run, split: str) -> ModelFn:
     return model_fn
 
 
-def _outputs(run: Run, features: Dict[str, Tensor], context: StepContext) -> Outputs:
-    """What the network computes, in float32 from here on, whatever the precision inside it."""
-    outputs = run.network(features["image"], context)
-    return Outputs(run.device.widen(outputs.logits), tuple(run.device.widen(head) for head in outputs.auxiliaries))
+def _merged_logits(run: Run, features: Dict[str, Tensor]) -> Tensor:
+    """Logits of a batch that is evaluated or predicted, in float32; the mean of the variants that are asked for."""
+    context = StepContext(training=False, seed=run.settings.training.seed)
+
+    def network(inputs: Tensor) -> Tensor:
+        return run.device.widen(run.network(inputs, context).logits)
+
+    with tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE):
+        variants = run.feeding.logits(features["image"], network, run.settings.training.batch_size)
+    return run.objective.merged(variants)
 
 
 def _training_context(run: Run, features: Dict[str, Tensor]) -> StepContext:
-    return StepContext(training=True, seed=run.settings.training.seed, sample_keys=features["key"],
-                       cross_rank_mean=run.distributed.mean)
+    alone = StepContext(training=True, seed=run.settings.training.seed, sample_keys=features["key"])
+    if not run.settings.model.sync_batch_norm:
+        return alone
+    return dataclasses.replace(alone, cross_rank_mean=run.distributed.mean, ranks=run.distributed.place.size)
 
 
 def _targets(features: Dict[str, Tensor]) -> Targets:
-    return Targets(features["label"], features["valid"])
+    return Targets(features["label"], features["valid"], features.get("region"))
 
 
 def _mean_over_ranks(run: Run, scalars: Dict[str, Tensor]) -> Dict[str, Tensor]:

@@ -99,9 +99,8 @@ def reading(checkpoint: Checkpoint) -> Iterator[None]:
 
 def expected_variables(run: Run) -> Dict[str, Tuple[int, ...]]:
     """The shapes of the variables of the run's network, by name."""
-    size = run.settings.data.input_size
     with tf.Graph().as_default():
-        images = tf.placeholder(tf.float32, [None, size, size, run.dataset.spec.channels])
+        images = tf.placeholder(tf.float32, [None, *run.feeding.window, run.dataset.spec.channels])
         run.network(images, StepContext(training=False, seed=0))
         return {variable.op.name: tuple(variable.shape.as_list()) for variable in tf.global_variables()}
 

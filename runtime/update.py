@@ -11,7 +11,7 @@ from runtime.assembly import Run
 from runtime.faults import BadNumbers, Faults
 from runtime.optimisers import build_optimiser
 from runtime.spikes import spike_gate
-from utils.contracts import Tensor
+from utils.contracts import MOVING, Tensor
 
 SKIPPED = "skipped_updates"
 
@@ -44,10 +44,16 @@ def build_update(run: Run, minimised: Tensor, losses: Dict[str, Tensor], rate: T
     skips = [overflowed] if run.device.scales_loss else []
     with tf.control_dependencies([guard]):
         if not run.settings.training.skip_loss_spikes:
-            return _counted(optimiser.apply_gradients(pairs), skips)
+            return _counted(_apply(optimiser, pairs), skips)
         gate = spike_gate(losses["train_total_loss"])
-        applied = tf.cond(gate.accepted, lambda: _as_tensor(optimiser.apply_gradients(pairs)), lambda: tf.constant(0))
+        applied = tf.cond(gate.accepted, lambda: _as_tensor(_apply(optimiser, pairs)), lambda: tf.constant(0))
         return _counted(tf.group(applied, gate.learned), skips + [tf.logical_not(gate.accepted)])
+
+
+def _apply(optimiser: Any, pairs: Sequence[Tuple[Any, Any]]) -> Any:
+    """Apply gradients, and with them the moving statistics that layers keep."""
+    kept = [tf.assign(variable, value) for variable, value in tf.get_collection(MOVING)]
+    return tf.group(optimiser.apply_gradients(pairs), *kept)
 
 
 def _unexpected(run: Run, optimiser: Any, overflowed: Tensor) -> Tensor:

@@ -13,6 +13,12 @@ from utils.errors import UserError
 Tensor = Any
 """A symbolic tensor; its shape and dtype stand in the docstring of whoever takes or gives it."""
 
+MOVING = "moving_statistics"
+"""The graph collection of (variable, its value after this step) that layers keep beside what the optimiser trains.
+
+They are values, not operations: the step assigns them together with its update, or, where it fails, not at all.
+"""
+
 
 @dataclasses.dataclass(frozen=True)
 class DataSpec:
@@ -23,12 +29,16 @@ class DataSpec:
         channels: channels of an image.
         class_names: one name per class index.
         folds: number of cross-validation folds, or 0 where a published split validates.
+        image_dtype: of decoded images: "float32", in [-1, 1], or "uint8", as the file has them.
+        has_region: whether samples carry a region that is scored beside the whole image (a field of view, say).
     """
 
     name: str
     channels: int
     class_names: Tuple[str, ...]
     folds: int
+    image_dtype: str = "float32"
+    has_region: bool = False
 
     @property
     def classes(self) -> int:
@@ -84,13 +94,15 @@ class StepContext:
         training: whether dropout is on and batch statistics are taken.
         seed: the run's seed, from which each variable's initialiser takes its own.
         sample_keys: int64 [batch, 2], the random key of each sample; None unless training.
-        cross_rank_mean: mean of a tensor over the ranks; the identity in one process.
+        cross_rank_mean: mean of a tensor over the ranks whose statistics are taken together; the identity for one.
+        ranks: how many those are.
     """
 
     training: bool
     seed: int
     sample_keys: Optional[Tensor] = None
     cross_rank_mean: Callable[[Tensor], Tensor] = _identity
+    ranks: int = 1
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,6 +13,8 @@ import tensorflow.compat.v1 as tf
 from utils.contracts import Tensor
 
 DICE_EPSILON = 1e-6
+FLOAT32_EPSILON = 1.1920929e-07
+"""The distance from 1 to the next float32."""
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, valid: Tensor) -> Tensor:
@@ -36,6 +38,42 @@ def soft_dice(probabilities: Tensor, labels: Tensor, valid: Tensor) -> Tensor:
     overlap = tf.reduce_sum(predicted * targets, axis=[1, 2])
     total = tf.reduce_sum(tf.square(predicted) + tf.square(targets), axis=[1, 2])
     return (2.0 * overlap + DICE_EPSILON) / (total + DICE_EPSILON)
+
+
+def cross_entropy_over_all(logits: Tensor, labels: Tensor, valid: Tensor) -> Tensor:
+    """Softmax cross-entropy in nats, a float32 scalar: the sum over valid pixels by the number of all pixels.
+
+    So divides MMSegmentation, whose published runs had it so; nothing changes where every pixel is valid.
+    """
+    per_pixel = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=tf.cast(logits, tf.float32))
+    return tf.reduce_sum(per_pixel * valid) / (tf.cast(tf.size(valid), tf.float32) + FLOAT32_EPSILON)
+
+
+def dice_by_class(logits: Tensor, labels: Tensor, valid: Tensor) -> Tensor:
+    """The Dice loss of MMSegmentation 0.20 to 1.0, a float32 scalar, which its published figures were made with.
+
+    Softmax; for each image and class 1 - (2 sum(p t m) + 1) / (sum(p^2 + t^2) + 1), m being 1 where a pixel is valid;
+    the mean over images and classes. The denominator counts pixels that are not valid, too, as of the last class.
+    """
+    predicted = tf.nn.softmax(tf.cast(logits, tf.float32))
+    classes = int(logits.shape[-1])
+    targets = tf.one_hot(tf.where(valid > 0.0, labels, tf.fill(tf.shape(labels), classes - 1)), classes)
+    overlap = tf.reduce_sum(predicted * targets * valid[..., tf.newaxis], axis=[1, 2])
+    total = tf.reduce_sum(tf.square(predicted) + targets, axis=[1, 2])
+    return tf.reduce_mean(1.0 - (2.0 * overlap + 1.0) / (total + 1.0))
+
+
+def dice_joint(logits: Tensor, labels: Tensor, valid: Tensor) -> Tensor:
+    """The Dice loss of MMSegmentation 1.2.0 to 1.2.2, a float32 scalar.
+
+    Sigmoid of every channel; for each image, over pixels and channels together, 1 - 2 sum(p t) / (sum(p^2) + 0.001 +
+    sum(t^2) + 0.001); the mean over images. Pixels that are not valid have no target, but count in sum(p^2).
+    """
+    predicted = tf.sigmoid(tf.cast(logits, tf.float32))
+    targets = tf.one_hot(labels, int(logits.shape[-1])) * valid[..., tf.newaxis]
+    overlap = tf.reduce_sum(predicted * targets, axis=[1, 2, 3])
+    total = tf.reduce_sum(tf.square(predicted), axis=[1, 2, 3]) + tf.reduce_sum(targets, axis=[1, 2, 3])
+    return tf.reduce_mean(1.0 - 2.0 * overlap / (total + 2e-3))
 
 
 def half_squares(variables: Iterable[Tensor]) -> Tensor:

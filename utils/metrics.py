@@ -7,7 +7,7 @@ are computed once, from the sums. A ratio with an empty denominator is NaN, neve
 from __future__ import annotations
 
 import math
-from typing import Dict, Sequence, Tuple
+from typing import Callable, Dict, Sequence, Tuple
 
 import numpy as np
 import sklearn.metrics
@@ -17,6 +17,7 @@ from utils.contracts import Tensor
 from utils.losses import DICE_EPSILON
 
 GREY_LEVELS = 256
+PROBABILITY_BINS = 4096
 
 
 def confusion_counts(predicted: Tensor, labels: Tensor, valid: Tensor, classes: int) -> Tensor:
@@ -70,6 +71,12 @@ def hard_dice_per_image(intersection: np.ndarray, predicted: np.ndarray, actual:
     return (2.0 * intersection + DICE_EPSILON) / (predicted + actual + DICE_EPSILON)
 
 
+def mean_hard_dice(confusion: np.ndarray) -> float:
+    """The mean over images and classes of `hard_dice_per_image`; `confusion` [images, classes, classes]."""
+    hits = np.diagonal(confusion, axis1=1, axis2=2)
+    return float(hard_dice_per_image(hits, confusion.sum(axis=1), confusion.sum(axis=2)).mean())
+
+
 def verdict_counts(scores: np.ndarray, defective: np.ndarray, thresholds: Sequence[float]) -> Tuple[np.ndarray, ...]:
     """True positives, true negatives, false positives and false negatives among images, int64 [thresholds] each.
 
@@ -113,41 +120,89 @@ def best_threshold(scores: np.ndarray, positive: np.ndarray) -> float:
     return float(best[np.argmin(np.abs(best - 0.5))])
 
 
-def trivial_scores(histograms: np.ndarray, class_names: Sequence[str]) -> Dict[str, float]:
-    """The Dice score (mean over images and classes) of predictions that need no training.
+def trivial_scores(histograms: np.ndarray, class_names: Sequence[str],
+                   score: Callable[[np.ndarray], float]) -> Dict[str, float]:
+    """The score of predictions that need no training.
 
     Args:
         histograms: [images, classes, 256] pixels by true class and grey level.
+        class_names: one for each class.
+        score: from the confusion of each image, [images, classes, classes], true class in rows.
 
     Returns:
         "all <class>" for each class, and for two classes "best grey threshold": the best global
         threshold on these very images, in either direction, which is more than a fair baseline gets.
     """
-    actual = histograms.sum(axis=2).astype(np.float64)
+    actual = histograms.sum(axis=2)
     scores = {}
     for index, name in enumerate(class_names):
-        predicted = np.zeros_like(actual)
-        predicted[:, index] = actual.sum(axis=1)
-        intersection = np.where(np.arange(len(class_names)) == index, actual, 0.0)
-        scores[f"all {name}"] = float(hard_dice_per_image(intersection, predicted, actual).mean())
+        confusion = np.zeros(actual.shape + (len(class_names),), np.int64)
+        confusion[:, :, index] = actual
+        scores[f"all {name}"] = score(confusion)
     if len(class_names) == 2:
-        scores["best grey threshold"] = max(threshold_scores(histograms))
+        known = [value for value in threshold_scores(histograms, score) if not math.isnan(value)]
+        scores["best grey threshold"] = max(known, default=math.nan)
     return scores
 
 
-def threshold_scores(histograms: np.ndarray) -> Tuple[float, ...]:
-    """The Dice score of every global grey threshold, both directions; `histograms` [images, 2, 256]."""
-    below = np.cumsum(histograms, axis=2).astype(np.float64)
+def threshold_scores(histograms: np.ndarray, score: Callable[[np.ndarray], float]) -> Tuple[float, ...]:
+    """The score of every global grey threshold, both directions; `histograms` [images, 2, 256]."""
+    below = np.cumsum(histograms, axis=2)
     above = below[:, :, -1:] - below
-    return tuple(np.concatenate([_two_class_dice(below, above), _two_class_dice(above, below)]))
+    dark_first, bright_first = np.stack([below, above], axis=2), np.stack([above, below], axis=2)
+    return tuple(score(cut[..., level]) for cut in (dark_first, bright_first) for level in range(below.shape[2]))
 
 
-def _two_class_dice(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Mean Dice [levels] when `first` [images, 2, levels] is called class 0 and `second` class 1."""
-    actual = first + second
-    zero = hard_dice_per_image(first[:, 0], first.sum(axis=1), actual[:, 0])
-    one = hard_dice_per_image(second[:, 1], second.sum(axis=1), actual[:, 1])
-    return ((zero + one) / 2.0).mean(axis=0)
+def segmentation_scores(confusion: np.ndarray, class_names: Sequence[str]) -> Dict[str, float]:
+    """Dice, IoU and accuracy from pooled counts under MMSegmentation's names, in [0, 1].
+
+    Args:
+        confusion: [classes, classes] pixels, true class in rows.
+        class_names: one for each class.
+
+    Returns:
+        mDice, mIoU, mAcc (means over the classes that are there or predicted), aAcc (share of all pixels that are
+        right), and Dice_, IoU_ and Acc_ (share of the class's pixels that are found) of each class; NaN where a class
+        is neither there nor predicted.
+    """
+    hits, there = np.diag(confusion).astype(np.float64), confusion.sum(axis=1)
+    either = confusion.sum(axis=0) + there
+    by_class = {"Dice": ratio(2.0 * hits, either), "IoU": ratio(hits, either - hits), "Acc": ratio(hits, there)}
+    scores = {f"m{name}": _mean_of_known(values) for name, values in by_class.items()}
+    scores["aAcc"] = float(ratio(hits.sum(), there.sum()))
+    for name, values in by_class.items():
+        scores.update({f"{name}_{each}": float(value) for each, value in zip(class_names, values)})
+    return scores
+
+
+def probability_histogram(probabilities: Tensor, labels: Tensor, valid: Tensor) -> Tensor:
+    """Pixels per image, by true class (of two) and probability in `PROBABILITY_BINS` equal steps.
+
+    Args:
+        probabilities: float32 [batch, height, width], of the second class, in [0, 1].
+        labels: int32 [batch, height, width], 0 or 1.
+        valid: float32 [batch, height, width], 0 where a pixel does not count.
+
+    Returns:
+        int64 [batch, 2, PROBABILITY_BINS].
+    """
+    level = tf.minimum(tf.cast(probabilities * PROBABILITY_BINS, tf.int32), PROBABILITY_BINS - 1)
+    cells = labels * PROBABILITY_BINS + level
+    return _count_cells(cells, valid, 2 * PROBABILITY_BINS, (2, PROBABILITY_BINS))
+
+
+def histogram_receiver_area(histogram: np.ndarray) -> float:
+    """The area under the receiver operating characteristic of pixels counted by `probability_histogram`.
+
+    Pixels of one step count as ties, half right; NaN unless both classes are there.
+
+    Args:
+        histogram: [2, bins], pooled over images.
+    """
+    negative, positive = histogram.astype(np.float64)
+    lower = np.cumsum(negative) - negative
+    ordered = (positive * (lower + negative / 2.0)).sum()
+    return float(ratio(ordered, negative.sum() * positive.sum()))
 
 
 def _count_cells(cells: Tensor, valid: Tensor, count: int, shape: Tuple[int, int]) -> Tensor:
@@ -161,7 +216,7 @@ def _count_cells(cells: Tensor, valid: Tensor, count: int, shape: Tuple[int, int
 def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """Element by element; NaN where the denominator is 0."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(denominator > 0, numerator / denominator, np.nan)
+        return np.where(np.asarray(denominator) > 0, np.divide(numerator, denominator), np.nan)
 
 
 def _mean_of_known(values: np.ndarray) -> float:

@@ -93,7 +93,7 @@ def _time_prediction(run: Run, directory: str) -> Tuple[List[float], List[float]
 
 def _figures(run: Run, mode: str, marks: Sequence[float], waits: Sequence[float]) -> Dict[str, float]:
     warmup = run.settings.benchmark.warmup_steps
-    images = run.settings.training.batch_size
+    images = run.settings.training.batch_size if run.settings.trains or run.feeding.batched else 1
     mine = measure(marks, waits, warmup, images)
     # Ranks that predict run freely: the slowest decides how long all of them took.
     slowest = float(run.distributed.gather(np.array([marks[-1] - marks[warmup]])).max())

@@ -18,6 +18,7 @@ from runtime.checkpoints.find import Checkpoint
 from runtime.distributed.base import Distributed
 from runtime.journal import open_journal
 from runtime.modes.benchmark import benchmark
+from runtime.modes.bring_in import bring_in
 from runtime.modes.crossvalidate import crossvalidate, fold_settings
 from runtime.modes.evaluate import evaluate
 from runtime.modes.predict import predict
@@ -61,13 +62,13 @@ def run_once(settings: Settings, distributed: Distributed, stop: Stop) -> Dict[s
     """One run: checks, then train, evaluate and predict as far as the exec mode asks for them.
 
     Returns:
-        "settings", and the results of the modes: "training", "evaluation", "prediction" or "benchmark".
+        "settings", and the results of the modes: "training", "evaluation", "prediction", "import" or "benchmark".
     """
     run = assemble(settings, distributed, stop)
     chosen = _check(run)
     lines = announce(run)
     with contextlib.ExitStack() as held:
-        if settings.trains and not settings.benchmark.benchmark:
+        if (settings.trains and not settings.benchmark.benchmark) or settings.imports:
             _claim(run, held)
         say(distributed, lines)
         with open_journal(settings, distributed.is_chief) as logger:
@@ -79,6 +80,8 @@ def _run_modes(run: Run, logger: Logger, chosen: Optional[Choice]) -> Dict[str, 
     settings = run.settings
     if settings.benchmark.benchmark:
         return {"benchmark": benchmark(run, logger)}
+    if settings.imports:
+        return {"import": bring_in(run)}
     result: Dict[str, Any] = {}
     if settings.trains:
         result["training"] = train(run, logger)
@@ -122,7 +125,7 @@ def _check(run: Run) -> Optional[Choice]:
         raise unknown_name("--best_metric", metric, run.objective.score_names)
     if settings.objective.threshold is not None:
         _check_threshold(run)
-    if not settings.trains and not settings.benchmark.benchmark:
+    if settings.reads_run and not settings.trains:
         chosen = usable_checkpoint(run)
         if run.distributed.is_chief:
             require_writable(settings.run.model_dir, "--model_dir")

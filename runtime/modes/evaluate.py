@@ -69,7 +69,8 @@ def score(run: Run, checkpoint: Checkpoint, split: str, counts: Mapping[str, np.
         "warnings" and "remarks" about them, and what they were measured on. A score that is not defined is None.
     """
     result = {"scores": run.objective.scores(counts),
-              "trivial": trivial_scores(counts["histogram"], run.dataset.spec.class_names),
+              "trivial": trivial_scores(counts["histogram"], run.dataset.spec.class_names,
+                                        run.objective.hard_score),
               "per_image": _per_image(run, split, counts), "step": checkpoint.step, "split": split,
               "warnings": constant_prediction(run, counts, checkpoint), "remarks": list(run.objective.remarks),
               **run.data_record()}

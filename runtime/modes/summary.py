@@ -37,10 +37,12 @@ def summary(settings: Settings, result: Mapping[str, Any]) -> List[str]:
     lines = [""]
     if "benchmark" in result:
         return lines + [f"{name:>24}  {value:.4g}" for name, value in result["benchmark"].items()]
+    if "import" in result:
+        lines.append("{variables} variables from {source}".format(**result["import"]))
     if "evaluation" in result:
         lines += _scores(result["evaluation"]) + _expected(settings)
     lines += ["files:"] + ["  " + path for path in _files(settings, result)]
-    if settings.trains and not settings.predicts:
+    if (settings.trains or settings.imports) and not settings.predicts:
         lines.append("to predict: python main.py --exec_mode predict --model_dir " +
                      shlex.quote(settings.run.model_dir))
     return lines
@@ -65,7 +67,8 @@ def _scores(evaluation: Mapping[str, Any]) -> List[str]:
     lines = [f"scores after {evaluation['step']} steps ({images}):"]
     lines += [f"  {name:<24} {_number(value)}" for name, value in evaluation["scores"].items()]
     lines += ["  " + remark for remark in evaluation["remarks"]]
-    lines.append("the Dice score that predictions without any training reach on the same images:")
+    headline = next(iter(evaluation["scores"]))
+    lines.append(f"what predictions without any training reach in {headline} on the same images:")
     return lines + [f"  {name:<24} {_number(value)}" for name, value in evaluation["trivial"].items()]
 
 
@@ -87,7 +90,7 @@ def _expected(settings: Settings) -> List[str]:
 def _files(settings: Settings, result: Mapping[str, Any]) -> List[str]:
     model_dir = settings.run.model_dir
     written: Dict[str, bool] = {
-        checkpoint_directory(model_dir): "training" in result,
+        checkpoint_directory(model_dir): "training" in result or "import" in result,
         os.path.join(model_dir, EVALUATION): "evaluation" in result,
         log_path(settings): True,
     }

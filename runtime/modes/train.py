@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import signal
 import tempfile
@@ -17,7 +18,7 @@ from dllogger.logger import Logger, Verbosity
 from runtime.assembly import Run
 from runtime.checkpoints.best import History, load_history, save_history
 from runtime.checkpoints.find import Checkpoint, checkpoint_directory, prefix_of
-from runtime.checkpoints.mark import read_mark
+from runtime.checkpoints.mark import mark_path, read_mark
 from runtime.checkpoints.write import prune, write_checkpoint
 from runtime.diagnosis import bad_numbers_error
 from runtime.hooks.progress import ProgressHook
@@ -90,9 +91,11 @@ def _train_to(run: Run, logger: Logger, target: int, start: Position, history: H
 
 def _restored(run: Run, start: Position) -> Optional[Dict[str, Tuple[int, ...]]]:
     """The shapes of the variables that training goes on from, by name; None where nothing is restored."""
-    if start.step == 0 or not run.distributed.is_chief:
+    prefix = prefix_of(checkpoint_directory(run.settings.run.model_dir), start.step)
+    # A run may begin with weights that were brought in, as of step 0.
+    if not run.distributed.is_chief or not os.path.exists(mark_path(prefix)):
         return None
-    return read_mark(prefix_of(checkpoint_directory(run.settings.run.model_dir), start.step)).variables
+    return read_mark(prefix).variables
 
 
 def _position_at(run: Run, start: Position, step: int) -> Position:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Dict, Mapping
 
 from datasets.options import ALL_FOLDS
-from runtime.settings.recipes import absolute_recipe, load_recipe
+from runtime.settings.recipes import canonical_recipe, load_recipe
 from runtime.settings.saved import check_unchanged, load_settings
 from runtime.settings.tree import Settings, default_model_dir, fields, settings_from, with_values
 from utils.errors import UserError
@@ -27,13 +27,14 @@ def compose(flags: Mapping[str, Any], ranks: int = 1) -> Settings:
     """
     given = dict(flags)
     if given.get("recipe"):
-        given["recipe"] = absolute_recipe(given["recipe"])
+        given["recipe"] = canonical_recipe(given["recipe"])
     given.setdefault("model_dir", default_model_dir())
     asked = settings_from(given)
     base = _saved_values(asked, given, ranks) if asked.reads_run else _fresh_values(given, ranks)
     settings = settings_from(dict(base, **given))
     _check_combination(settings)
-    return with_values(settings, **_resolved_batch(settings, given, ranks))
+    _check_import(settings)
+    return with_values(settings, **_resolved_batch(settings, given, ranks), **_resolved_schedule(settings))
 
 
 def _saved_values(asked: Settings, given: Mapping[str, Any], ranks: int) -> Dict[str, Any]:
@@ -77,6 +78,11 @@ def _resolved_batch(settings: Settings, given: Mapping[str, Any], ranks: int) ->
     return {"batch_size": training.global_batch_size // ranks}
 
 
+def _resolved_schedule(settings: Settings) -> Dict[str, int]:
+    """How long the schedule is: decided when a run begins, so that a longer --max_steps later does not change it."""
+    return {"learning_rate_decay_steps": settings.training.schedule_steps}
+
+
 def _check_combination(settings: Settings) -> None:
     run, benchmark, steps = settings.run, settings.benchmark, settings.training.max_steps
     if run.resume_training and run.overwrite:
@@ -90,9 +96,16 @@ def _check_combination(settings: Settings) -> None:
     if benchmark.benchmark and settings.data.crossvalidation_idx == ALL_FOLDS:
         raise UserError(f"--benchmark with --crossvalidation_idx {ALL_FOLDS}", "one fold, or none",
                         "leave --crossvalidation_idx out")
-    if benchmark.benchmark and settings.evaluates:
+    if benchmark.benchmark and (settings.evaluates or settings.imports):
         raise UserError(f"--benchmark with --exec_mode {run.exec_mode}", "train or predict",
                         "benchmark one of those modes")
     if benchmark.benchmark and steps <= benchmark.warmup_steps:
         raise UserError(f"--max_steps {steps} leaves nothing to measure after --warmup_steps {benchmark.warmup_steps}",
                         f"more than {benchmark.warmup_steps} steps", "raise --max_steps or lower --warmup_steps")
+
+
+def _check_import(settings: Settings) -> None:
+    if settings.imports != (settings.run.weights is not None):
+        raise UserError(f"--exec_mode {settings.run.exec_mode} {'without' if settings.imports else 'with'} --weights",
+                        "--exec_mode import and --weights together",
+                        "give --weights FILE with --exec_mode import, or neither")

@@ -1,17 +1,23 @@
-"""Recipes: a published result each, as settings and the score to expect."""
+"""Recipes: a published result each, as settings and the score to expect.
+
+A file holds one recipe, or a family of them: what all share, named parts, and for each recipe the parts that it is
+made of. A family's recipes have names of their own, and aliases.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 import yaml
 
 from utils.errors import UserError, unknown_name
 
 _ENDINGS = (".yaml", ".yml")
-_KEYS = ("title", "source", "settings", "expect")
+_SINGLE = ("title", "source", "settings", "expect")
+_FAMILY = ("title", "source", "settings", "parts", "recipes")
+_MEMBER = ("parts", "aliases", "expect")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,49 +29,100 @@ class Recipe:
         source: where the published figures stand.
         settings: values by field name of the settings tree.
         expect: the published scores by name, with what they were measured on.
+        aliases: further names.
     """
 
     title: str
     source: str
     settings: Dict[str, Any]
     expect: Dict[str, Any]
+    aliases: Tuple[str, ...] = ()
 
 
 def recipe_names() -> List[str]:
-    """The names of the recipes that come with the project."""
-    return sorted(name[:-len(".yaml")] for name in os.listdir(_directory()) if name.endswith(".yaml"))
+    """The names of the recipes that come with the project, aliases left out."""
+    return sorted(_known())
 
 
-def absolute_recipe(name: str) -> str:
-    """`name` as it means the same from every directory: a recipe's name, or the absolute path of a file."""
-    return os.path.abspath(name) if name.endswith(_ENDINGS) else name
+def canonical_recipe(name: str) -> str:
+    """`name` as it means the same from every directory: the recipe's own name, or the absolute path of a file.
+
+    Raises:
+        UserError: a recipe that comes with the project cannot be read.
+    """
+    if name.endswith(_ENDINGS):
+        return os.path.abspath(name)
+    return next((own for own, recipe in _known().items() if name in recipe.aliases), name)
 
 
 def load_recipe(name: str) -> Recipe:
-    """The recipe `name`: one of `recipe_names`, or the path of a YAML file.
+    """The recipe `name`: one of `recipe_names` or an alias of it, or the path of a YAML file that holds one.
 
     Raises:
         UserError: there is no such recipe, or the file is not one.
     """
-    path = name if name.endswith(_ENDINGS) else os.path.join(_directory(), name + ".yaml")
+    if name.endswith(_ENDINGS):
+        return _only(name, _read(name))
+    known = _known()
+    own = canonical_recipe(name)
+    if own not in known:
+        raise unknown_name("recipe", name, [*known, *(alias for recipe in known.values() for alias in recipe.aliases)])
+    return known[own]
+
+
+def _known() -> Dict[str, Recipe]:
+    found: Dict[str, Recipe] = {}
+    for file in sorted(os.listdir(_directory())):
+        if file.endswith(".yaml"):
+            found.update(_read(os.path.join(_directory(), file)))
+    return found
+
+
+def _only(path: str, found: Mapping[str, Recipe]) -> Recipe:
+    if len(found) != 1:
+        raise UserError(f"recipe {path}: {len(found)} recipes", "a file of one recipe",
+                        f"give a name: {', '.join(sorted(found)[:3])}, ...")
+    return next(iter(found.values()))
+
+
+def _read(path: str) -> Dict[str, Recipe]:
+    """The recipes of a file by their names."""
     if not os.path.isfile(path):
-        raise unknown_name("recipe", name, recipe_names())
+        raise unknown_name("recipe", path, recipe_names())
     try:
         with open(path, encoding="utf-8") as stream:
             document = yaml.safe_load(stream)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"recipe {path}: {error}", "a readable YAML file", "mend the file") from error
-    return _recipe(path, document)
-
-
-def _recipe(path: str, document: Any) -> Recipe:
     if not isinstance(document, dict) or not isinstance(document.get("settings"), dict):
         raise UserError(f"recipe {path}: no settings", "a mapping with the key `settings`", "add it")
-    for key in document:
-        if key not in _KEYS:
-            raise unknown_name(f"key in recipe {path}", str(key), _KEYS)
-    expect = document.get("expect") or {}
-    return Recipe(str(document.get("title", "")), str(document.get("source", "")), document["settings"], expect)
+    if "recipes" in document:
+        _check_keys(path, document, _FAMILY)
+        return {name: _member(path, document, member) for name, member in document["recipes"].items()}
+    _check_keys(path, document, _SINGLE)
+    return {os.path.splitext(os.path.basename(path))[0]: _recipe(document, document["settings"], document)}
+
+
+def _member(path: str, family: Mapping[str, Any], member: Mapping[str, Any]) -> Recipe:
+    """A recipe of a family: what all share, then its parts in their order."""
+    _check_keys(path, member, _MEMBER)
+    settings = dict(family["settings"])
+    for part in member["parts"]:
+        if part not in family["parts"]:
+            raise unknown_name(f"part in recipe {path}", str(part), family["parts"])
+        settings.update(family["parts"][part])
+    return _recipe(family, settings, member)
+
+
+def _recipe(document: Mapping[str, Any], settings: Dict[str, Any], own: Mapping[str, Any]) -> Recipe:
+    return Recipe(str(document.get("title", "")), str(document.get("source", "")), settings, own.get("expect") or {},
+                  tuple(own.get("aliases", ())))
+
+
+def _check_keys(path: str, mapping: Mapping[str, Any], known: Sequence[str]) -> None:
+    for key in mapping:
+        if key not in known:
+            raise unknown_name(f"key in recipe {path}", str(key), known)
 
 
 def _directory() -> str:

@@ -13,9 +13,10 @@ from objectives.options import AUTO, ObjectiveOptions
 from utils.errors import UserError, unknown_name
 from utils.options import INVOCATION, OPERATIONAL, TRAINING, Option, above, at_least, option, within
 
-TRAIN, EVALUATE, PREDICT = "train", "evaluate", "predict"
+TRAIN, EVALUATE, PREDICT, IMPORT = "train", "evaluate", "predict", "import"
 NEWEST, BEST = "newest", "best"
-EXEC_MODES = (TRAIN, EVALUATE, "train_and_evaluate", PREDICT, "train_and_predict")
+STAIR_STEPS = 500
+EXEC_MODES = (TRAIN, EVALUATE, "train_and_evaluate", PREDICT, "train_and_predict", IMPORT)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +31,9 @@ class RunOptions:
     resume_with_changes: bool = option(
         False, "with --resume_training: flags that change the result are meant", kind=INVOCATION)
     overwrite: bool = option(False, "move the run in model_dir aside and start anew", kind=INVOCATION)
+    weights: Optional[str] = option(
+        None, "exec_mode import: a checkpoint of another program: MMSegmentation's (.pth) or NVIDIA's UNet_Medical",
+        kind=INVOCATION)
     checkpoint: str = option(NEWEST, "the checkpoint to evaluate and predict with", kind=INVOCATION,
                              choices=(NEWEST, BEST))
     debug: bool = option(False, "show tracebacks and TensorFlow's own messages", kind=INVOCATION)
@@ -50,12 +54,20 @@ class TrainingOptions:
                                  check=at_least(0.0))
     weight_decay_scope: str = option("kernels", "variables that decay", kind=TRAINING, flag=False,
                                      choices=("kernels", "all"))
+    learning_rate_schedule: str = option("staircase", "how the learning rate falls", kind=TRAINING, flag=False,
+                                         choices=("staircase", "poly"))
+    learning_rate_end: float = option(1e-4, "schedule poly: the last learning rate", kind=TRAINING, flag=False,
+                                      check=at_least(0.0))
+    learning_rate_power: float = option(0.9, "schedule poly: its power", kind=TRAINING, flag=False, check=above(0.0))
     learning_rate_decay_factor: float = option(
         1.0, "what the learning rate is multiplied by after every learning_rate_decay_steps", kind=TRAINING, flag=False,
         check=above(0.0))
-    learning_rate_decay_steps: int = option(500, "steps between two falls of the learning rate", kind=TRAINING,
-                                            flag=False, check=at_least(1))
-    optimiser: str = option("adam", "optimiser", kind=TRAINING, flag=False, choices=("adam", "rmsprop"))
+    learning_rate_decay_steps: Optional[int] = option(
+        None, "schedule staircase: steps between two falls of the learning rate; poly: steps until the "
+        f"last one (default: {STAIR_STEPS}; max_steps)", kind=TRAINING, flag=False, check=at_least(1))
+    optimiser: str = option("adam", "optimiser", kind=TRAINING, flag=False, choices=("adam", "rmsprop", "momentum"))
+    momentum: float = option(0.9, "momentum of the optimiser `momentum`", kind=TRAINING, flag=False,
+                             check=within(0.0, 1.0))
     rmsprop_decay: float = option(0.9, "decay of the averages of RMSProp", kind=TRAINING, flag=False,
                                   check=within(0.0, 1.0))
     rmsprop_momentum: float = option(0.8, "momentum of RMSProp", kind=TRAINING, flag=False, check=within(0.0, 1.0))
@@ -73,6 +85,13 @@ class TrainingOptions:
         None, "evaluations without a better best_metric that end training (default: never)", kind=OPERATIONAL,
         check=at_least(1))
     skip_loss_spikes: bool = option(False, "skip, and count, updates of steps whose loss jumps", kind=TRAINING)
+
+    @property
+    def schedule_steps(self) -> int:
+        """The steps that the schedule of the learning rate counts in."""
+        if self.learning_rate_decay_steps is not None:
+            return self.learning_rate_decay_steps
+        return self.max_steps if self.learning_rate_schedule == "poly" else STAIR_STEPS
 
     @property
     def images_per_step(self) -> int:
@@ -129,6 +148,11 @@ class Settings:
         return self.run.exec_mode.endswith(PREDICT)
 
     @property
+    def imports(self) -> bool:
+        """Whether the exec mode brings in weights of another program."""
+        return self.run.exec_mode == IMPORT
+
+    @property
     def watches(self) -> bool:
         """Whether the command looks at the validation split on the way: while training, or for a threshold."""
         training = self.trains and self.training.evaluate_every is not None
@@ -137,7 +161,7 @@ class Settings:
     @property
     def reads_run(self) -> bool:
         """Whether the command builds on the run in model_dir."""
-        return not self.benchmark.benchmark and (not self.trains or self.run.resume_training)
+        return not self.benchmark.benchmark and not self.imports and (not self.trains or self.run.resume_training)
 
     def values(self) -> Dict[str, Any]:
         """All fields of the tree as one flat mapping; names are unique over the groups."""

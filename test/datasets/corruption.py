@@ -15,14 +15,19 @@ import tempfile
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, Sequence, Tuple
 
+from datasets.acquire.contract import Entry
+from datasets.acquire.sources import CATALOGUE, dagm2007
+from datasets.acquire.sstem import Volumes
 from datasets.base import TEST, TRAIN, VALIDATION
 from datasets.catalogue import Location, open_dataset
 from datasets.options import DataOptions
+from datasets.phantoms.cityscapes import write_cityscapes
 from datasets.phantoms.dagm2007 import write_dagm2007, write_free_dagm2007
+from datasets.phantoms.fundus import write_fundus
 from datasets.phantoms.sstem import write_sstem
 from utils.errors import UserError
 
-from . import dagm2007_mutations
+from . import cityscapes_mutations, dagm2007_mutations, fundus_mutations
 from .mutations import MUTATIONS, Mutation
 from .spoiling import FOLD, SEED, SIZE, SLICES
 
@@ -39,23 +44,41 @@ class Subject:
         write: writes a small sound set into an empty directory.
         options: what it is opened with.
         mutations: what can be wrong with it.
+        entry: what `download_dataset.py` knows of it.
     """
 
     title: str
     write: Callable[[str], None]
     options: Dict[str, Any]
     mutations: Sequence[Mutation]
+    entry: Entry
 
 
 VOLUMES = Subject(f"ssTEM, {SLICES} slices", functools.partial(write_sstem, seed=SEED, slices=SLICES, size=SIZE),
-                  {"dataset": "sstem", "crossvalidation_idx": FOLD}, MUTATIONS)
+                  {"dataset": "sstem", "crossvalidation_idx": FOLD}, MUTATIONS,
+                  dataclasses.replace(CATALOGUE["sstem"], layout=Volumes(pages=SLICES)))
 COMPETITION = Subject("DAGM2007, a class in the competition layout",
                       functools.partial(write_dagm2007, plan=dagm2007_mutations.PLAN),
-                      dagm2007_mutations.OPTIONS, dagm2007_mutations.COMPETITION)
+                      dagm2007_mutations.OPTIONS, dagm2007_mutations.COMPETITION, dagm2007((1,)))
 FREE = Subject("DAGM2007, a class in the free layout",
                functools.partial(write_free_dagm2007, plan=dagm2007_mutations.PLAN),
-               dagm2007_mutations.OPTIONS, dagm2007_mutations.FREE)
-SUBJECTS = (VOLUMES, COMPETITION, FREE)
+               dagm2007_mutations.OPTIONS, dagm2007_mutations.FREE, dagm2007((1,)))
+
+
+def _fundus(title: str, name: str, mutations: Sequence[Mutation], **options: Any) -> Subject:
+    return Subject(title, functools.partial(write_fundus, name=name, plan=fundus_mutations.PLAN),
+                   {"dataset": name, **options}, mutations, CATALOGUE[name])
+
+
+DRIVE = _fundus("DRIVE, as its archives unpack; scored in the field of view, too", "drive", fundus_mutations.DRIVE,
+                fov=True)
+STARE = _fundus("STARE, as its archives unpack", "stare", fundus_mutations.STARE)
+CHASE_DB1 = _fundus("CHASE_DB1, as its archive unpacks", "chase_db1", fundus_mutations.CHASE_DB1)
+CONVERTED = Subject("STARE, converted", functools.partial(fundus_mutations.write_converted, name="stare"),
+                    {"dataset": "stare"}, fundus_mutations.CONVERTED, CATALOGUE["stare"])
+CITYSCAPES = Subject("Cityscapes", functools.partial(write_cityscapes, plan=cityscapes_mutations.PLAN),
+                     {"dataset": "cityscapes"}, cityscapes_mutations.MUTATIONS, CATALOGUE["cityscapes"])
+SUBJECTS = (VOLUMES, COMPETITION, FREE, DRIVE, STARE, CHASE_DB1, CONVERTED, CITYSCAPES)
 
 
 @contextlib.contextmanager
@@ -136,7 +159,8 @@ def _answer_as_nobody(question: Callable[[], str], writing: int) -> None:
 HEAD = f"""# Corrupt data
 
 Before any work starts, every page and every image that a run needs is decoded once and held to the rules of
-`datasets/sstem_volumes.py`, or of `datasets/dagm2007_layouts.py` and `datasets/dagm2007_inspection.py`;
+`datasets/sstem_volumes.py`, of `datasets/dagm2007_layouts.py` and `datasets/dagm2007_inspection.py`, of
+`datasets/fundus_layouts.py` and `datasets/fundus_inspection.py`, or of `datasets/cityscapes.py`;
 `python download_dataset.py --check` runs the same pass over a directory. What is wrong ends the command with exit
 code 2 and a message in three parts: found, expected, repair.
 
@@ -166,7 +190,8 @@ def first_line(mutation: Mutation, subject: Subject) -> str:
     with spoiled(mutation, subject) as directory:
         line = (asked(mutation, lambda: verified(directory, subject)).splitlines() or [""])[0]
     line = line.replace(directory, "DATA")
-    line = re.sub(r"(cannot be decoded|not a readable TIFF|no text) \(.*\)", r"\1 (...)", line)
+    line = re.sub(r"(cannot be decoded|not a readable TIFF|no text|no JSON|no polygons) \(.*\)", r"\1 (...)", line)
+    line = re.sub(r"\b\d+ % of the pixels", "... % of the pixels", line)
     line = re.sub(r"label values [\d, ]+, \.\.\.", "label values ...", line)
     return re.sub(r"\bbyte \d+", "byte N", line)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, Dict, Iterator, Tuple
+from typing import Any, Callable, Dict, Iterator, Sequence, Tuple
 
 import numpy as np
 import pytest
@@ -10,13 +10,24 @@ import tensorflow.compat.v1 as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datasets.augmentation import Augmentation, random_brightness, random_quarter_turn, random_window
+from datasets.augmentation import (
+    AUGMENTATIONS,
+    Augmentation,
+    Photometric,
+    random_brightness,
+    random_flip,
+    random_photometry,
+    random_quarter_turn,
+    random_window,
+)
+from utils.colour import hsv_from_rgb, rgb_from_hsv
 from utils.randomness import purpose_key, uniform
 
 UNET_PADDING = 92 / 572
 KEYS = 600
 SEED, SAMPLE = st.integers(0, 2 ** 31 - 1), st.integers(0, 2 ** 40)
 Window = Callable[[int, int, float], Tuple[np.ndarray, np.ndarray]]
+Distorted = Callable[[int, np.ndarray], Tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 
 @pytest.fixture(name="draw_window", scope="module")
@@ -157,7 +168,163 @@ class TestQuarterTurns:
         assert seen == {(2, 3), (3, 2)}
 
 
+class TestFlip:
+    @pytest.fixture(scope="class")
+    def flipped(self) -> Tuple[np.ndarray, np.ndarray]:
+        numbers = np.arange(6, dtype=np.int32).reshape([2, 3])
+
+        def one(sample: tf.Tensor) -> Tuple[tf.Tensor, ...]:
+            picture = tf.constant(numbers[..., np.newaxis], tf.float32)
+            return random_flip((picture, tf.constant(numbers)), tf.stack([tf.constant(7, tf.int64), sample]))
+
+        with tf.Graph().as_default(), tf.Session() as session:
+            pictures, labels = session.run(
+                tf.map_fn(one, tf.range(KEYS, dtype=tf.int64), dtype=(tf.float32, tf.int32)))
+        return pictures, labels
+
+    def test_all_arrays_are_flipped_alike(self, flipped: Tuple[np.ndarray, np.ndarray]) -> None:
+        np.testing.assert_array_equal(flipped[0][..., 0], flipped[1])
+
+    def test_half_are_mirrored_from_left_to_right(self, flipped: Tuple[np.ndarray, np.ndarray]) -> None:
+        plain, mirrored = [[0, 1, 2], [3, 4, 5]], [[2, 1, 0], [5, 4, 3]]
+        counts = [sum(label.tolist() == way for label in flipped[1]) for way in (plain, mirrored)]
+        assert sum(counts) == KEYS
+        assert abs(counts[0] / KEYS - 0.5) < 0.1   # 5 standard deviations
+
+
+class TestPhotometry:
+    @pytest.fixture(scope="class")
+    def colourful(self) -> Distorted:
+        return _distortion(3)
+
+    @pytest.fixture(scope="class")
+    def grey(self) -> Distorted:
+        return _distortion(1)
+
+    @pytest.fixture(scope="class")
+    def expected(self) -> Callable[..., np.ndarray]:
+        """The published steps in NumPy; only the two ways between colours and their hues are ours."""
+
+        def way(convert: Callable[..., Any]) -> Callable[..., np.ndarray]:
+            def build() -> Any:
+                picture = tf.placeholder(tf.float32, [None, None, 3])
+                return [picture], tf.stack(convert(tf.unstack(picture, axis=-1)), axis=-1)
+
+            return _function(build)
+
+        return _steps(way(hsv_from_rgb), way(rgb_from_hsv))
+
+    @pytest.mark.parametrize("channels", [1, 3])
+    def test_is_the_published_row_of_steps(self, colourful: Distorted, grey: Distorted,
+                                           expected: Callable[..., np.ndarray], channels: int) -> None:
+        image = np.random.RandomState(0).randint(0, 256, [7, 5, channels]).astype(np.float32)
+        seen = set()
+        for sample in range(120):
+            found, coins, amounts = (colourful if channels == 3 else grey)(sample, image)
+            assert found.dtype == np.float32 and found.shape == image.shape
+            np.testing.assert_array_equal(found, expected(image, coins, amounts))
+            seen.add(tuple(coins))
+        assert len(seen) >= 28     # of 32; 2.2 % of each is missed
+
+    def test_changes_are_as_likely_as_not_and_independent(self) -> None:
+        coins, amounts = _draws()
+        np.testing.assert_allclose(coins.mean(axis=0), 0.5, atol=0.1)   # 5 standard deviations
+        drawn = np.concatenate([coins, amounts], axis=1)
+        np.testing.assert_allclose(np.corrcoef(drawn.T), np.eye(9), atol=0.2)
+
+    def test_results_are_whole_numbers_of_8_bits(self, colourful: Distorted) -> None:
+        image = np.random.RandomState(1).randint(0, 256, [6, 6, 3]).astype(np.float32)
+        results = np.array([colourful(sample, image)[0] for sample in range(60)])
+        assert (results == np.floor(results)).all() and results.min() >= 0 and results.max() <= 255
+
+    def test_hues_turn_by_eighteen_steps_back_to_seventeen_on(self, colourful: Distorted) -> None:
+        """Seen on red, where hue alone changes: it becomes one of 36 colours."""
+        with tf.Graph().as_default(), tf.Session() as session:
+            hues = tf.constant(np.arange(-18, 18) % 180, tf.float32)
+            full = tf.fill([36], 255.0)
+            legal = {tuple(colour) for colour in session.run(tf.stack(rgb_from_hsv((hues, full, full)), axis=-1))}
+        assert len(legal) == 36
+        seen = set()
+        for sample in range(1500):
+            found, coins, _ = colourful(sample, np.array([[[255, 0, 0]]], np.float32))
+            if tuple(coins[:4]) == (False, False, False, True):
+                seen.add(tuple(found[0, 0]))
+        assert seen <= legal and len(seen) > 25
+
+    def test_grey_changes_within_its_bounds(self, grey: Distorted) -> None:
+        """Brightness moves by up to 32, contrast by a factor from 0.5 to 1.5."""
+        levels = [grey(sample, np.full([1, 1, 1], 100, np.float32))[0].item() for sample in range(300)]
+        assert 34 <= min(levels) < 50 and 140 < max(levels) <= 198
+        assert abs(np.mean(np.equal(levels, 100)) - 0.25) < 0.125     # untouched; 5 standard deviations
+
+    def test_the_class(self) -> None:
+        assert AUGMENTATIONS["photometric"] is Photometric and Photometric().rescales
+        image = np.random.RandomState(0).randint(0, 256, [5, 4, 3]).astype(np.float32)
+        with tf.Graph().as_default(), tf.Session() as session:
+            key, picture = tf.constant([0, 9], tf.int64), tf.constant(image)
+            pairs = session.run([(Photometric().distorted(picture, key), random_photometry(picture, key)),
+                                 (Photometric().turned((picture,), key)[0], random_flip((picture,), key)[0])])
+        for one, other in pairs:
+            np.testing.assert_array_equal(one, other)
+
+
+def _function(build: Callable[[], Tuple[Sequence[Any], Any]]) -> Callable[..., Any]:
+    """What a graph computes of its inputs: `build` gives its placeholders and its outputs."""
+    with tf.Graph().as_default() as graph:
+        inputs, outputs = build()
+    session = tf.Session(graph=graph)
+    return lambda *values: session.run(outputs, dict(zip(inputs, values)))
+
+
+def _distortion(channels: int) -> Distorted:
+    """(sample, image) -> the image distorted, the coins and the amounts that were drawn."""
+
+    def build() -> Any:
+        sample, image = tf.placeholder(tf.int64, []), tf.placeholder(tf.float32, [None, None, channels])
+        key = tf.stack([tf.constant(7, tf.int64), sample])
+        return (sample, image), (random_photometry(image, key), *_drawn(key))
+
+    return _function(build)
+
+
+def _drawn(key: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor]:
+    coins = uniform(purpose_key(key, "augment/photometry/coins"), [5]) < 0.5
+    return coins, uniform(purpose_key(key, "augment/photometry/amounts"), [4])
+
+
+def _draws() -> Tuple[np.ndarray, np.ndarray]:
+    with tf.Graph().as_default(), tf.Session() as session:
+        return session.run(tf.map_fn(lambda sample: _drawn(tf.stack([tf.constant(7, tf.int64), sample])),
+                                     tf.range(KEYS, dtype=tf.int64), dtype=(tf.bool, tf.float32)))
+
+
+def _steps(to_hsv: Callable[..., np.ndarray], to_rgb: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+    def cut(image: np.ndarray) -> np.ndarray:
+        return np.clip(image, 0, 255).astype(np.uint8).astype(np.float32)
+
+    def steps(image: np.ndarray, coins: np.ndarray, amounts: np.ndarray) -> np.ndarray:
+        brightness, contrast, saturation, hue, is_second = coins
+        factor = np.float32(0.5) + amounts[1]
+        if brightness:
+            image = cut(image + np.float32(64) * amounts[0] - np.float32(32))
+        if contrast and is_second:
+            image = cut(image * factor)
+        if saturation and image.shape[-1] == 3:
+            image = to_hsv(image)
+            image[..., 1] = cut(image[..., 1] * (np.float32(0.5) + amounts[2]))
+            image = to_rgb(image)
+        if hue and image.shape[-1] == 3:
+            image = to_hsv(image)
+            image[..., 0] = (image[..., 0].astype(int) + int(np.floor(amounts[3] * 36)) - 18) % 180
+            image = to_rgb(image)
+        return cut(image * factor) if contrast and not is_second else image
+
+    return steps
+
+
 def test_what_no_augmentation_does() -> None:
     arrays = (np.ones([2, 3]),)
     assert Augmentation().turned(arrays, None) is arrays
     assert Augmentation().toned(arrays[0], None) is arrays[0]
+    assert Augmentation().distorted(arrays[0], None) is arrays[0]
+    assert not Augmentation().rescales

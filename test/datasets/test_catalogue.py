@@ -256,3 +256,21 @@ class TestNames:
         dataset = open_dataset(options, Location("nowhere", False), 0)
         assert isinstance(dataset, Dataset)
         assert dataset.spec.name == name
+
+    @pytest.mark.parametrize("name", sorted(DATASETS))
+    def test_layouts_are_of_their_set(self, name: str) -> None:
+        every = {layout for entry in DATASETS.values() for layout in ("any", *entry.layouts)}
+        for layout in sorted(every):
+            options = DataOptions(dataset=name, class_id=1 if name == "dagm2007" else None, layout=layout)
+            if layout in ("any", *DATASETS[name].layouts):
+                open_dataset(options, Location("nowhere", False), 0)
+            else:
+                with pytest.raises(UserError, match=f"layout {layout} with the data set {name}") as caught:
+                    open_dataset(options, Location("nowhere", False), 0)
+                assert "any" in caught.value.expected
+
+    @pytest.mark.parametrize("name", ["sstem", "dagm2007", "cityscapes"])
+    def test_sets_without_a_field_of_view(self, name: str) -> None:
+        options = DataOptions(dataset=name, class_id=1 if name == "dagm2007" else None, fov=True)
+        with pytest.raises(UserError, match=f"--fov True with the data set {name}"):
+            open_dataset(options, Location("nowhere", False), 0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import io
 import os
@@ -20,9 +19,6 @@ from PIL.TiffImagePlugin import TiffImageFile
 import datasets.sstem_volumes
 import download_dataset
 import main
-from datasets.acquire.contract import Entry
-from datasets.acquire.sources import CATALOGUE, dagm2007
-from datasets.acquire.sstem import Volumes
 from datasets.base import TEST, TRAIN, VALIDATION
 from datasets.options import DataOptions
 from datasets.sstem import SSTEM
@@ -32,11 +28,10 @@ from utils.tiff import read_page, read_pages, write_pages
 
 from . import corruption
 from .contract import in_time
-from .corruption import COMPETITION, FREE, Subject, asked, sound_set, spoiled, verified
+from .corruption import SUBJECTS, VOLUMES, Subject, asked, sound_set, spoiled, verified
 from .mutations import MUTATIONS, Mutation
 from .spoiling import FOLD, SEED, SLICES
 
-ENTRY = dataclasses.replace(CATALOGUE["sstem"], layout=Volumes(pages=SLICES))
 BY_NAME = {mutation.what: mutation for mutation in MUTATIONS}
 
 
@@ -58,11 +53,11 @@ def mutation(request: pytest.FixtureRequest) -> Mutation:
     return request.param
 
 
-def checked(directory: str, name: str = "sstem", entry: Entry = ENTRY) -> str:
+def checked(directory: str, subject: Subject = VOLUMES) -> str:
     """The exit code of `download_dataset.py --check`, and what it says."""
-    said = io.StringIO()
+    said, entry = io.StringIO(), subject.entry
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        code = download_dataset.main(["--check", "--dataset", name, "--data_dir", directory], {name: entry})
+        code = download_dataset.main(["--check", "--dataset", entry.name, "--data_dir", directory], {entry.name: entry})
     return f"{code} {said.getvalue()}"
 
 
@@ -113,12 +108,12 @@ class TestMutations:
             "write it anew with `python -m test.datasets.corruption`"
 
 
-TEXTURES = [(subject, mutation) for subject in (COMPETITION, FREE) for mutation in subject.mutations]
+IMAGES = [(subject, mutation) for subject in SUBJECTS[1:] for mutation in subject.mutations]
 
 
-@pytest.mark.parametrize("subject, mutation", TEXTURES,
-                         ids=[f"{subject.title[-18:]}: {mutation.what}" for subject, mutation in TEXTURES])
-class TestTextures:
+@pytest.mark.parametrize("subject, mutation", IMAGES,
+                         ids=[f"{subject.title}: {mutation.what}" for subject, mutation in IMAGES])
+class TestSetsOfImages:
     def test_verify_names_the_culprit(self, subject: Subject, mutation: Mutation) -> None:
         with spoiled(mutation, subject) as directory, warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -128,15 +123,15 @@ class TestTextures:
 
     def test_check_names_the_culprit(self, subject: Subject, mutation: Mutation) -> None:
         with spoiled(mutation, subject) as directory:
-            text = answer(mutation, directory, lambda directory: checked(directory, "dagm2007", dagm2007((1,))))
+            text = answer(mutation, directory, lambda directory: checked(directory, subject))
             assert text.startswith("2 ")
             assert f"\nerror: {mutation.culprit(directory)}" in text
             assert f"problem: {mutation.culprit(directory)}" in text
         assert "Traceback" not in text
 
 
-@pytest.mark.parametrize("subject", [COMPETITION, FREE])
-def test_sound_textures_pass(subject: Subject) -> None:
+@pytest.mark.parametrize("subject", SUBJECTS, ids=[subject.title for subject in SUBJECTS])
+def test_sound_sets_pass(subject: Subject) -> None:
     assert len({mutation.what for mutation in subject.mutations}) == len(subject.mutations)
     with sound_set(subject) as directory:
         assert verified(directory, subject) == ""

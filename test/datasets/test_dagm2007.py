@@ -17,10 +17,10 @@ from datasets.base import TEST, TRAIN, VALIDATION
 from datasets.catalogue import Location, locate, open_dataset
 from datasets.dagm2007 import DAGM2007
 from datasets.dagm2007_layouts import DEFECTIVE, LAYOUTS
-from datasets.feeding import ResizeToWindow
 from datasets.options import CLASSES, DataOptions
 from datasets.phantoms.dagm2007 import Plan, write_dagm2007, write_free_dagm2007
 from datasets.pipeline import Draw, Share, evaluation_batches, training_batches
+from datasets.resize_to_window import ResizeToWindow
 from utils.contracts import Geometry
 from utils.errors import UserError
 

@@ -10,8 +10,8 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from datasets.augmentation import WHOLE, Crop, random_brightness
-from datasets.feeding import ResizeToWindow
 from datasets.options import DataOptions
+from datasets.resize_to_window import ResizeToWindow
 from utils.contracts import DataSpec, Geometry
 from utils.errors import UserError
 
@@ -110,7 +110,7 @@ class TestPlain:
         feeding = _feeding(Geometry(divisor=1, remainder=0, minimum=1, margin=0), size)
         fed = _evaluate(lambda: (feeding.input(tf.constant(image), tf.constant(WHOLE)),
                                  feeding.labels(tf.constant(labels), tf.constant(WHOLE)),
-                                 feeding.valid(tf.constant(labels > 0), tf.constant(WHOLE)),
+                                 feeding.mask(tf.constant(labels > 0), tf.constant(WHOLE)),
                                  feeding.shown(tf.constant(image[np.newaxis]))))
         for array, expected in zip(fed, (image, labels, labels, image[np.newaxis])):
             np.testing.assert_allclose(array, expected, rtol=0, atol=tolerance)
@@ -135,7 +135,7 @@ class _Fed:
         window = Crop().window(key, feeding.padding)
         pixels = Crop().toned(feeding.input(image, window), key)
         offset = random_brightness(tf.zeros([]), key)
-        self._fetched = pixels, feeding.labels(label, window), feeding.valid(valid, window), window, offset
+        self._fetched = pixels, feeding.labels(label, window), feeding.mask(valid, window), window, offset
 
     def __call__(self, image: np.ndarray, label: np.ndarray, key: Tuple[int, int]) -> Any:
         """Pixels, labels, valid (all of it valid), window and brightness."""
@@ -209,7 +209,7 @@ class TestTargets:
     def test_valid_by_hand(self) -> None:
         valid = np.ones([4, 4], bool)
         valid[0, 3] = False
-        same, halved = _evaluate(lambda: [_feeding(SMALL, 8 + size).valid(tf.constant(valid), tf.constant(WHOLE))
+        same, halved = _evaluate(lambda: [_feeding(SMALL, 8 + size).mask(tf.constant(valid), tf.constant(WHOLE))
                                           for size in (4, 2)])
         np.testing.assert_array_equal(same, valid.astype(np.float32))
         assert halved.tolist() == [[1.0, 0.0], [1.0, 1.0]]

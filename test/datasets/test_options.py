@@ -10,7 +10,9 @@ import pytest
 from datasets.augmentation import AUGMENTATIONS
 from datasets.catalogue import DATASETS
 from datasets.dagm2007_layouts import LAYOUTS
+from datasets.feedings import FEEDINGS
 from datasets.folds import SPLIT_RULES
+from datasets.fundus_families import CONVERTED, ORIGINAL
 from datasets.options import ALL_FOLDS, FOLDS, DataOptions, parse_fold
 from utils.options import Option
 from utils.resample import BORDERS
@@ -44,7 +46,8 @@ def test_other_folds_do_not(fold: Any) -> None:
 
 
 @pytest.mark.parametrize("name, known", [("dataset", DATASETS), ("split_rule", SPLIT_RULES), ("border", BORDERS),
-                                         ("augmentation", AUGMENTATIONS), ("layout", ["any", *LAYOUTS])])
+                                         ("augmentation", AUGMENTATIONS), ("feeding", FEEDINGS),
+                                         ("layout", ["any", *LAYOUTS, ORIGINAL, CONVERTED])])
 def test_choices_are_what_is_there(name: str, known: Any) -> None:
     """The options are read without importing what implements them; the two lists must not part."""
     assert sorted(_option(name).choices) == sorted(known)

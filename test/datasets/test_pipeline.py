@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from datasets import pipeline
 from datasets.base import TEST, TRAIN, VALIDATION, Dataset, Sample
-from datasets.feeding import ResizeToWindow
 from datasets.options import DataOptions
 from datasets.pipeline import Draw, Share, endless_batches, evaluation_batches, training_batches
+from datasets.resize_to_window import ResizeToWindow
 from utils.contracts import DataSpec, Geometry
 from utils.errors import UserError
 

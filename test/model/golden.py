@@ -11,10 +11,10 @@ from model.base import Network
 from utils.contracts import StepContext
 
 
-def assert_close(found: np.ndarray, expected: np.ndarray, name: str = "values") -> None:
-    """To 1e-5 of the largest value."""
+def assert_close(found: np.ndarray, expected: np.ndarray, name: str = "values", tolerance: float = 1e-5) -> None:
+    """To a share of the largest value."""
     scale = np.abs(expected).max()
-    np.testing.assert_allclose(found / scale, expected / scale, rtol=0, atol=1e-5, err_msg=name)
+    np.testing.assert_allclose(found / scale, expected / scale, rtol=0, atol=tolerance, err_msg=name)
 
 
 def layers() -> List[Tuple[Any, Any]]:

@@ -76,3 +76,35 @@ def test_the_learning_rate_falls_in_steps(step, rate):
     with tf.Graph().as_default(), tf.Session() as session:
         session.run(tf.assign(tf.train.get_or_create_global_step(), step).op)
         assert session.run(learning_rate(options)) == pytest.approx(rate, rel=1e-6)
+
+
+def test_momentum_follows_pytorch_for_three_steps():
+    """g <- g + decay w; v <- 0.9 v + g; w <- w - rate v: the velocity knows no rate, and biases decay, too."""
+    options = TrainingOptions(optimiser="momentum", learning_rate=0.1, learning_rate_schedule="poly", max_steps=3,
+                              learning_rate_end=0.01, learning_rate_power=1.0, weight_decay=0.5,
+                              weight_decay_scope="all")
+    with tf.Graph().as_default(), tf.Session() as session:
+        weight = tf.get_variable("bias", [], initializer=tf.constant_initializer(1.0))
+        gradient = tf.placeholder(tf.float32, [])
+        step = tf.train.get_or_create_global_step()
+        loss = gradient * weight + weight_decay_loss(options)
+        update = build_optimiser(options, learning_rate(options)).minimize(loss, step)
+        session.run(tf.global_variables_initializer())
+        expected, velocity = 1.0, 0.0
+        for given, rate in ((2.0, 0.1), (-1.0, 0.055), (0.5, 0.01)):
+            velocity = 0.9 * velocity + given + 0.5 * expected
+            expected -= rate * velocity
+            session.run(update, {gradient: given})
+            assert session.run(weight) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("steps, done, rate", [
+    (40000, 0, 0.01), (40000, 1, 0.009999777), (40000, 1000, 0.009776963), (40000, 20000, 0.005405159),
+    (40000, 39998, 0.000100714), (40000, 39999, 0.0001), (40000, 50000, 0.0001),
+    (160000, 1, 0.009999944), (160000, 80000, 0.005405249), (160000, 159998, 0.000100205), (1, 0, 0.01)])
+def test_the_poly_schedule_is_the_published_table(steps, done, rate):
+    options = TrainingOptions(learning_rate=0.01, learning_rate_schedule="poly", max_steps=steps)
+    with tf.Graph().as_default(), tf.Session() as session:
+        session.run(tf.assign(tf.train.get_or_create_global_step(), done).op)
+        # The table has nine digits, float32 near 1 - t / (T - 1) = 0 has fewer of them.
+        assert session.run(learning_rate(options)) == pytest.approx(rate, rel=1e-4)

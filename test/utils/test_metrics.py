@@ -18,6 +18,7 @@ from utils.metrics import (
     confusion_counts,
     grey_histogram,
     hard_dice_per_image,
+    mean_hard_dice,
     overlap_scores,
     receiver_area,
     threshold_scores,
@@ -151,7 +152,7 @@ class TestTrivialScores:
         """One image of 3 dark and 1 bright pixel of class 0, 4 bright ones of class 1."""
         histograms = np.zeros([1, 2, GREY_LEVELS], np.int64)
         histograms[0, 0, 10], histograms[0, 0, 200], histograms[0, 1, 200] = 3, 1, 4
-        scores = trivial_scores(histograms, ["membrane", "cell"])
+        scores = trivial_scores(histograms, ["membrane", "cell"], mean_hard_dice)
         expected: Dict[str, float] = {"all membrane": 2 * 4 / 12 / 2, "all cell": 2 * 4 / 12 / 2,
                                       "best grey threshold": (6 / 7 + 8 / 9) / 2}
         assert scores == pytest.approx(expected, abs=1e-6)
@@ -160,7 +161,7 @@ class TestTrivialScores:
     def test_one_class_everywhere_as_from_the_pixels(self, classes: int) -> None:
         _, labels, histograms = _grey_images(classes)
         names = [f"c{index}" for index in range(classes)]
-        scores = trivial_scores(histograms, names)
+        scores = trivial_scores(histograms, names, mean_hard_dice)
         for index, name in enumerate(names):
             expected = _dice_of_classes(np.full_like(labels, index), labels, classes)
             assert scores.pop("all " + name) == pytest.approx(expected)
@@ -170,14 +171,16 @@ class TestTrivialScores:
         levels, labels, histograms = _grey_images(2)
         dark_is_zero = [_dice_of_classes((levels > level).astype(int), labels, 2) for level in range(GREY_LEVELS)]
         dark_is_one = [_dice_of_classes((levels <= level).astype(int), labels, 2) for level in range(GREY_LEVELS)]
-        np.testing.assert_allclose(sorted(threshold_scores(histograms)), sorted(dark_is_zero + dark_is_one), rtol=1e-9)
-        best = trivial_scores(histograms, ["a", "b"])["best grey threshold"]
+        found = threshold_scores(histograms, mean_hard_dice)
+        np.testing.assert_allclose(sorted(found), sorted(dark_is_zero + dark_is_one), rtol=1e-9)
+        best = trivial_scores(histograms, ["a", "b"], mean_hard_dice)["best grey threshold"]
         assert best == pytest.approx(max(dark_is_one)) and max(dark_is_one) > max(dark_is_zero)
 
     def test_more_pixels_in_one_image_weigh_no_more(self) -> None:
         _, _, histograms = _grey_images(2)
         heavier = histograms * np.array([1000, 1, 1])[:, None, None]
-        assert trivial_scores(heavier, ["a", "b"]) == pytest.approx(trivial_scores(histograms, ["a", "b"]), abs=1e-6)
+        expected = trivial_scores(histograms, ["a", "b"], mean_hard_dice)
+        assert trivial_scores(heavier, ["a", "b"], mean_hard_dice) == pytest.approx(expected, abs=1e-6)
 
 
 def test_verdicts_are_counted_at_each_threshold():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runtime.settings.recipes import load_recipe, recipe_names
+from runtime.settings.recipes import canonical_recipe, load_recipe, recipe_names
 from runtime.settings.tree import settings_from
 from utils.errors import UserError
 
@@ -46,3 +46,92 @@ def test_a_broken_file_is_named(tmp_path, text, words):
 def test_a_missing_file_is_an_unknown_recipe(tmp_path):
     with pytest.raises(UserError, match="unknown recipe"):
         load_recipe(str(tmp_path / "none.yaml"))
+
+
+# The published page, row by row: data set, head, Dice loss or not, mDice (of Cityscapes mIoU), Dice of vessels (of
+# Cityscapes mIoU with scales and flips). Every value that a recipe resolves to follows from these and the table below.
+PUBLISHED = """
+cityscapes fcn ce 69.10 71.05 unet-s5-d16_fcn_4xb4-160k_cityscapes-512x1024
+drive fcn ce 88.38 78.67 unet-s5-d16_fcn_4xb4-40k_drive-64x64
+drive fcn dice 88.71 79.32 unet-s5-d16_fcn_4xb4-ce-1.0-dice-3.0-40k_drive-64x64
+drive pspnet ce 88.35 78.62 unet-s5-d16_pspnet_4xb4-40k_drive-64x64
+drive pspnet dice 88.76 79.42 unet-s5-d16_pspnet_4xb4-ce-1.0-dice-3.0-40k_drive-64x64
+drive deeplabv3 ce 88.38 78.69 unet-s5-d16_deeplabv3_4xb4-40k_drive-64x64
+drive deeplabv3 dice 88.84 79.56 unet-s5-d16_deeplabv3_4xb4-ce-1.0-dice-3.0-40k_drive-64x64
+stare fcn ce 89.78 81.02 unet-s5-d16_fcn_4xb4-40k_stare-128x128
+stare fcn dice 90.65 82.70 unet-s5-d16_fcn_4xb4-ce-1.0-dice-3.0-40k_stare-128x128
+stare pspnet ce 89.89 81.22 unet-s5-d16_pspnet_4xb4-40k_stare-128x128
+stare pspnet dice 90.72 82.84 unet-s5-d16_pspnet_4xb4-ce-1.0-dice-3.0-40k_stare-128x128
+stare deeplabv3 ce 89.73 80.93 unet-s5-d16_deeplabv3_4xb4-40k_stare-128x128
+stare deeplabv3 dice 90.65 82.71 unet-s5-d16_deeplabv3_4xb4-ce-1.0-dice-3.0-40k_stare-128x128
+chase_db1 fcn ce 89.46 80.24 unet-s5-d16_fcn_4xb4-40k_chase-db1-128x128
+chase_db1 fcn dice 89.52 80.40 unet-s5-d16_fcn_4xb4-ce-1.0-dice-3.0-40k_chase-db1-128x128
+chase_db1 pspnet ce 89.52 80.36 unet-s5-d16_pspnet_4xb4-40k_chase-db1-128x128
+chase_db1 pspnet dice 89.45 80.28 unet-s5-d16_pspnet_4xb4-ce-1.0-dice-3.0-40k_chase-db1-128x128
+chase_db1 deeplabv3 ce 89.57 80.47 unet_s5-d16_deeplabv3_4xb4-40k_chase-db1-128x128
+chase_db1 deeplabv3 dice 89.49 80.37 unet-s5-d16_deeplabv3_4xb4-ce-1.0-dice-3.0-40k_chase-db1-128x128
+hrf fcn ce 88.92 79.45 unet-s5-d16_fcn_4xb4-40k_hrf-256x256
+hrf fcn dice 89.64 80.87 unet-s5-d16_fcn_4xb4-ce-1.0-dice-3.0-40k_hrf-256x256
+hrf pspnet ce 89.24 80.07 unet-s5-d16_pspnet_4xb4-40k_hrf-256x256
+hrf pspnet dice 89.69 80.96 unet-s5-d16_pspnet_4xb4-ce-1.0-dice-3.0-40k_hrf-256x256
+hrf deeplabv3 ce 89.32 80.21 unet-s5-d16_deeplabv3_4xb4-40k_hrf-256x256
+hrf deeplabv3 dice 89.56 80.71 unet-s5-d16_deeplabv3_4xb4-ce-1.0-dice-3.0-40k_hrf-256x256
+""".strip().splitlines()
+
+# Crop height and width, stride of the windows, steps, steps between checkpoints.
+BY_DATA = {"cityscapes": (512, 1024, None, 160000, 16000), "drive": (64, 64, 42, 40000, 4000),
+           "stare": (128, 128, 85, 40000, 4000), "chase_db1": (128, 128, 85, 40000, 4000),
+           "hrf": (256, 256, 170, 40000, 4000)}
+SHARED = {"model": "unet_s5_d16", "feeding": "native_crops", "normalisation": "imagenet", "objective": "semantic",
+          "auxiliary_weight": 0.4, "augment": True, "augmentation": "photometric", "scale_minimum": 0.5,
+          "scale_maximum": 2.0, "largest_class_share": 0.75, "global_batch_size": 16, "optimiser": "momentum",
+          "momentum": 0.9, "learning_rate": 0.01, "learning_rate_schedule": "poly", "learning_rate_end": 0.0001,
+          "learning_rate_power": 0.9, "weight_decay": 0.0005, "weight_decay_scope": "all"}
+
+
+@pytest.mark.parametrize("row", PUBLISHED)
+def test_each_published_configuration_is_a_recipe(row):
+    dataset, head, loss, first, second, name = row.split()
+    recipe = load_recipe(name)
+    height, width, stride, steps, saved = BY_DATA[dataset]
+    whole = dataset == "cityscapes"
+    expected = dict(SHARED, dataset=dataset, decode_head=head, dice_weight=3.0 if loss == "dice" else 0.0,
+                    crop_height=height, crop_width=width, max_steps=steps, save_checkpoints_steps=saved, log_every=50,
+                    inference="whole" if whole else "slide", sampling="epochs" if whole else "replacement",
+                    best_metric="mIoU" if whole else "mDice")
+    if not whole:
+        expected["window_stride"] = stride
+    if loss == "dice":
+        expected["dice_version"] = "published"
+    assert recipe.settings == expected
+    figures = [value for value in recipe.expect.values() if isinstance(value, float)]
+    assert figures == [float(first), float(second)]
+    assert len(str(recipe.expect["measured"])) == len("2020-12-23")
+
+
+def test_there_are_twenty_five_of_them():
+    assert {row.split()[-1] for row in PUBLISHED} == {name for name in recipe_names() if name.startswith("unet")}
+    assert len(PUBLISHED) == 25
+
+
+def test_older_and_shorter_names_mean_the_same():
+    own = "unet-s5-d16_pspnet_4xb4-40k_drive-64x64"
+    for alias in ("pspnet_unet_s5-d16_64x64_40k_drive", "drive-pspnet"):
+        assert canonical_recipe(alias) == own
+        assert load_recipe(alias) == load_recipe(own)
+    aliases = [alias for name in recipe_names() for alias in load_recipe(name).aliases]
+    assert len(set(aliases) | set(recipe_names())) == len(aliases) + len(recipe_names())
+    assert sum(alias.count("_unet_s5-d16_") for alias in aliases) == 12
+    assert any("87.52" in str(value) for value in load_recipe(own).expect.values())
+
+
+@pytest.mark.parametrize("text, words", [
+    ("settings: {}\nparts: {a: {}}\nrecipes: {x: {parts: [b]}}", "'b'"),
+    ("settings: {}\nparts: {}\nrecipes: {x: {parts: [], other: 1}}", "'other'"),
+    ("settings: {}\nparts: {}\nrecipes: {x: {parts: []}, y: {parts: []}}", "2 recipes")])
+def test_a_broken_family_is_named(tmp_path, text, words):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError) as caught:
+        load_recipe(str(path))
+    assert words in str(caught.value)

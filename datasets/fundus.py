@@ -1,0 +1,179 @@
+"""Photographs of the back of the eye with labelled blood vessels: DRIVE, STARE, CHASE_DB1, HRF.
+
+The splits are those that figures are published for, as mmsegmentation's converters cut them. Class 0 of a pixel is
+background, 1 a vessel by the first observer's label.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from datasets import fundus_families
+from datasets.base import TEST, TRAIN, VALIDATION, Dataset, Sample
+from datasets.folds import SPLIT_RULES
+from datasets.fundus_families import FAMILIES, PARTS, TRAINING, Family
+from datasets.fundus_inspection import Needs, inspect
+from datasets.fundus_layouts import IGNORED, Item, Layout, Listing, find_layout
+from datasets.images import image_size, read_colour
+from datasets.options import FOLDS, DataOptions
+from utils.contracts import DataSpec
+from utils.errors import UserError
+
+CLASS_NAMES = ("background", "vessel")
+PALETTE = ((120, 120, 120), (6, 230, 230))
+"""Red, green and blue of each class in pictures."""
+
+
+class Fundus(Dataset):
+    """One of the sets. An id is "training/21": the part and the image's stem, the same in either layout.
+
+    Without a fold the training part trains and the validation part validates. With one, the training part alone is cut
+    into folds. Predicted are the validation part's images, as "test/01": without labels, which need not be there.
+
+    Args:
+        family: which set.
+        directory: where it lies, in either layout.
+        options: the fold that validates, if any; the layout that is asked for; whether samples carry a field of view.
+        seed: shuffles the training part before it is cut into folds.
+    """
+
+    def __init__(self, family: Family, directory: str, options: DataOptions, seed: int) -> None:
+        self.family = family
+        self.spec = DataSpec(family.name, channels=3, class_names=CLASS_NAMES, folds=0, image_dtype="uint8",
+                             has_region=options.fov)
+        self.directory = directory
+        self.wanted = options.layout
+        self.fold: Optional[int] = options.crossvalidation_idx  # type: ignore[assignment]
+        self.seed = seed
+        self._listings: Dict[str, Listing] = {}
+
+    def ids(self, split: str) -> Sequence[str]:
+        """See `Dataset.ids`."""
+        part = TEST if split == TEST else self._part(split)
+        return [f"{part}/{item.stem}" for item in self._items(split)]
+
+    def read(self, sample_id: str) -> Sample:
+        """See `Dataset.read`; with a field of view where the options ask for it and labels are read."""
+        part, _, stem = sample_id.partition("/")
+        item = self._item(part, stem)
+        image = read_colour(item.image)
+        if part == TEST:
+            return Sample(image)
+        marks = item.marks(item.label, *image.shape[:2])
+        counted = marks != IGNORED
+        region = item.field_of_view(*image.shape[:2]) if self.spec.has_region else None
+        return Sample(image, (marks == 1).astype(np.int32), None if counted.all() else counted, region)
+
+    def verify(self, splits: Sequence[str]) -> None:
+        """See `Dataset.verify`; the rules are those of `fundus_layouts` and `fundus_inspection`."""
+        held: Dict[str, Tuple[Sequence[Item], Needs]] = {}
+        known: List[Item] = []
+        for split in splits:
+            items = [item for item in self._items(split) if item not in known]
+            known += items
+            held[split] = items, Needs(labels=split != TEST, masks=split != TEST and self.spec.has_region)
+        for problem in inspect(held):
+            raise problem
+
+    def native_size(self, split: str) -> Tuple[int, int]:
+        """See `Dataset.native_size`."""
+        return image_size(self._items(split)[0].image)
+
+    def counts(self, splits: Sequence[str]) -> Dict[str, int]:
+        """See `Dataset.counts`: the images of each published part."""
+        parts = {self._part(split) for split in splits}
+        return {part: len(self._sound(part)) for part in PARTS if part in parts}
+
+    @property
+    def official_counts(self) -> Dict[str, int]:
+        """See `Dataset.official_counts`."""
+        return dict(zip(PARTS, self.family.official))
+
+    def _part(self, split: str) -> str:
+        """The published part that a split is of."""
+        trained = split == TRAIN or (split == VALIDATION and self.fold is not None)
+        return TRAINING if trained else fundus_families.VALIDATION
+
+    def _layout(self) -> Layout:
+        return find_layout(self.directory, self.family, self.wanted)
+
+    def _sound(self, part: str) -> Tuple[Item, ...]:
+        """The items of a part, looked up once.
+
+        Raises:
+            UserError: something is wrong with names in it.
+        """
+        if part not in self._listings:
+            self._listings[part] = self._layout().listing(part)
+        for problem in self._listings[part].problems:
+            raise problem
+        return self._listings[part].items
+
+    def _items(self, split: str) -> List[Item]:
+        part = self._part(split)
+        items = list(self._sound(part))
+        if not items:
+            raise UserError(f"{self.directory}: no image of the {part} part of {self.family.title}", "at least one",
+                            "fetch the rest of the set" + ("" if part == TRAINING or split == TEST else
+                                                           ", or validate on a fold: --crossvalidation_idx 0"))
+        if split == TEST:
+            return items
+        if self.fold is not None:
+            items = self._fold_of(items, split)
+        require_labels(self._layout(), part, items)
+        if self.spec.has_region:
+            require_masks(self._layout(), items)
+        return items
+
+    def _fold_of(self, items: List[Item], split: str) -> List[Item]:
+        training, validation = SPLIT_RULES["partition"](len(items), int(self.fold or 0), self.seed)
+        chosen = [items[index] for index in sorted(validation if split == VALIDATION else training)]
+        if not chosen:
+            raise UserError(f"{self.directory}: {len(items)} training images leave none for the {split} split of fold "
+                            f"{self.fold}", f"at least {FOLDS}", "fetch the rest of the set, or leave the fold out")
+        return chosen
+
+    def _item(self, part: str, stem: str) -> Item:
+        if part in (TEST, *PARTS):
+            for item in self._sound(fundus_families.VALIDATION if part == TEST else part):
+                if item.stem == stem:
+                    return item
+        raise UserError(f"{self.directory}: no image {part}/{stem}", "one of the ids of a split", "look for it")
+
+
+def require_labels(layout: Layout, part: str, items: Sequence[Item]) -> None:
+    """Make sure that images have labels.
+
+    Raises:
+        UserError: one has none; of DRIVE's validation part, the text says that it is published so.
+    """
+    missing = [item for item in items if not item.labelled]
+    if not missing:
+        return
+    if len(missing) < len(items) or part == TRAINING:
+        raise UserError(f"{missing[0].label}: no such file", f"a label for {missing[0].image}",
+                        "fetch the label again, or leave the image out")
+    official = ": the official test archive has none" if layout.family.name == "drive" else ""
+    raise UserError(f"{layout.label_folder(part)}: no label of the {part} images{official}", "labels to score against",
+                    "get a copy with labels, or validate on a fold of the training images: --crossvalidation_idx 0")
+
+
+def require_masks(layout: Layout, items: Sequence[Item]) -> None:
+    """Make sure that images have fields of view.
+
+    Raises:
+        UserError: one has none; the text says where no such mask is published.
+    """
+    for item in items:
+        if not item.masked:
+            published = "" if layout.family.has_masks else f"; {layout.family.title} is published without"
+            raise UserError(f"{item.mask or item.image}: no field-of-view mask{published}",
+                            "a mask for each image that is scored", "leave --fov out")
+
+
+def opener(name: str) -> Callable[[str, DataOptions, int], Dataset]:
+    """The set called `name` as a function of (directory, options, seed)."""
+    return functools.partial(Fundus, FAMILIES[name])

@@ -1,0 +1,204 @@
+"""Images in colour, and the grey images that label them, in the formats that published sets come in, or a message.
+
+PNG, JPEG, TIFF, GIF and PPM, each also packed by gzip. What the rest of the house does not expect (16 bits,
+transparency, several pages, grey where there should be colour) is refused rather than converted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import io
+import os
+import re
+import struct
+import zlib
+from typing import Iterator, Tuple
+
+import numpy as np
+from PIL import Image
+
+from utils.errors import UserError
+from utils.regular import content_kind, require_content, unopened
+
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF", ".gif": "GIF",
+           ".ppm": "PPM"}
+PACKED = ".gz"
+MAXIMUM_PIXELS = 2 ** 26
+"""Of an image, 8192 x 8192. A damaged or hostile header can promise so many that decoding fills the memory."""
+
+_MAXIMUM_BYTES = 2 ** 29
+_COLOUR, _GREY = "a readable image of 8 bits in red, green and blue", "a readable grey image of 8 bits"
+_REPAIR = "fetch or export the file again"
+_DAMAGE = (EOFError, OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError,
+           struct.error, zlib.error, Image.DecompressionBombError, Image.DecompressionBombWarning, UserWarning)
+"""What Pillow and gzip raise for files that are cut short or hold nonsense, depending on where the damage lies."""
+_MODES = {"1": "a black and white image", "L": "a grey image", "P": "coloured by a palette",
+          "RGB": "an image in colour", "RGBA": "an image in colour with transparency",
+          "LA": "a grey image with transparency", "CMYK": "an image in the colours of a printer"}
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+_PNG_DEPTH = 24  # place of the byte that tells the bits of a sample
+_PPM_HEAD = re.compile(rb"P[1-6](?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n]*\n)+(\d+)\s")
+_BITS, _SAMPLE_FORMAT, _WHOLE = 258, 339, 1  # TIFF: tags, and the value of the second for whole numbers
+
+Size = Tuple[int, int]
+
+
+def ending(name: str) -> str:
+    """The part of a file's name that tells its format, in lower case: ".png", ".ppm.gz"; "" for no such format."""
+    stem, last = os.path.splitext(name.lower())
+    whole = os.path.splitext(stem)[1] + last if last == PACKED else last
+    return whole if whole.replace(PACKED, "") in FORMATS else ""
+
+
+def read_colour(path: str) -> np.ndarray:
+    """The image at `path`, uint8 [height, width, 3]: red, green, blue.
+
+    Raises:
+        UserError: it is missing, damaged or too large, or not such an image.
+    """
+    with _opened(path, _COLOUR, ("RGB",)) as image:
+        return np.array(image)
+
+
+def read_grey(path: str) -> np.ndarray:
+    """The image at `path`, uint8 [height, width]; black and white as 0 and 255, a palette as the colours it stands for.
+
+    Raises:
+        UserError: it is missing, damaged or too large, or holds colours that are not grey.
+    """
+    with _opened(path, _GREY, ("1", "L", "P", "RGB")) as image:
+        pixels = np.array(image.convert("RGB") if image.mode in ("P", "RGB") else image.convert("L"))
+    if pixels.ndim == 2:
+        return pixels
+    if (pixels != pixels[..., :1]).any():
+        raise UserError(f"{path}: an image in colour", _GREY, "put the label there; images belong elsewhere")
+    return np.ascontiguousarray(pixels[..., 0])
+
+
+def read_indices(path: str) -> np.ndarray:
+    """The numbers that the pixels at `path` are stored as, uint8 [height, width], whatever colours a palette gives.
+
+    Raises:
+        UserError: it is missing, damaged or too large, or not grey and without a palette.
+    """
+    with _opened(path, _GREY, ("1", "L", "P")) as image:
+        return np.array(image).astype(np.uint8)
+
+
+def image_size(path: str) -> Size:
+    """(height, width) in pixels that the header promises.
+
+    Raises:
+        UserError: it is missing, or its header damaged.
+    """
+    with _reading(path, _COLOUR), _unpacked(path) as image:
+        _refuse_size(path, image)
+        return int(image.height), int(image.width)
+
+
+@contextlib.contextmanager
+def _opened(path: str, expected: str, modes: Tuple[str, ...]) -> Iterator[Image.Image]:
+    """The image at `path`, decoded, of one of some modes."""
+    with _reading(path, expected), _unpacked(path) as image:
+        _refuse_size(path, image)
+        _refuse_others(path, image, expected, modes)
+        image.load()
+        yield image
+
+
+@contextlib.contextmanager
+def _reading(path: str, expected: str) -> Iterator[None]:
+    """Whatever decoding raises, told."""
+    require_content(path, expected)
+    try:
+        yield
+    except UserError:
+        raise
+    except _DAMAGE as error:
+        raise _unreadable(path, error, expected) from error
+
+
+def _unreadable(path: str, error: BaseException, expected: str) -> UserError:
+    kind, form = content_kind(path), _format(path)
+    other = "" if form in kind or (path.lower().endswith(PACKED) and "gzip" in kind) else kind
+    detail = f"not a {form}, but {other}" if other else f"cannot be decoded ({type(error).__name__}: {error})"
+    return UserError(f"{path}: {detail}", expected, _REPAIR)
+
+
+def _format(path: str) -> str:
+    form = ending(path).replace(PACKED, "")
+    if not form:
+        raise UserError(f"{path}: no image by its name", f"a name that ends in {', '.join(sorted(FORMATS))}",
+                        "give it the ending of its format")
+    return FORMATS[form]
+
+
+def _unpacked(path: str) -> Image.Image:
+    """The image at `path`, its pixels not yet decoded; what Pillow would convert without a word is refused here."""
+    content, form = _content(path), _format(path)
+    image: Image.Image = Image.open(io.BytesIO(content), formats=(form,))
+    if form == "PNG":
+        image = _verified(content, image)
+    if _DEPTHS.get(form, _eight)(content, image) != 8:
+        raise UserError(f"{path}: not of 8 bits a channel", "8 bits a channel", _REPAIR)
+    pages = getattr(image, "n_frames", 1) if form in ("TIFF", "GIF") else 1
+    if pages > 1:
+        raise UserError(f"{path}: {pages} pages", "a single one", "export the right one on its own")
+    return image
+
+
+def _content(path: str) -> bytes:
+    """What the file holds, gzip undone, of bounded size."""
+    try:
+        with open(path, "rb") as stream:
+            if not path.lower().endswith(PACKED):
+                return stream.read(_MAXIMUM_BYTES)
+            with gzip.GzipFile(fileobj=stream) as unpacking:
+                content = unpacking.read(_MAXIMUM_BYTES)
+                if unpacking.read(1):
+                    raise UserError(f"{path}: unpacks to more than {_MAXIMUM_BYTES} bytes", "an image", _REPAIR)
+                return content
+    except OSError as error:
+        # gzip reports damage as an OSError too, but without the number that the system gives.
+        if error.errno is None:
+            raise
+        raise unopened(path, error, "a readable image") from error
+
+
+def _verified(content: bytes, image: Image.Image) -> Image.Image:
+    """Decoding a PNG looks neither at checksums nor for the end."""
+    if _PNG_END not in content:
+        raise EOFError("its last chunk is missing")
+    image.verify()
+    return Image.open(io.BytesIO(content), formats=("PNG",))
+
+
+def _eight(content: bytes, image: Image.Image) -> int:
+    return 8
+
+
+def _ppm_depth(content: bytes, image: Image.Image) -> int:
+    head = _PPM_HEAD.match(content)
+    return 8 if content[:2] in (b"P1", b"P4") or (head and int(head.group(1)) == 255) else 0
+
+
+def _tiff_depth(content: bytes, image: Image.Image) -> int:
+    tags = image.tag_v2  # type: ignore[attr-defined]
+    bits, formats = tags.get(_BITS, (1,)), tags.get(_SAMPLE_FORMAT, (_WHOLE,))
+    return max(8, *bits) if set(formats) == {_WHOLE} else 0
+
+
+_DEPTHS = {"PNG": lambda content, image: max(8, content[_PNG_DEPTH]), "PPM": _ppm_depth, "TIFF": _tiff_depth}
+
+
+def _refuse_size(path: str, image: Image.Image) -> None:
+    if image.width * image.height > MAXIMUM_PIXELS:
+        raise UserError(f"{path}: {image.height} x {image.width} pixels, by its header",
+                        f"at most {MAXIMUM_PIXELS} pixels", _REPAIR)
+
+
+def _refuse_others(path: str, image: Image.Image, expected: str, modes: Tuple[str, ...]) -> None:
+    if image.mode not in modes:
+        raise UserError(f"{path}: {_MODES.get(image.mode, 'not of 8 bits a channel')}", expected,
+                        "get the published file, or export it again")

@@ -1,0 +1,125 @@
+"""Semantic segmentation as MMSegmentation trains and scores it."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, Mapping, Tuple
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from objectives.base import Objective, Targets
+from utils.contracts import Outputs, Tensor
+from utils.losses import cross_entropy, cross_entropy_over_all, dice_by_class, dice_joint
+from utils.metrics import (
+    PROBABILITY_BINS,
+    confusion_counts,
+    histogram_receiver_area,
+    probability_histogram,
+    ratio,
+    segmentation_scores,
+)
+
+DICE_LOSSES: Dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {"published": dice_by_class, "1.2.2": dice_joint}
+REGION = "_fov"
+"""What ends the name of a score that counts pixels inside the field of view alone."""
+
+
+class Semantic(Objective):
+    """Cross-entropy + `dice_weight` x Dice, + `auxiliary_weight` x the cross-entropy of auxiliary heads.
+
+    Logits smaller than the labels are scaled up, half-pixel bilinear, before the loss. Scores come from pixels pooled
+    over the split, never from means over images; they lie in [0, 1], where the published ones are percentages.
+    """
+
+    def loss_parts(self, outputs: Outputs, targets: Targets) -> Dict[str, Tensor]:
+        """See `Objective.loss_parts`: "ce", "dice" where it has a weight, "auxiliary_ce" where there are such heads."""
+        labels, valid, options = targets.labels, targets.valid, self.options
+        parts = {"ce": cross_entropy_over_all(outputs.logits, labels, valid)}
+        if options.dice_weight:
+            dice = DICE_LOSSES[options.dice_version](outputs.logits, labels, valid)
+            parts["dice"] = options.dice_weight * dice
+        if outputs.auxiliaries:
+            losses = [cross_entropy_over_all(_scaled(head, labels), labels, valid) for head in outputs.auxiliaries]
+            parts["auxiliary_ce"] = options.auxiliary_weight * tf.add_n(losses)
+        return parts
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """See `Objective.probabilities`."""
+        return tf.nn.softmax(tf.cast(logits, tf.float32))
+
+    def counts(self, outputs: Outputs, targets: Targets) -> Dict[str, Tensor]:
+        """See `Objective.counts`: the confusion of the likelier class; of two classes the probabilities, too."""
+        labels, valid = targets.labels, targets.valid
+        predicted = tf.cast(tf.argmax(outputs.logits, axis=-1), tf.int32)
+        counts = {"ce": cross_entropy(outputs.logits, labels, valid)}
+        masks = {"": valid}
+        if targets.region is not None:
+            masks[REGION] = valid * targets.region
+        for end, mask in masks.items():
+            counts["confusion" + end] = confusion_counts(predicted, labels, mask, self.spec.classes)
+            if self.spec.classes == 2:
+                likelihood = self.probabilities(outputs.logits)[..., 1]
+                counts["likelihood" + end] = probability_histogram(likelihood, labels, mask)
+        return counts
+
+    def per_image(self, counts: Mapping[str, np.ndarray]) -> np.ndarray:
+        """See `Objective.per_image`: of each image alone what the headline is of the split."""
+        return np.array([self.hard_score(confusion[np.newaxis]) for confusion in counts["confusion"]], np.float64)
+
+    def confusion(self, counts: Mapping[str, np.ndarray]) -> np.ndarray:
+        """See `Objective.confusion`."""
+        return np.sum(counts["confusion"], axis=0, dtype=np.int64)
+
+    def hard_score(self, confusion: np.ndarray) -> float:
+        """See `Objective.hard_score`."""
+        return segmentation_scores(confusion.sum(axis=0), self.spec.class_names)[self._headline]
+
+    @property
+    def score_names(self) -> Tuple[str, ...]:
+        """See `Objective.score_names`."""
+        blank: Dict[str, np.ndarray] = {"ce": np.zeros(1)}
+        for end in ("", REGION) if self.spec.has_region else ("",):
+            blank["confusion" + end] = np.zeros([1, self.spec.classes, self.spec.classes], np.int64)
+            blank["likelihood" + end] = np.zeros([1, 2, PROBABILITY_BINS], np.int64)
+        return tuple(self.scores(blank))
+
+    def scores(self, counts: Mapping[str, np.ndarray]) -> Dict[str, float]:
+        """See `Objective.scores`: mDice of two classes, mIoU of more come first."""
+        known = segmentation_scores(self.confusion(counts), self.spec.class_names)
+        scores = {self._headline: known.pop(self._headline), **known}
+        if self.spec.classes == 2:
+            for end in ("", REGION):
+                if "confusion" + end in counts:
+                    scores.update(self._detection_scores(counts, end))
+        return dict(scores, eval_ce_loss=float(np.mean(counts["ce"], dtype=np.float64)))
+
+    @property
+    def remarks(self) -> Tuple[str, ...]:
+        """See `Objective.remarks`."""
+        if not self.spec.has_region:
+            return ("all pixels count, inside the field of view and outside",) if self.spec.classes == 2 else ()
+        return (f"scores that end in {REGION} count pixels inside the field of view, the others all pixels",)
+
+    @property
+    def _headline(self) -> str:
+        return "mDice" if self.spec.classes == 2 else "mIoU"
+
+    def _detection_scores(self, counts: Mapping[str, np.ndarray], end: str) -> Dict[str, float]:
+        """How well the second of two classes is found, over the pixels that `end` names."""
+        confusion = np.sum(counts["confusion" + end], axis=0, dtype=np.int64)
+        (rejected, alarms), (missed, found) = confusion
+        scores: Dict[str, Any] = {
+            "sensitivity": ratio(found, found + missed), "specificity": ratio(rejected, rejected + alarms),
+            "AUC": histogram_receiver_area(np.sum(counts["likelihood" + end], axis=0, dtype=np.int64))}
+        if end:
+            name = self.spec.class_names[1]
+            inside = segmentation_scores(confusion, self.spec.class_names)
+            scores.update({key: inside[key] for key in ("mDice", "aAcc", f"Dice_{name}", f"IoU_{name}")})
+        return {key + end: float(value) for key, value in scores.items()}
+
+
+def _scaled(logits: Tensor, labels: Tensor) -> Tensor:
+    """Logits at the labels' size."""
+    if logits.shape[1:3].as_list() == labels.shape[1:3].as_list():
+        return logits
+    return tf.image.resize_bilinear(logits, tf.shape(labels)[1:3], half_pixel_centers=True)

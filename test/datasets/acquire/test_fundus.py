@@ -1,0 +1,381 @@
+"""The fundus sets through the data command: fetched, taken from what was fetched by hand, converted, checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import glob
+import gzip
+import os
+import shutil
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Sequence
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import datasets.acquire.fundus as acquisition
+import datasets.fundus as reader
+import datasets.fundus_families as families
+import datasets.phantoms.fundus as phantom
+from datasets.acquire.sources import CATALOGUE
+from datasets.base import TRAIN, VALIDATION
+from datasets.images import read_colour, read_grey
+from datasets.phantoms.fundus import Plan
+from download_dataset import main
+
+from ..published import opened, tree
+from .support import Reply, Server, Waits, read, serving
+
+PLAN = Plan(3, 2, 96, 100)
+NAMES = sorted(families.FAMILIES)
+REAL = os.path.join(os.environ.get("UNET_DATA", ""), "STARE")
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Published sets of few images."""
+    few = {name: dataclasses.replace(family, official=(3, 2)) for name, family in families.FAMILIES.items()}
+    for module in (families, acquisition, reader, phantom):
+        monkeypatch.setattr(module, "FAMILIES", few)
+
+
+@pytest.fixture()
+def server() -> Iterator[Server]:
+    with serving() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory: pytest.TempPathFactory) -> Dict[str, str]:
+    """Each set as published: with second observers, in the places that the archives give."""
+    directories = {name: str(tmp_path_factory.mktemp(name)) for name in NAMES}
+    for name, directory in directories.items():
+        phantom.write_fundus(directory, name, plan=PLAN)
+    second = {"drive": ("test/1st_manual/*_manual1.gif", "1st_manual", "2nd_manual", "manual1", "manual2"),
+              "stare": ("labels-ah/*.gz", "labels-ah", "labels-vk", ".ah.", ".vk."),
+              "chase_db1": ("*_1stHO.png", "", "", "_1stHO", "_2ndHO")}
+    for name, (pattern, folder, other, tail, new_tail) in second.items():
+        for path in glob.glob(os.path.join(directories[name], pattern)):
+            target = (path.replace(folder, other) if folder else path).replace(tail, new_tail)
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            shutil.copyfile(path, target)
+    return directories
+
+
+@pytest.fixture()
+def target(tmp_path: Path) -> str:
+    return str(tmp_path / "the data")
+
+
+def run(*words: str, sources: Sequence[str] = (), sha256: Any = None) -> int:
+    name = words[words.index("--dataset") + 1]
+    entry = CATALOGUE[name]
+    remotes = tuple(dataclasses.replace(remote, sha256=sha256) for remote in entry.remotes)
+    return main(words, {name: dataclasses.replace(entry, sources=tuple(sources), remotes=remotes)}, Waits().patience())
+
+
+def zipped(directory: str, path: Path, names: Sequence[str], flat: bool = False) -> str:
+    with zipfile.ZipFile(str(path), "w") as archive:
+        for name in names:
+            archive.write(os.path.join(directory, name), os.path.basename(name) if flat else name)
+    return str(path)
+
+
+def tarred(directory: str, path: Path) -> str:
+    """A folder's files without the folder, as STARE's archives have them."""
+    with tarfile.open(str(path), "w") as archive:
+        for name in sorted(os.listdir(directory)):
+            archive.add(os.path.join(directory, name), name)
+    return str(path)
+
+
+def archives(name: str, directory: str, place: Path) -> List[str]:
+    """What a set's host serves."""
+    place.mkdir(exist_ok=True)
+    files = sorted(tree(directory))
+    if name == "stare":
+        return [tarred(os.path.join(directory, folder), place / f"{folder}.tar")
+                for folder in ("stare-images", "labels-ah", "labels-vk")]
+    if name == "drive":
+        return [zipped(directory, place / f"{part}.zip", [file for file in files if file.startswith(part)])
+                for part in ("training", "test")]
+    return [zipped(directory, place / {"chase_db1": "CHASEDB1.zip", "hrf": "all.zip"}[name], files)]
+
+
+@pytest.mark.parametrize("name", ["stare", "chase_db1", "hrf"])
+def test_download(server: Server, originals: Any, target: str, tmp_path: Path, name: str, capsys: Any) -> None:
+    for path in archives(name, originals[name], tmp_path / "served"):
+        server.serve("/" + os.path.basename(path), Reply(read(path)))
+    words = ["--dataset", name, "--data_dir", target]
+    assert run(*words, sources=[server.url + "/"]) == 0
+    assert tree(target) == tree(originals[name])
+    assert "official counts (training 3, validation 2): hold" in capsys.readouterr().out
+    count = len(server.requests)
+    assert count == len(CATALOGUE[name].remotes)
+    assert run(*words, sources=[server.url + "/"]) == 0
+    assert "everything is in" in capsys.readouterr().out and len(server.requests) == count
+    opened(target, dataset=name).verify((TRAIN, VALIDATION))
+
+
+def test_download_and_convert(server: Server, originals: Any, target: str, tmp_path: Path) -> None:
+    for path in archives("stare", originals["stare"], tmp_path / "served"):
+        server.serve("/" + os.path.basename(path), Reply(read(path)))
+    assert run("--dataset", "stare", "--data_dir", target, "--tree", "converted", sources=[server.url + "/"]) == 0
+    assert sorted(os.listdir(target)) == ["annotations", "images"]
+
+
+def test_an_interruption_is_resumed(server: Server, originals: Any, target: str, tmp_path: Path) -> None:
+    images, first, second = (read(path) for path in archives("stare", originals["stare"], tmp_path / "served"))
+    server.serve("/stare-images.tar", Reply(images))
+    server.serve("/labels-ah.tar", Reply(first, sent=700), Reply(status=500), Reply(status=500), Reply(first))
+    server.serve("/labels-vk.tar", Reply(second))
+    words = ["--dataset", "stare", "--data_dir", target]
+    assert run(*words, sources=[server.url + "/"]) == 2
+    (part,) = glob.glob(os.path.join(target, ".download", "*", "*.part"))
+    assert read(part) == first[:700]
+    del server.requests[:]
+    assert run(*words, sources=[server.url + "/"]) == 0
+    assert server.requests == [("/labels-ah.tar", "bytes=700-"), ("/labels-vk.tar", None)]
+    assert tree(target) == tree(originals["stare"])
+
+
+def test_another_checksum_is_refused(server: Server, originals: Any, target: str, tmp_path: Path, capsys: Any) -> None:
+    (path,) = archives("hrf", originals["hrf"], tmp_path / "served")
+    server.serve("/all.zip", Reply(read(path)))
+    words = ["--dataset", "hrf", "--data_dir", target]
+    assert run(*words, sources=[server.url + "/"], sha256="0" * 64) == 2
+    assert "SHA-256" in capsys.readouterr().err and not os.path.exists(target)
+    assert CATALOGUE["hrf"].remotes[0].sha256
+
+
+@pytest.mark.parametrize("name", ["drive"])
+def test_sets_that_need_an_account(target: str, name: str, capsys: Any) -> None:
+    assert CATALOGUE[name].sources == ()
+    assert run("--dataset", name, "--data_dir", target) == 2
+    said = capsys.readouterr().err
+    assert "without an account" in said and CATALOGUE[name].home in said and "--source PATH" in said
+    assert "--crossvalidation_idx" in said and not os.path.exists(target)
+
+
+@pytest.mark.parametrize("way", ["directory", "above", "archives", "folder of archives", "archive of archives",
+                                 "files"])
+@pytest.mark.parametrize("name", NAMES)
+def test_what_was_fetched_by_hand(originals: Any, target: str, tmp_path: Path, name: str, way: str) -> None:
+    def source() -> List[str]:
+        if way in ("directory", "above"):
+            shutil.copytree(originals[name], str(tmp_path / "above" / "copy"))
+            return [str(tmp_path / "above" / ("copy" if way == "directory" else ""))]
+        if way == "files":
+            (tmp_path / "flat").mkdir()
+            for file in tree(originals[name]):
+                shutil.copyfile(os.path.join(originals[name], file), str(tmp_path / "flat" / os.path.basename(file)))
+            return [str(tmp_path / "flat")]
+        packed = archives(name, originals[name], tmp_path / "fetched")
+        if way == "archive of archives":
+            names = [os.path.basename(path) for path in packed]
+            return [zipped(str(tmp_path / "fetched"), tmp_path / "outer.zip", names)]
+        return packed if way == "archives" else [str(tmp_path / "fetched")]
+
+    assert run("--dataset", name, "--data_dir", target, "--source", *source()) == 0
+    assert tree(target) == tree(originals[name])
+
+
+def test_hrf_by_group(originals: Any, target: str, tmp_path: Path) -> None:
+    files = sorted(tree(originals["hrf"]))
+    packed = []
+    for letters, group in (("h", "healthy"), ("g", "glaucoma"), ("dr", "diabetic_retinopathy")):
+        for folder, what in (("images", ""), ("manual1", "_manualsegm"), ("mask", "_fovmask")):
+            names = [name for name in files if name.startswith(folder) and f"_{letters}" in name.replace(".", "_")]
+            packed.append(zipped(originals["hrf"], tmp_path / f"{group}{what}.zip", names, flat=True))
+    assert run("--dataset", "hrf", "--data_dir", target, "--source", *packed) == 0
+    assert tree(target) == tree(originals["hrf"])
+
+
+class TestConverted:
+    @pytest.mark.parametrize("name, count", [("drive", 17), ("stare", 15), ("chase_db1", 15), ("hrf", 15)])
+    def test_every_file_has_its_place(self, originals: Any, target: str, name: str, count: int) -> None:
+        words = ["--dataset", name, "--data_dir", target, "--tree", "converted"]
+        assert run(*words, "--source", originals[name]) == 0
+        files = tree(target)
+        assert len(files) == count and all(file.endswith(".png") for file in files)
+        assert run(*words, "--source", "nowhere") == 0, "nothing is looked for that is there"
+        original = opened(originals[name], dataset=name)
+        converted = opened(target, dataset=name)
+        converted.verify((TRAIN, VALIDATION))
+        for split in (TRAIN, VALIDATION):
+            for sample_id in original.ids(split):
+                for attribute in ("image", "label"):
+                    np.testing.assert_array_equal(getattr(original.read(sample_id), attribute),
+                                                  getattr(converted.read(sample_id), attribute))
+
+    @pytest.mark.parametrize("name, original, file", [
+        ("drive", "test/2nd_manual/01_manual2.gif", "annotations/validation/01_manual2.png"),
+        ("stare", "labels-vk/im0001.vk.ppm.gz", "annotations/training/im0001.vk.png"),
+        ("chase_db1", "Image_11L_2ndHO.png", "annotations/validation/Image_11L_2ndHO.png")])
+    def test_second_observers(self, originals: Any, target: str, name: str, original: str, file: str) -> None:
+        assert run("--dataset", name, "--data_dir", target, "--tree", "converted", "--source", originals[name]) == 0
+        pixels = np.asarray(Image.open(os.path.join(target, file)))
+        np.testing.assert_array_equal(pixels, read_grey(os.path.join(originals[name], original)) // 128)
+
+    def test_images_keep_their_pixels(self, originals: Any, target: str) -> None:
+        assert run("--dataset", "hrf", "--data_dir", target, "--tree", "converted", "--source", originals["hrf"]) == 0
+        for name in ("01_h", "01_g", "01_dr"):
+            np.testing.assert_array_equal(read_colour(os.path.join(target, "images", "training", f"{name}.png")),
+                                          read_colour(os.path.join(originals["hrf"], "images", f"{name}.jpg")))
+
+    def test_a_converted_tree_is_taken_as_it_is(self, originals: Any, target: str, tmp_path: Path, capsys: Any) -> None:
+        first = str(tmp_path / "first")
+        words = ["--dataset", "drive", "--tree", "converted"]
+        assert run(*words, "--data_dir", first, "--source", originals["drive"]) == 0
+        assert run(*words, "--data_dir", target, "--source", first) == 0
+        assert tree(target) == tree(first)
+        assert run("--dataset", "drive", "--data_dir", str(tmp_path / "third"), "--source", first) == 2
+        assert "add --tree converted" in capsys.readouterr().err
+
+    def test_half_a_converted_tree(self, originals: Any, target: str, tmp_path: Path, capsys: Any) -> None:
+        first = str(tmp_path / "first")
+        words = ["--dataset", "drive", "--tree", "converted"]
+        assert run(*words, "--data_dir", first, "--source", originals["drive"]) == 0
+        os.remove(os.path.join(first, "images", "training", "22.png"))
+        os.remove(os.path.join(first, "annotations", "training", "22_manual1.png"))
+        assert run(*words, "--data_dir", target, "--source", first) == 2
+        assert "2 images of the training part" in capsys.readouterr().err and not os.path.exists(target)
+        assert run(*words, "--data_dir", target, "--source", first, "--partial") == 0
+
+    @pytest.mark.parametrize("there, asked", [("original", "converted"), ("converted", "original")])
+    def test_trees_are_not_mixed(self, originals: Any, target: str, there: str, asked: str, capsys: Any) -> None:
+        words = ["--dataset", "stare", "--data_dir", target, "--source", originals["stare"]]
+        assert run(*words, "--tree", there) == 0
+        before = tree(target)
+        assert run(*words, "--tree", asked) == 2
+        assert f"STARE in the {there} layout" in capsys.readouterr().err and tree(target) == before
+        assert run(*words) == 0, "a whole set is whole in either tree"
+        assert tree(target) == before
+
+    def test_a_damaged_image_converts_nothing(self, originals: Any, target: str, tmp_path: Path, capsys: Any) -> None:
+        copy = Path(shutil.copytree(originals["stare"], str(tmp_path / "copy")))
+        path = copy / "stare-images" / "im0162.ppm.gz"
+        path.write_bytes(path.read_bytes()[:-30])
+        words = ["--dataset", "stare", "--data_dir", target, "--source", str(copy)]
+        assert run(*words, "--tree", "converted") == 2
+        assert f"{path}: cannot be decoded" in capsys.readouterr().err and not os.path.exists(target)
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_phantoms(self, target: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(phantom, "PLANS", dict.fromkeys(NAMES, PLAN))
+        words = ["--dataset", name, "--data_dir", target, "--phantom"]
+        assert run(*words, "--tree", "converted") == 0
+        assert {"images", "annotations"} <= set(os.listdir(target)) <= {"images", "annotations", "fov"}
+        assert run(*words, "--tree", "converted") == 0
+        assert run("--dataset", name, "--data_dir", target, "--check", "--partial") == 0
+
+
+class TestCounts:
+    def test_fewer_are_refused_unless_partial(self, originals: Any, target: str, tmp_path: Path, capsys: Any) -> None:
+        copy = shutil.copytree(originals["chase_db1"], str(tmp_path / "copy"))
+        for name in ("Image_01R.jpg", "Image_01R_1stHO.png", "Image_01R_2ndHO.png"):
+            os.remove(os.path.join(copy, name))
+        words = ["--dataset", "chase_db1", "--data_dir", target]
+        assert run(*words, "--source", copy) == 2
+        said = capsys.readouterr().err
+        assert f"CHASE_DB1 in {copy}: 2 images of the training part" in said and not os.path.exists(target)
+        assert run(*words, "--source", copy, "--partial") == 0
+        assert run(*words, "--check") == 2
+        assert f"problem: {target}: 2 images of the training part" in capsys.readouterr().out
+        assert run(*words, "--check", "--partial") == 0
+        assert "do not hold" in capsys.readouterr().out
+
+    @pytest.mark.parametrize("name", ["stare", "hrf"])
+    def test_a_missing_label(self, originals: Any, target: str, tmp_path: Path, name: str, capsys: Any) -> None:
+        copy = shutil.copytree(originals[name], str(tmp_path / "copy"))
+        label = {"stare": "labels-ah/im0162.ah.ppm.gz", "hrf": "manual1/06_h.tif"}[name]
+        os.remove(os.path.join(copy, label))
+        assert run("--dataset", name, "--data_dir", target, "--source", copy) == 2
+        assert "1 labels of the validation part" in capsys.readouterr().err
+        assert run("--dataset", name, "--data_dir", copy, "--check") == 2
+        assert f"problem: {os.path.join(copy, label)}: no such file" in capsys.readouterr().out
+
+    def test_drive_without_the_labels_of_its_test_part(self, originals: Any, target: str, tmp_path: Path,
+                                                       capsys: Any) -> None:
+        copy = shutil.copytree(originals["drive"], str(tmp_path / "copy"))
+        for folder in ("1st_manual", "2nd_manual"):
+            shutil.rmtree(os.path.join(copy, "test", folder))
+        words = ["--dataset", "drive", "--data_dir", target]
+        assert run(*words, "--source", *archives("drive", copy, tmp_path / "fetched")) == 0
+        said = capsys.readouterr().out
+        assert "validation: 2 images, 0 with a label, 2 with a field of view" in said
+        assert "scores need --crossvalidation_idx" in said and "): hold" in said
+        assert tree(target) == tree(copy)
+        assert run(*words, "--source", "nowhere") == 0
+
+    def test_half_a_copy_is_completed(self, originals: Any, target: str) -> None:
+        shutil.copytree(originals["stare"], target)
+        shutil.rmtree(os.path.join(target, "labels-ah"))
+        words = ["--dataset", "stare", "--data_dir", target]
+        assert run(*words, "--source", os.path.join(originals["stare"], "labels-ah")) == 0
+        assert tree(target) == tree(originals["stare"])
+
+    def test_images_in_other_places_are_not_doubled(self, originals: Any, target: str, capsys: Any) -> None:
+        place = os.path.join(target, "healthy")
+        os.makedirs(place)
+        shutil.copyfile(os.path.join(originals["hrf"], "images", "01_h.jpg"), os.path.join(place, "01_h.jpg"))
+        assert run("--dataset", "hrf", "--data_dir", target, "--source", originals["hrf"]) == 2
+        assert f"{place}: images of HRF" in capsys.readouterr().err
+
+
+class TestRefused:
+    def test_two_files_of_one_name_that_differ(self, originals: Any, target: str, tmp_path: Path, capsys: Any) -> None:
+        (tmp_path / "other").mkdir()
+        shutil.copyfile(os.path.join(originals["stare"], "stare-images", "im0002.ppm.gz"),
+                        str(tmp_path / "other" / "im0001.ppm.gz"))
+        words = ["--dataset", "stare", "--data_dir", target]
+        assert run(*words, "--source", originals["stare"], str(tmp_path / "other")) == 2
+        assert "differ" in capsys.readouterr().err and not os.path.exists(target)
+
+    def test_nothing_of_the_set(self, originals: Any, target: str, capsys: Any) -> None:
+        assert run("--dataset", "hrf", "--data_dir", target, "--source", originals["stare"]) == 2
+        assert f"no image of HRF in {originals['stare']}; there is labels-ah" in capsys.readouterr().err
+
+    def test_other_files_in_place(self, originals: Any, target: str, capsys: Any) -> None:
+        os.makedirs(os.path.join(target, "stare-images"))
+        path = os.path.join(target, "stare-images", "im0001.ppm.gz")
+        other = read_colour(os.path.join(originals["stare"], "stare-images", "im0002.ppm.gz"))
+        Path(path).write_bytes(gzip.compress(b"P6 100 96 255\n" + other.tobytes()))
+        words = ["--dataset", "stare", "--data_dir", target, "--source", originals["stare"]]
+        before = read(path)
+        assert run(*words) == 2
+        assert "differ" in capsys.readouterr().err and read(path) == before
+
+    @pytest.mark.parametrize("name", ["../im0001.ppm.gz", "/etc/im0001.ppm.gz"])
+    def test_unsafe_archives_leave_nothing(self, target: str, tmp_path: Path, name: str, capsys: Any) -> None:
+        path = str(tmp_path / "stare-images.zip")
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr(name, b"x")
+        assert run("--dataset", "stare", "--data_dir", target, "--source", path) == 2
+        assert f"member {name!r}" in capsys.readouterr().err and not os.path.exists(target)
+
+    def test_a_spoiled_second_label_and_mask_are_named_by_the_check(self, originals: Any, target: str,
+                                                                    capsys: Any) -> None:
+        shutil.copytree(originals["drive"], target)
+        paths = [os.path.join(target, "test", name) for name in ("2nd_manual/01_manual2.gif", "mask/02_test_mask.gif")]
+        for path in paths:
+            os.truncate(path, 60)
+        assert run("--dataset", "drive", "--data_dir", target, "--check") == 2
+        said = capsys.readouterr().out
+        assert all(f"problem: {os.path.normpath(path)}: cannot be decoded" in said for path in paths)
+
+    def test_an_unknown_tree(self, target: str, capsys: Any) -> None:
+        assert run("--dataset", "stare", "--data_dir", target, "--tree", "zip") == 2
+        assert "--tree" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not os.environ.get("UNET_DATA") or not os.path.isdir(REAL),
+                    reason="UNET_DATA does not name a directory that holds STARE")
+def test_the_real_set_is_whole(capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    assert run("--dataset", "stare", "--data_dir", REAL, "--check") == 0
+    said = capsys.readouterr().out
+    assert "official counts (training 10, validation 10): hold" in said and "605 x 700 pixels" in said

@@ -1,0 +1,423 @@
+"""The fundus readers: both layouts of each set, the published split and folds, labels and fields of view."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+from pathlib import Path
+from typing import Any, Dict
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from datasets.acquire.sources import CATALOGUE
+from datasets.acquire.trees import planted
+from datasets.base import TEST, TRAIN, VALIDATION
+from datasets.fundus import PALETTE
+from datasets.fundus_families import FAMILIES
+from datasets.options import FOLDS
+from datasets.phantoms.fundus import Plan, write_fundus
+
+from .published import PublishedContract, opened, refused, tree
+
+REAL = os.path.join(os.environ.get("UNET_DATA", ""), "STARE")
+PLAN = Plan(6, 4, 96, 104)
+NAMES = sorted(FAMILIES)
+LABELLED = (TRAIN, VALIDATION)
+
+
+def write(directory: Any, name: str, plan: Plan = PLAN) -> str:
+    write_fundus(str(directory), name, plan=plan)
+    return str(directory)
+
+
+def converted(original: str, name: str, directory: Any) -> str:
+    """The same set in the converted layout."""
+    layout = planted(CATALOGUE[name], "converted").layout
+    os.makedirs(str(directory), exist_ok=True)
+    layout.files(original, str(directory))
+    return str(directory)
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory: pytest.TempPathFactory) -> Dict[str, str]:
+    return {name: write(tmp_path_factory.mktemp(name), name) for name in NAMES}
+
+
+@pytest.fixture(scope="module")
+def converted_sets(sets: Dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Dict[str, str]:
+    return {name: converted(sets[name], name, tmp_path_factory.mktemp(name)) for name in NAMES}
+
+
+@pytest.fixture()
+def copy(sets: Dict[str, str], tmp_path: Path) -> Any:
+    """Makes a set that may be changed."""
+    return lambda name: Path(shutil.copytree(sets[name], str(tmp_path / name)))
+
+
+class OriginalContract(PublishedContract):
+    @pytest.fixture(scope="class")
+    def directory(self, sets: Dict[str, str]) -> str:
+        return sets[self.name]
+
+
+class ConvertedContract(PublishedContract):
+    @pytest.fixture(scope="class")
+    def directory(self, converted_sets: Dict[str, str]) -> str:
+        return converted_sets[self.name]
+
+
+class TestDrive(OriginalContract):
+    name, options = "drive", {"fov": True, "layout": "original"}
+
+
+class TestStare(OriginalContract):
+    name = "stare"
+
+
+class TestChaseDb1(OriginalContract):
+    name = "chase_db1"
+
+
+class TestHrf(OriginalContract):
+    name, options = "hrf", {"fov": True}
+
+
+class TestConvertedDrive(ConvertedContract):
+    name, options = "drive", {"fov": True, "layout": "converted"}
+
+
+class TestConvertedStare(ConvertedContract):
+    name = "stare"
+
+
+class TestConvertedHrf(ConvertedContract):
+    name, options = "hrf", {"fov": True}
+
+
+@pytest.mark.skipif(not os.environ.get("UNET_DATA") or not os.path.isdir(REAL),
+                    reason="UNET_DATA does not name a directory that holds STARE")
+class TestRealData:
+    def test_the_published_split_of_stare(self) -> None:
+        dataset = opened(REAL, dataset="stare")
+        dataset.verify((TRAIN, VALIDATION, TEST))
+        assert dataset.counts((TRAIN, VALIDATION)) == dataset.official_counts == {"training": 10, "validation": 10}
+        assert dataset.native_size(TRAIN) == FAMILIES["stare"].size
+        assert [name[-4:] for name in dataset.ids(TRAIN)] == [
+            "0001", "0002", "0003", "0004", "0005", "0044", "0077", "0081", "0082", "0139"]
+        assert [name[-4:] for name in dataset.ids(VALIDATION)] == [
+            "0162", "0163", "0235", "0236", "0239", "0240", "0255", "0291", "0319", "0324"]
+        shares = [dataset.read(sample_id).label.mean() for sample_id in dataset.ids(VALIDATION)]
+        assert 0.05 < np.mean(shares) < 0.11
+
+
+class TestNames:
+    @pytest.mark.parametrize("name, train, validation", [
+        ("drive", [f"{number:02d}" for number in range(21, 41)], [f"{number:02d}" for number in range(1, 21)]),
+        ("chase_db1", [f"Image_{number:02d}{eye}" for number in range(1, 11) for eye in "LR"],
+         [f"Image_{number:02d}{eye}" for number in range(11, 15) for eye in "LR"]),
+        ("hrf", sorted(f"{number:02d}_{group}" for number in range(1, 6) for group in ("h", "g", "dr")),
+         sorted(f"{number:02d}_{group}" for number in range(6, 16) for group in ("h", "g", "dr")))])
+    def test_the_published_split(self, name: str, train: Any, validation: Any, tmp_path: Path) -> None:
+        family = FAMILIES[name]
+        assert family.official == (len(train), len(validation))
+        for stem, place in [*((stem, family.original[0]) for stem in train),
+                            *((stem, family.original[1 if name == "drive" else 0]) for stem in validation)]:
+            path = tmp_path / place.images.path(stem)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"x")
+            path = tmp_path / place.labels.path(stem)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"x")
+        dataset = opened(tmp_path, dataset=name)
+        assert list(dataset.ids(TRAIN)) == [f"training/{stem}" for stem in train]
+        assert list(dataset.ids(VALIDATION)) == [f"validation/{stem}" for stem in validation]
+        assert dataset.counts((TRAIN, VALIDATION)) == dataset.official_counts
+
+    @pytest.mark.parametrize("name, renamed", [
+        ("drive", {"training/images/21_training.tif": "training/images/21_training.TIF",
+                   "training/1st_manual/22_manual1.gif": "training/1st_manual/22_manual1.GIF"}),
+        ("chase_db1", {"Image_01L.jpg": "Image_01L.JPG", "Image_01R_1stHO.png": "Image_01R_1stHO.PNG"}),
+        ("hrf", {"images/01_dr.jpg": "images/01_dr.JPG", "manual1/01_g.tif": "manual1/01_g.TIFF"}),
+        ("stare", {"stare-images/im0001.ppm.gz": "stare-images/im0001.PPM.GZ"})])
+    def test_endings_of_any_case(self, copy: Any, sets: Any, name: str, renamed: Dict[str, str]) -> None:
+        changed = copy(name)
+        for before, after in renamed.items():
+            os.rename(str(changed / before), str(changed / after))
+        opened(changed, dataset=name).verify((TRAIN, VALIDATION))
+        assert opened(changed, dataset=name).ids(TRAIN) == opened(sets[name], dataset=name).ids(TRAIN)
+
+    def test_stare_unpacked_and_in_one_folder(self, sets: Any, tmp_path: Path) -> None:
+        for name, content in tree(sets["stare"]).items():
+            (tmp_path / os.path.basename(name)[:-3]).write_bytes(gzip.decompress(content))
+        flat, packed = (opened(directory, dataset="stare") for directory in (tmp_path, sets["stare"]))
+        flat.verify((TRAIN, VALIDATION))
+        for split in LABELLED:
+            assert flat.ids(split) == packed.ids(split)
+            for sample_id in flat.ids(split):
+                np.testing.assert_array_equal(flat.read(sample_id).image, packed.read(sample_id).image)
+                np.testing.assert_array_equal(flat.read(sample_id).label, packed.read(sample_id).label)
+
+    def test_hrf_by_group(self, sets: Any, tmp_path: Path) -> None:
+        groups = {"h": "healthy", "g": "glaucoma", "dr": "diabetic_retinopathy"}
+        folders = {"images": "", "manual1": "_manualsegm", "mask": "_fovmask"}
+        for name, content in tree(sets["hrf"]).items():
+            folder, file = name.split(os.sep)
+            group = groups[file.replace(".", "_").split("_")[1]]
+            (tmp_path / (group + folders[folder])).mkdir(exist_ok=True)
+            (tmp_path / (group + folders[folder]) / file).write_bytes(content)
+        grouped, together = (opened(directory, dataset="hrf", fov=True) for directory in (tmp_path, sets["hrf"]))
+        grouped.verify((TRAIN, VALIDATION))
+        assert [grouped.ids(split) for split in LABELLED] == [together.ids(split) for split in LABELLED]
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_what_lies_about_is_passed_over(self, copy: Any, name: str) -> None:
+        changed = copy(name)
+        for folder in {path.parent for path in changed.rglob("*") if path.is_file()}:
+            for other in ("Thumbs.db", ".DS_Store", "._21_training.tif", "._Image_01L.jpg", "readme.txt"):
+                (folder / other).write_text("")
+        opened(changed, dataset=name).verify((TRAIN, VALIDATION, TEST))
+
+    def test_second_observers_are_not_read(self, copy: Any) -> None:
+        for name, file in (("drive", "test/2nd_manual/01_manual2.gif"), ("stare", "labels-vk/im0001.vk.ppm.gz"),
+                           ("chase_db1", "Image_01L_2ndHO.png")):
+            changed = copy(name)
+            (changed / file).parent.mkdir(exist_ok=True)
+            (changed / file).write_bytes(b"no image")
+            opened(changed, dataset=name).verify((TRAIN, VALIDATION, TEST))
+
+
+class TestSplits:
+    @pytest.mark.parametrize("name", NAMES)
+    def test_the_validation_part_is_predicted_without_labels(self, copy: Any, name: str) -> None:
+        changed = copy(name)
+        dataset = opened(changed, dataset=name)
+        validation, test = dataset.ids(VALIDATION), dataset.ids(TEST)
+        assert [name.replace("test/", "validation/") for name in test] == list(validation)
+        for ours, predicted in zip(validation, test):
+            np.testing.assert_array_equal(dataset.read(ours).image, dataset.read(predicted).image)
+            assert dataset.read(predicted).label is None and dataset.read(ours).label is not None
+        kind = FAMILIES[name].original[0].labels
+        for path in [path for path in changed.rglob("*") if kind.stem(path.name, FAMILIES[name].stem)
+                     and path.suffix != ".jpg" and kind.stem(path.name, FAMILIES[name].stem) in str(validation)]:
+            if name != "stare" or ".ah." in path.name:
+                path.unlink()
+        bare = opened(changed, dataset=name, fov=name in ("drive", "hrf"))
+        bare.verify((TRAIN, TEST))
+        assert list(bare.ids(TEST)) == list(test)
+        for use in (bare.ids, lambda split: bare.verify([split])):
+            refused(lambda use=use: use(VALIDATION), f"{changed}", "--crossvalidation_idx 0")
+
+    def test_drive_without_the_labels_of_its_test_part(self, copy: Any) -> None:
+        changed = copy("drive")
+        shutil.rmtree(str(changed / "test" / "1st_manual"))
+        dataset = opened(changed, dataset="drive")
+        refused(lambda: dataset.ids(VALIDATION), f"{changed / 'test' / '1st_manual'}: no label of the validation "
+                "images: the official test archive has none", "--crossvalidation_idx 0")
+        folded = opened(changed, dataset="drive", crossvalidation_idx=0)
+        folded.verify((TRAIN, VALIDATION, TEST))
+        assert len(folded.ids(VALIDATION)) == 2 and len(folded.ids(TEST)) == 4
+
+    @pytest.mark.parametrize("seed", [0, 7])
+    @pytest.mark.parametrize("name", NAMES)
+    def test_folds_are_cut_from_the_training_part(self, sets: Any, converted_sets: Any, name: str, seed: int) -> None:
+        everything = list(opened(sets[name], dataset=name).ids(TRAIN))
+        validated = []
+        for fold in range(FOLDS):
+            options = {"dataset": name, "crossvalidation_idx": fold}
+            dataset, twin = (opened(held[name], seed, **options) for held in (sets, converted_sets))
+            training, validation = list(dataset.ids(TRAIN)), list(dataset.ids(VALIDATION))
+            assert sorted(training + validation) == everything
+            assert training == sorted(training) and validation == sorted(validation)
+            assert (training, validation) == (list(twin.ids(TRAIN)), list(twin.ids(VALIDATION)))
+            assert dataset.ids(TEST) == opened(sets[name], dataset=name).ids(TEST)
+            assert dataset.counts((TRAIN, VALIDATION)) == {"training": 6}
+            validated += validation
+        assert sorted(validated) == everything
+        dataset.verify((TRAIN, VALIDATION, TEST))
+
+    def test_too_few_images_for_a_fold(self, copy: Any) -> None:
+        changed = copy("chase_db1")
+        for path in sorted(changed.glob("Image_0*"))[8:]:
+            path.unlink()
+        dataset = opened(changed, dataset="chase_db1", crossvalidation_idx=4)
+        refused(lambda: dataset.ids(VALIDATION), f"{changed}: 4 training images leave none for the validation split")
+
+    def test_parts_that_are_not_there(self, copy: Any) -> None:
+        changed = copy("drive")
+        shutil.rmtree(str(changed / "test"))
+        dataset = opened(changed, dataset="drive")
+        dataset.verify((TRAIN,))
+        refused(lambda: dataset.ids(VALIDATION), f"{changed}: no image of the validation part of DRIVE", "--crossval")
+        refused(lambda: dataset.ids(TEST), f"{changed}: no image of the validation part of DRIVE", "fetch the rest")
+        shutil.rmtree(str(changed / "training"))
+        refused(lambda: opened(changed, dataset="drive").ids(TRAIN), f"{changed}: no image of DRIVE")
+
+    @pytest.mark.parametrize("option, value", [("split_rule", "nvidia"), ("class_id", 1), ("train_on", "all"),
+                                               ("validation_fraction", 0.5)])
+    def test_options_of_other_sets(self, sets: Any, option: str, value: Any) -> None:
+        refused(lambda: opened(sets["stare"], dataset="stare", **{option: value}), f"--{option} {value} with")
+
+    def test_nothing_is_read_that_no_split_needs(self, copy: Any) -> None:
+        changed = copy("drive")
+        for path in (changed / "test").rglob("*.*"):
+            path.write_bytes(b"")
+        dataset = opened(changed, dataset="drive")
+        dataset.verify((TRAIN,))
+        dataset.verify(())
+        refused(lambda: dataset.verify((TRAIN, TEST)), str(changed / "test" / "images" / "01_test.tif"))
+
+
+class TestLayouts:
+    @pytest.mark.parametrize("name", NAMES)
+    def test_both_hold_the_same(self, sets: Any, converted_sets: Any, name: str) -> None:
+        fov = name in ("drive", "hrf")
+        first, second = (opened(held[name], dataset=name, fov=fov) for held in (sets, converted_sets))
+        for split in LABELLED:
+            assert first.ids(split) == second.ids(split)
+            assert first.native_size(split) == second.native_size(split) == (96, 104)
+            for sample_id in first.ids(split):
+                ours, theirs = first.read(sample_id), second.read(sample_id)
+                for attribute in ("image", "label", "region"):
+                    np.testing.assert_array_equal(getattr(ours, attribute), getattr(theirs, attribute))
+                assert ours.valid is None and theirs.valid is None
+                assert (ours.region is not None) == fov
+
+    @pytest.mark.parametrize("name, kind, file", [
+        ("drive", "images", "21.png"), ("drive", "annotations", "21_manual1.png"),
+        ("stare", "annotations", "im0001.ah.png"),
+        ("chase_db1", "annotations", "Image_01L_1stHO.png"), ("hrf", "annotations", "01_h.png"),
+        ("hrf", "images", "01_h.png"), ("drive", "fov", "21.png")])
+    def test_names_of_the_converted_layout(self, converted_sets: Any, name: str, kind: str, file: str) -> None:
+        image = Image.open(os.path.join(converted_sets[name], kind, "training", file))
+        assert image.mode == ("RGB" if kind == "images" else "L")
+        values = {"annotations": {0, 1}, "fov": {0, 255}}.get(kind)
+        assert values is None or set(np.unique(np.asarray(image))) == values
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_asked_for_and_not_there(self, sets: Any, converted_sets: Any, name: str) -> None:
+        refused(lambda: opened(sets[name], dataset=name, layout="converted").ids(TRAIN),
+                f"{sets[name]}: {FAMILIES[name].title} in the original layout", "--tree converted")
+        refused(lambda: opened(converted_sets[name], dataset=name, layout="original").ids(TRAIN),
+                f"{converted_sets[name]}: {FAMILIES[name].title} in the converted layout")
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_both_at_once(self, copy: Any, converted_sets: Any, name: str) -> None:
+        both = copy(name)
+        for file, content in tree(converted_sets[name]).items():
+            (both / file).parent.mkdir(parents=True, exist_ok=True)
+            (both / file).write_bytes(content)
+        refused(lambda: opened(both, dataset=name).ids(TRAIN), f"{both}: {FAMILIES[name].title} in both layouts")
+        for layout in ("original", "converted"):
+            opened(both, dataset=name, layout=layout).verify((TRAIN, VALIDATION))
+
+    @pytest.mark.parametrize("layout", ["competition", "free"])
+    def test_layouts_of_other_sets(self, sets: Any, layout: str) -> None:
+        refused(lambda: opened(sets["stare"], dataset="stare", layout=layout),
+                f"layout {layout} with the data set stare")
+
+    def test_one_folder_too_high(self, sets: Any) -> None:
+        above, name = os.path.split(sets["drive"])
+        refused(lambda: opened(above, dataset="drive").ids(TRAIN), f"{above}: no image of DRIVE; there is",
+                "--data_dir")
+
+    def test_archives_that_were_not_unpacked(self, tmp_path: Path) -> None:
+        (tmp_path / "training.zip").write_bytes(b"PK")
+        refused(lambda: opened(tmp_path, dataset="drive").ids(TRAIN),
+                f"{tmp_path}: no image of DRIVE; there is training.zip", "download_dataset.py")
+
+
+class TestLabels:
+    def _stare(self, directory: Path, values: np.ndarray) -> Any:
+        """One image, with a label of some values."""
+        for folder, name, pixels in (("images", "a.png", np.arange(values.size * 3).reshape(*values.shape, 3)),
+                                     ("annotations", "a.ah.png", values)):
+            place = directory / folder / "training"
+            place.mkdir(parents=True)
+            Image.fromarray(pixels.astype(np.uint8)).save(str(place / name))
+        return opened(directory, dataset="stare")
+
+    def test_classes_and_what_does_not_count(self, tmp_path: Path) -> None:
+        values = np.array([[0, 0, 255], [1, 0, 0], [0, 0, 255]])
+        dataset = self._stare(tmp_path, values)
+        dataset.verify((TRAIN,))
+        sample = dataset.read("training/a")
+        assert sample.label.tolist() == [[0, 0, 0], [1, 0, 0], [0, 0, 0]]
+        assert sample.valid.tolist() == (values != 255).tolist()
+        assert sample.image.ravel().tolist() == list(range(27))
+
+    @pytest.mark.parametrize("value", [2, 127, 254])
+    def test_other_values_in_the_converted_layout(self, tmp_path: Path, value: int) -> None:
+        dataset = self._stare(tmp_path, np.array([[0, 1, value]]))
+        label = tmp_path / "annotations" / "training" / "a.ah.png"
+        for use in (lambda: dataset.verify((TRAIN,)), lambda: dataset.read("training/a")):
+            refused(use, f"{label}: label values {value}")
+
+    @pytest.mark.parametrize("value, vessel", [(0, 0), (1, 0), (127, 0), (128, 1), (254, 1), (255, 1)])
+    def test_half_of_white_is_a_vessel_in_the_original_layout(self, copy: Any, value: int, vessel: int) -> None:
+        changed = copy("chase_db1")
+        Image.fromarray(np.full((96, 104), value, np.uint8)).save(str(changed / "Image_01L_1stHO.png"))
+        assert opened(changed, dataset="chase_db1").read("training/Image_01L").label.tolist() == [[vessel] * 104] * 96
+
+    def test_an_id_that_is_none(self, sets: Any) -> None:
+        for sample_id in ("training/99", "nowhere/21", "21", "test/21"):
+            refused(lambda sample_id=sample_id: opened(sets["drive"], dataset="drive").read(sample_id),
+                    f"{sets['drive']}: no image {sample_id.rpartition('/')[0]}")
+
+
+class TestFieldOfView:
+    @pytest.mark.parametrize("name", ["drive", "hrf"])
+    def test_is_the_mask(self, sets: Any, name: str) -> None:
+        with_view, without = (opened(sets[name], dataset=name, fov=fov) for fov in (True, False))
+        assert with_view.spec.has_region and not without.spec.has_region
+        for split in LABELLED:
+            for sample_id in with_view.ids(split):
+                sample, plain = with_view.read(sample_id), without.read(sample_id)
+                bright = sample.image.max(axis=-1) > 60
+                assert (sample.region | ~bright).all() and plain.region is None
+                np.testing.assert_array_equal(sample.label, plain.label)
+        assert all(with_view.read(sample_id).region is None for sample_id in with_view.ids(TEST))
+
+    @pytest.mark.parametrize("name", ["stare", "chase_db1"])
+    def test_that_is_not_published(self, sets: Any, name: str) -> None:
+        dataset = opened(sets[name], dataset=name, fov=True)
+        for use in (dataset.ids, lambda split: dataset.verify([split])):
+            with pytest.raises(Exception, match="is published without") as caught:
+                use(VALIDATION)
+            assert caught.value.found.startswith(sets[name]) and "--fov" in caught.value.repair
+        dataset.verify((TEST,))
+
+    def test_own_masks_of_stare(self, converted_sets: Any, tmp_path: Path) -> None:
+        changed = Path(shutil.copytree(converted_sets["stare"], str(tmp_path / "own")))
+        for path in (changed / "images").rglob("*.png"):
+            mask = np.asarray(Image.open(str(path))).max(axis=-1) > 30
+            target = changed / "fov" / path.parent.name / path.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(mask.astype(np.uint8)).save(str(target))
+        dataset = opened(changed, dataset="stare", fov=True)
+        dataset.verify((TRAIN, VALIDATION))
+        assert 0.3 < dataset.read(dataset.ids(TRAIN)[0]).region.mean() < 0.9
+
+    def test_a_missing_one(self, copy: Any) -> None:
+        changed = copy("drive")
+        (changed / "test" / "mask" / "02_test_mask.gif").unlink()
+        opened(changed, dataset="drive", fov=True).verify((TRAIN, TEST))
+        refused(lambda: opened(changed, dataset="drive", fov=True).ids(VALIDATION),
+                f"{changed / 'test' / 'mask' / '02_test_mask.gif'}: no field-of-view mask", "--fov")
+
+
+def test_one_colour_a_class(sets: Any) -> None:
+    assert len(PALETTE) == opened(sets["drive"], dataset="drive").spec.classes
+    assert PALETTE == ((120, 120, 120), (6, 230, 230))
+
+
+def test_an_image_in_two_parts(copy: Any) -> None:
+    changed = copy("hrf")
+    shutil.copyfile(str(changed / "images" / "01_h.jpg"), str(changed / "images" / "06_h.jpg"))
+    dataset = opened(changed, dataset="hrf")
+    for splits in ((TRAIN, VALIDATION), (TRAIN, TEST), (TRAIN, VALIDATION, TEST)):
+        refused(lambda splits=splits: dataset.verify(splits), f"{changed / 'images' / '06_h.jpg'}: the same pixels as ")
+    dataset.verify((TRAIN,))
+    dataset.verify((VALIDATION, TEST))

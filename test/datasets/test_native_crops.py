@@ -1,0 +1,128 @@
+"""Crops and windows at native scale."""
+
+from __future__ import annotations
+
+from typing import Any, Dict
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from datasets.augmentation import AUGMENTATIONS, Augmentation
+from datasets.feeding import Decoded
+from datasets.feedings import build_feeding
+from datasets.native_crops import IMAGENET_DEVIATION, IMAGENET_MEAN
+from datasets.options import DataOptions
+from utils.contracts import DataSpec, Geometry
+from utils.errors import UserError
+from utils.randomness import sample_key
+
+GEOMETRY = Geometry(divisor=16, remainder=0, minimum=16, margin=0)
+COLOUR = DataSpec("toy", 3, ("background", "vessel"), 0, "uint8")
+GREY = DataSpec("toy", 1, ("background", "vessel"), 0)
+
+
+def feeding(spec: DataSpec = COLOUR, **options: Any) -> Any:
+    given = dict(feeding="native_crops", crop_height=32, crop_width=48, window_stride=20, normalisation="imagenet")
+    return build_feeding(spec, GEOMETRY, DataOptions(**dict(given, **options)))
+
+
+def decoded(height: int = 90, width: int = 100) -> Decoded:
+    random = np.random.RandomState(0)
+    image = random.randint(0, 256, [height, width, 3]).astype(np.uint8)
+    label = random.randint(0, 2, [height, width]).astype(np.int32)
+    valid = random.uniform(size=[height, width]) < 0.9
+    return Decoded(*(tf.constant(array) for array in (image, label * valid, valid, valid)))
+
+
+def run(tensors: Any) -> Any:
+    with tf.Session() as session:
+        return session.run(tensors)
+
+
+@pytest.mark.parametrize("name", ["photometric", None])
+def test_a_training_sample_is_a_crop_of_static_size(name: Any) -> None:
+    with tf.Graph().as_default():
+        augmentation = AUGMENTATIONS[name]() if name else Augmentation()
+        sample = feeding().training_sample(decoded(), augmentation, sample_key(0, 5))
+        assert {part: value.shape.as_list() for part, value in sample.items()} == {
+            "image": [32, 48, 3], "label": [32, 48], "valid": [32, 48]}
+        found, again, other = run([sample, feeding().training_sample(decoded(), augmentation, sample_key(0, 5)),
+                                   feeding().training_sample(decoded(), augmentation, sample_key(0, 6))])
+    assert {value.dtype.name for value in found.values()} == {"float32", "int32"}
+    assert found["image"].min() >= 0 and found["image"].max() <= 255
+    np.testing.assert_array_equal(found["image"], np.round(found["image"]))
+    for part in found:
+        np.testing.assert_array_equal(found[part], again[part])
+    assert (found["image"] != other["image"]).any()
+
+
+def test_without_augmentation_a_crop_is_a_part_of_the_image() -> None:
+    with tf.Graph().as_default():
+        source = decoded()
+        sample, whole = run([feeding().training_sample(source, Augmentation(), sample_key(0, 5)), source])
+    places = [(top, left) for top in range(90 - 31) for left in range(100 - 47)
+              if (whole.image[top:top + 32, left:left + 48] == sample["image"]).all()]
+    assert len(places) == 1
+    (top, left), = places
+    np.testing.assert_array_equal(sample["label"], whole.label[top:top + 32, left:left + 48])
+    np.testing.assert_array_equal(sample["valid"], whole.valid[top:top + 32, left:left + 48])
+
+
+def test_colours_are_normalised_as_published_and_shown_as_everywhere() -> None:
+    with tf.Graph().as_default():
+        image = np.array([[[[0.0, 127.5, 255.0]]]], np.float32)
+        found, shown = run([feeding().normalised(tf.constant(image)), feeding().shown(tf.constant(image))])
+        grey = run(feeding(GREY, normalisation="symmetric").normalised(tf.constant(image[..., :1])))
+    expected = (image - np.array(IMAGENET_MEAN)) / np.array(IMAGENET_DEVIATION)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    np.testing.assert_allclose(shown, [[[[-1, 0, 1]]]])
+    assert grey.tolist() == [[[[-1.0]]]]
+
+
+def logits_of(options: Dict[str, Any], size: Any = (90, 100)) -> Any:
+    """Logits whose first channel is the normalised red, whatever the windows."""
+    with tf.Graph().as_default():
+        way = feeding(**options)
+        sample = way.evaluation_sample(decoded(*size))
+        images = sample["image"][tf.newaxis]
+        variants = way.logits(images, lambda inputs: inputs[..., :2], batch_size=3)
+        return run([variants, way.normalised(images)[..., :2]])
+
+
+def test_windows_give_the_image_back() -> None:
+    (found,), expected = logits_of({})
+    assert found.shape == (1, 90, 100, 2)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_an_image_smaller_than_a_window_is_filled_up_and_cut_again() -> None:
+    (found,), expected = logits_of({}, (20, 100))
+    assert found.shape == (1, 20, 100, 2)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_variants_are_flipped_and_scaled_back() -> None:
+    flips, expected = logits_of({"tta": "flip"})
+    assert len(flips) == 2
+    for found in flips:
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    scaled, expected = logits_of({"tta": "scales_and_flip"})
+    assert len(scaled) == 12
+    for found in scaled:
+        assert found.shape == expected.shape
+        # Scaling noise up and down keeps what is smooth of it.
+        assert abs(found.mean() - expected.mean()) < 0.05
+    np.testing.assert_allclose(scaled[4], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("options, found", [
+    ({"crop_height": 40}, "40"), ({"window_stride": 33}, "33"), ({"spec": GREY}, "1 channels")])
+def test_what_does_not_fit_is_named(options: Dict[str, Any], found: str) -> None:
+    with pytest.raises(UserError, match=found):
+        feeding(**options)
+
+
+def test_a_network_with_margins_is_refused() -> None:
+    with pytest.raises(UserError, match="resize_to_window"):
+        build_feeding(COLOUR, Geometry(16, 12, 188, 92), DataOptions(feeding="native_crops"))

@@ -1,0 +1,90 @@
+"""Weights of another program: brought in, they are a run's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, List
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+import main
+from runtime.settings.compose import compose
+from utils.errors import UserError
+
+NARROW = """
+settings: {model: unet, filters: 2, input_size: 204, log_every: 1}
+"""
+
+
+def _recipe(directory: Path) -> str:
+    path = directory / "narrow.yaml"
+    path.write_text(NARROW)
+    return str(path)
+
+
+def _nvidia_checkpoint(directory: Path) -> Dict[str, np.ndarray]:
+    """Under the names of NVIDIA's UNet_Medical, of the narrow network's shapes."""
+    from model.catalogue import build_network
+    from model.options import ModelOptions
+    from utils.contracts import DataSpec, StepContext
+
+    with tf.Graph().as_default():
+        network = build_network(ModelOptions(filters=2), DataSpec("toy", 1, ("a", "b"), 5))
+        network(tf.zeros([1, 204, 204, 1]), StepContext(training=False, seed=0))
+        shapes = {variable.op.name: variable.shape.as_list() for variable in tf.global_variables()}
+    random = np.random.RandomState(0)
+    arrays = {name: random.normal(0, 0.1, shape).astype(np.float32) for name, shape in shapes.items()}
+    with tf.Graph().as_default(), tf.Session() as session:
+        made: Dict[str, List[str]] = {"conv2d": [], "conv2d_transpose": []}
+        for name, array in arrays.items():
+            layer, _, leaf = name.rpartition("/")
+            kind = "conv2d_transpose" if layer.endswith("/up") else "conv2d"
+            made[kind] += [] if layer in made[kind] else [layer]
+            number = made[kind].index(layer)
+            tf.get_variable(f"{kind}_{number}/{leaf}" if number else f"{kind}/{leaf}", initializer=array)
+        session.run(tf.global_variables_initializer())
+        tf.train.Saver().save(session, str(directory / "model.ckpt"), global_step=6400)
+    return arrays
+
+
+def _command(directory: Path, *more: str) -> int:
+    return main.main(["--model_dir", str(directory / "run"), "--data_dir", "phantom", "--device", "cpu", *more])
+
+
+def _weights(directory: Path, step: int) -> Any:
+    return tf.train.load_checkpoint(str(directory / "run" / "model_checkpoint" / f"model.ckpt-{step}"))
+
+
+def test_weights_are_evaluated_and_trained_on(tmp_path: Path, capsys: Any) -> None:
+    arrays = _nvidia_checkpoint(tmp_path)
+    begin = ("--exec_mode", "import", "--weights", str(tmp_path / "model.ckpt-6400"), "--recipe", _recipe(tmp_path),
+             "--crossvalidation_idx", "0")
+    assert _command(tmp_path, *begin) == 0
+    assert f"{len(arrays)} variables from" in capsys.readouterr().out
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(_weights(tmp_path, 0).get_tensor(name), array)
+    assert _command(tmp_path, "--exec_mode", "evaluate") == 0
+    assert "scores after 0 steps" in capsys.readouterr().out
+    assert _command(tmp_path, *begin) == 2, "the directory holds a run by now"
+    capsys.readouterr()
+    go_on = ("--exec_mode", "train", "--resume_training", "--max_steps", "1")
+    assert _command(tmp_path, *go_on) == 2
+    assert "--resume_with_changes" in capsys.readouterr().err
+    assert _command(tmp_path, *go_on, "--resume_with_changes", "--learning_rate", "1e-6") == 0
+    moved = max(np.abs(_weights(tmp_path, 1).get_tensor(name) - array).max() for name, array in arrays.items())
+    assert 0 < moved < 1e-4, "training went on from the weights"
+
+
+@pytest.mark.parametrize("flags", [{"exec_mode": "import"}, {"exec_mode": "train", "weights": "x"},
+                                   {"exec_mode": "import", "weights": "x", "benchmark": True}])
+def test_weights_and_the_mode_belong_together(flags: Dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="import"):
+        compose(flags)
+
+
+def test_a_file_of_no_known_kind_is_named(tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "weights.pth").write_text("no weights")
+    assert _command(tmp_path, "--exec_mode", "import", "--weights", str(tmp_path / "weights.pth")) == 2
+    assert "weights.pth" in capsys.readouterr().err

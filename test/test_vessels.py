@@ -1,0 +1,134 @@
+"""Whole runs of UNet-S5-D16 on synthetic fundus photographs."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+from PIL import Image
+
+import main as command_line
+from runtime.checkpoints.find import newest_sound
+from runtime.settings.recipes import load_recipe, recipe_names
+from runtime.settings.tree import settings_from
+
+from .conftest import write_recipe
+from .test_end_to_end import losses, same, weights
+
+PUBLISHED = "unet-s5-d16_pspnet_4xb4-ce-1.0-dice-3.0-40k_drive-64x64"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    from datasets.phantoms.fundus import Plan, write_fundus
+
+    directory = tmp_path_factory.mktemp("drive")
+    write_fundus(str(directory), "drive", plan=Plan(4, 2, 100, 110))
+    return str(directory)
+
+
+@pytest.fixture()
+def run(data, tmp_path):
+    recipe = write_recipe(tmp_path / "small.yaml", **dict(
+        load_recipe(PUBLISHED).settings, filters=4, crop_height=32, crop_width=32, window_stride=24, log_every=1,
+        global_batch_size=4))
+
+    def call(*arguments, code=0, fresh=True, name="run"):
+        common = ["--data_dir", data, "--recipe", recipe] if fresh else []
+        directory = tmp_path / name
+        assert command_line.main([*common, "--device", "cpu", "--model_dir", str(directory), *arguments]) == code
+        return directory
+
+    return call
+
+
+def result_of(directory):
+    return json.loads((directory / "evaluation.json").read_text())
+
+
+def test_train_and_evaluate(run, capsys):
+    directory = run("--exec_mode", "train_and_evaluate", "--max_steps", "3", "--fov")
+    result = result_of(directory)
+    assert (result["split"], len(result["per_image"])) == ("validation", 2)
+    assert {"mDice", "Dice_vessel", "AUC", "AUC_fov", "sensitivity_fov", "aAcc"} <= set(result["scores"])
+    assert next(iter(result["scores"])) == "mDice"
+    assert "inside the field of view" in capsys.readouterr().out
+    log = losses(directory)
+    assert [data["learning_rate"] for data in log.values()] == pytest.approx([0.01, 0.005405, 0.0001], rel=1e-3)
+    assert {"train_ce_loss", "train_dice_loss", "train_auxiliary_ce_loss"} <= set(log[1])
+
+
+def test_moving_statistics_are_learnt_and_saved(run):
+    directory = run("--exec_mode", "train", "--max_steps", "2")
+    reader = tf.train.load_checkpoint(newest_sound(str(directory)).path)
+    name = "unet_s5_d16/encoder0/conv0/norm/moving_variance"
+    assert np.abs(reader.get_tensor(name) - 1).max() > 1e-3
+    assert reader.get_tensor("unet_s5_d16/head/pool1/norm/moving_mean").shape == (1,)
+
+
+def test_a_resumed_run_is_the_uninterrupted_one(run):
+    whole = run("--exec_mode", "train", "--max_steps", "4", "--deterministic", name="whole")
+    run("--exec_mode", "train", "--max_steps", "4", "--deterministic", "--save_checkpoints_steps", "2", name="parts")
+    # As if it had been killed behind the first save.
+    for path in (whole.parent / "parts" / "model_checkpoint").glob("model.ckpt-4*"):
+        path.unlink()
+    parts = run("--exec_mode", "train", "--resume_training", fresh=False, name="parts")
+    assert same(weights(whole), weights(parts))
+
+
+def test_predictions_have_the_size_of_their_images(run):
+    directory = run("--exec_mode", "train_and_predict", "--max_steps", "1")
+    masks = sorted((directory / "predictions" / "masks").rglob("*.png"))
+    assert len(masks) == 2
+    assert np.asarray(Image.open(masks[0])).shape == (100, 110)
+
+
+def test_windows_may_come_in_batches_of_any_size(run):
+    directory = run("--exec_mode", "train_and_evaluate", "--max_steps", "1")
+    scores = result_of(directory)["scores"]
+    for batch_size in ("1", "7"):
+        run("--exec_mode", "evaluate", "--batch_size", batch_size, fresh=False)
+        assert result_of(directory)["scores"] == pytest.approx(scores, rel=1e-6)
+
+
+def test_scales_and_flips_are_averaged(run):
+    directory = run("--exec_mode", "train_and_evaluate", "--max_steps", "2")
+    plain = result_of(directory)["scores"]["eval_ce_loss"]
+    losses_by_variants = {"none": plain}
+    for tta in ("flip", "scales_and_flip"):
+        run("--exec_mode", "evaluate", "--tta", tta, fresh=False)
+        losses_by_variants[tta] = result_of(directory)["scores"]["eval_ce_loss"]
+    assert len(set(losses_by_variants.values())) == 3
+    assert all(np.isfinite(list(losses_by_variants.values())))
+
+
+def test_a_fold_of_the_training_images_validates(run):
+    directory = run("--exec_mode", "train_and_evaluate", "--max_steps", "1", "--crossvalidation_idx", "0")
+    assert list(result_of(directory)["per_image"]) and all(
+        name.startswith("training/") for name in result_of(directory)["per_image"])
+
+
+@pytest.mark.parametrize("flags, words", [
+    (["--model", "unet_s5_d17"], "unet_s5_d16"), (["--tta", "rotations"], "scales_and_flip")])
+def test_wrong_names_are_told_the_right_ones(run, capsys, flags, words):
+    run("--exec_mode", "train", *flags, code=2)
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", [name for name in recipe_names() if name.startswith("unet")])
+def test_every_published_recipe_builds(name):
+    """Its settings are legal, and its parts fit each other; what they learn is another matter."""
+    from datasets.catalogue import Location, open_dataset
+    from datasets.feedings import build_feeding
+    from model.catalogue import build_network
+    from objectives.catalogue import build_objective
+
+    settings = settings_from(dict(load_recipe(name).settings, filters=4))
+    spec = open_dataset(settings.data, Location("nowhere", phantom=False), 0).spec
+    objective = build_objective(settings.objective, spec)
+    network = build_network(settings.model, spec, objective.channels)
+    feeding = build_feeding(spec, network.geometry, settings.data)
+    assert feeding.window == (settings.data.crop_height, settings.data.crop_width)
+    assert objective.score_names[0] == settings.training.best_metric

@@ -1,0 +1,201 @@
+"""Windows of a resized image, by the arithmetic of OpenCV, computed from the pixels that the window shows.
+
+Published results for crops at native scale come from images that OpenCV's `resize` had scaled at 8 bits. To scale a
+whole photograph for one small crop is waste, so here the window alone is computed; it is, bit for bit, what resizing
+everything and then cropping gives. A resized image is named by its `size`, a window of it by the `offset` of its first
+row and column, which lie in it, and by its `extent`. Beyond the resized image a window repeats its last row or column.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Sequence, Tuple
+
+import tensorflow.compat.v1 as tf
+
+from utils.contracts import Tensor
+
+COEFFICIENT_SCALE = 2.0 ** 11
+"""Weights of neighbouring 8-bit pixels are whole numbers of this scale's parts."""
+_BETWEEN = 4
+"""Bits that are dropped between the columns' mix and the rows', so that OpenCV's products fit its registers."""
+
+
+class _Taps(NamedTuple):
+    """What each pixel along one side of a window mixes.
+
+    Attributes:
+        first, stop: int32 scalars, the source pixels that take part.
+        lower, upper: int32 [extent], the two that are mixed, counted from `first`.
+        weight: float32 [extent, 1, 1], that of the upper one.
+    """
+
+    first: Tensor
+    stop: Tensor
+    lower: Tensor
+    upper: Tensor
+    weight: Tensor
+
+
+def scaled_size(height: Any, width: Any, ratio: Any) -> Tensor:
+    """Height and width of an image whose sides are scaled by about `ratio` together: int32 [2], at least 1.
+
+    The rule of mmcv's `rescale_size` for the target pair (int(height * ratio), int(width * ratio)), in float64 and so
+    as Python computes it.
+
+    Args:
+        height, width: of the image; integer scalars or Python's.
+        ratio: above 0; a float64 scalar or Python's.
+    """
+    return _fitted(height, width, ratio, 0.0)
+
+
+def resize_image(image: Tensor, ratio: Any) -> Tensor:
+    """The whole image at another scale, as mmsegmentation resizes it for evaluation at several scales.
+
+    There the target pair is (int(height * ratio + 0.5), int(width * ratio + 0.5)).
+
+    Args:
+        image: as `resize_window` takes it.
+        ratio: as `scaled_size` takes it.
+
+    Returns:
+        float32 [scaled height, scaled width, channels], as `resize_window` gives it.
+    """
+    size = _fitted(tf.shape(image)[0], tf.shape(image)[1], ratio, 0.5)
+    return _window(image, size, (0, 0), tf.unstack(size))
+
+
+def resize_window(image: Tensor, size: Tensor, offset: Tensor, extent: Tuple[int, int]) -> Tensor:
+    """A window of `image` resized bilinearly with half-pixel centres, clamped edges and no anti-aliasing.
+
+    Args:
+        image: [height, width, channels], uint8 (resized as `cv2.INTER_LINEAR` does, in fixed point) or float32.
+        size: int32 [2], height and width that the image is resized to.
+        offset: int32 [2], the window's first row and column.
+        extent: the window's height and width.
+
+    Returns:
+        float32 [*extent, channels] on the scale of `image`; whole numbers where that is uint8.
+    """
+    return tf.ensure_shape(_window(image, size, offset, extent), [*extent, image.shape[2]])
+
+
+def resize_labels_window(labels: Tensor, size: Tensor, offset: Tensor, extent: Tuple[int, int]) -> Tensor:
+    """A window of `labels` resized as `cv2.INTER_NEAREST` does: pixel i shows source pixel floor(i * source / size).
+
+    Args:
+        labels: [height, width] of any type, class indices or masks.
+        size, offset, extent: as `resize_window` takes them.
+
+    Returns:
+        [*extent] of the type of `labels`.
+    """
+    rows, columns = (shown(tf.shape(labels)[axis], size[axis], offset[axis], extent[axis]) for axis in (0, 1))
+    return tf.transpose(pick_turned(part_shown(labels, rows, columns), rows, columns))
+
+
+def shown(length: Tensor, size: Tensor, offset: Tensor, extent: int) -> Tensor:
+    """The source rows, or columns, that a window of resized labels shows.
+
+    Args:
+        length: of the source, int32 scalar.
+        size: that it is resized to, int32 scalar.
+        offset: of the window, int32 scalar; or those of several windows, [windows, 1].
+        extent: of the window.
+
+    Returns:
+        int32 [extent], or [windows, extent]; never descending.
+    """
+    places = tf.floor(_numbers(size, offset, extent) * _step(length, size))
+    return tf.minimum(tf.cast(places, tf.int32), length - 1)
+
+
+def part_shown(labels: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """The labels, [height, width] of any type, from the first to the last of the rows and columns that are `shown`."""
+    first = tf.stack([rows[0], columns[0]])
+    return tf.slice(labels, first, tf.stack([rows[-1], columns[-1]]) - first + 1)
+
+
+def pick_turned(part: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """The window of labels itself, [columns, rows]: turned over, since gathering is fast along the first axis alone.
+
+    Args:
+        part: the `part_shown` for these rows and columns.
+        rows, columns: that are `shown`, int32.
+    """
+    return tf.gather(tf.transpose(tf.gather(part, rows - rows[0])), columns - columns[0])
+
+
+def _fitted(height: Any, width: Any, ratio: Any, rounding: float) -> Tensor:
+    height, width, ratio = _double(height), _double(width), _double(ratio)
+    longer, shorter = tf.maximum(height, width), tf.minimum(height, width)
+    scale = tf.minimum(*(_divided(tf.floor(side * ratio + rounding), side) for side in (longer, shorter)))
+    return tf.maximum(tf.cast(tf.floor(tf.stack([height, width]) * scale + 0.5), tf.int32), 1)
+
+
+def _window(image: Tensor, size: Tensor, offset: Sequence[Tensor], extent: Sequence[Tensor]) -> Tensor:
+    rows, columns = (_taps(tf.shape(image)[axis], size[axis], offset[axis], extent[axis]) for axis in (0, 1))
+    across, down = (_across, _down) if image.dtype == tf.uint8 else (_mixed, _mixed)
+    part = image[rows.first:rows.stop, columns.first:columns.stop]
+    # As in `pick_turned`: along the first axis.
+    return down(_turned(across(_turned(part), columns)), rows)
+
+
+def _across(pixels: Tensor, taps: _Taps) -> Tensor:
+    """Columns mixed at 8 bits: int32, with 7 bits of fraction. Every number on the way is exact in float32."""
+    pixels = tf.cast(pixels, tf.float32)
+    lower, upper = (_coefficient(weight) / 2.0 ** _BETWEEN for weight in (1.0 - taps.weight, taps.weight))
+    return tf.cast(tf.gather(pixels, taps.lower) * lower + tf.gather(pixels, taps.upper) * upper, tf.int32)
+
+
+def _down(lines: Tensor, taps: _Taps) -> Tensor:
+    """Rows mixed from what `_across` gives: float32, rounded. Each product loses for itself all but two bits."""
+    lower, upper = (tf.cast(_coefficient(weight), tf.int32) for weight in (1.0 - taps.weight, taps.weight))
+    quarters = (tf.bitwise.right_shift(tf.gather(lines, taps.lower) * lower, 16)
+                + tf.bitwise.right_shift(tf.gather(lines, taps.upper) * upper, 16))
+    return tf.cast(tf.bitwise.right_shift(quarters + 2, 2), tf.float32)
+
+
+def _mixed(pixels: Tensor, taps: _Taps) -> Tensor:
+    return tf.gather(pixels, taps.lower) * (1.0 - taps.weight) + tf.gather(pixels, taps.upper) * taps.weight
+
+
+def _coefficient(weight: Tensor) -> Tensor:
+    return tf.round(weight * COEFFICIENT_SCALE)
+
+
+def _taps(length: Tensor, size: Tensor, offset: Tensor, extent: int) -> _Taps:
+    # OpenCV places a pixel in float64 and goes on in float32.
+    places = tf.cast((_numbers(size, offset, extent) + 0.5) * _step(length, size) - 0.5, tf.float32)
+    below = tf.floor(places)
+    index, last = tf.cast(below, tf.int32), length - 1
+    lower, upper = tf.clip_by_value(index, 0, last), tf.clip_by_value(index + 1, 0, last)
+    return _Taps(lower[0], upper[-1] + 1, lower - lower[0], upper - lower[0],
+                 (places - below)[:, tf.newaxis, tf.newaxis])
+
+
+def _turned(pixels: Tensor) -> Tensor:
+    return tf.transpose(pixels, [1, 0, 2])
+
+
+def _numbers(size: Tensor, offset: Tensor, extent: int) -> Tensor:
+    """The rows or columns of the resized image that a window lies on, float64; shaped as in `shown`."""
+    return tf.cast(tf.minimum(offset + tf.range(extent), size - 1), tf.float64)
+
+
+def _step(length: Tensor, size: Tensor) -> Tensor:
+    """Source pixels from one resized pixel to the next, float64.
+
+    It is the inverse of the scale, as in OpenCV: the rounding of both divisions decides where `floor` falls.
+    """
+    return 1.0 / _divided(tf.cast(size, tf.float64), tf.cast(length, tf.float64))
+
+
+def _divided(first: Tensor, second: Tensor) -> Tensor:
+    # TensorFlow rewrites `/` by a constant as a product with its inverse, which is rounded twice.
+    return tf.math.divide_no_nan(first, second)
+
+
+def _double(number: Any) -> Tensor:
+    """`number` in float64; a Python float does not pass through float32."""
+    return tf.cast(number, tf.float64) if isinstance(number, tf.Tensor) else tf.constant(number, tf.float64)
