@@ -58,11 +58,19 @@ class Feeding(abc.ABC):
         return images
 
     @abc.abstractmethod
+    def require_size(self, height: int, width: int) -> None:
+        """Make sure that images of this size can be fed.
+
+        Raises:
+            UserError: they cannot.
+        """
+
+    @abc.abstractmethod
     def logits(self, images: Tensor, network: Function, batch_size: int) -> List[Tensor]:
         """Logits [batch, output height, output width, channels] for "image" of evaluation samples in a batch.
 
         Args:
-            images: as in a batch of `evaluation_sample`.
+            images: as in a batch of `evaluation_sample`; of static size where they are predicted whole.
             network: takes what `normalised` gives, of a legal size.
             batch_size: inputs that the network gets at a time, where an image is predicted in parts.
 

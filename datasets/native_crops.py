@@ -78,6 +78,20 @@ class NativeCrops(Feeding):
         """See `Feeding.normalised`."""
         return (images - self._mean) / self._deviation
 
+    def require_size(self, height: int, width: int) -> None:
+        """See `Feeding.require_size`: an image holds a crop, and, predicted whole, fits the network at every scale."""
+        if height < self.window[0] or width < self.window[1]:
+            raise UserError(f"images of {height} x {width} pixels with crops of {self.window[0]} x {self.window[1]}",
+                            "images that hold a crop", "use larger images, or a recipe with smaller crops")
+        if self.options.inference == "whole":
+            for scale in _variants(self.options.tta)[0]:
+                try:
+                    for extent in python_scaled_size(height, width, scale):
+                        self.geometry.output_size(extent)
+                except UserError as error:
+                    raise UserError(f"--inference whole for images of {height} x {width} pixels (at scale {scale}): "
+                                    f"{error.found}", error.expected, "use --inference slide") from error
+
     def logits(self, images: Tensor, network: Function, batch_size: int) -> List[Tensor]:
         """See `Feeding.logits`: of one image, [1, height, width, channels]; one for each scale and flip."""
         size = tf.shape(images)[1:3]
@@ -86,7 +100,7 @@ class NativeCrops(Feeding):
         source = tf.cast(images[0], self.spec.image_dtype)
         found = []
         for scale in scales:
-            image = resize_image(source, scale) if scale != 1.0 else images[0]
+            image = self._scaled(source, scale) if scale != 1.0 else images[0]
             for flipped in flips:
                 seen = tf.reverse(image, [1]) if flipped else image
                 logits = self._of_image(self.normalised(seen), network, batch_size)
@@ -103,6 +117,13 @@ class NativeCrops(Feeding):
         """See `Feeding.restore`: they have that size already."""
         return probabilities
 
+    def _scaled(self, image: Tensor, scale: float) -> Tensor:
+        scaled = resize_image(image, scale)
+        if self.options.inference == "whole":
+            height, width = (int(extent) for extent in image.shape[:2])
+            scaled.set_shape([*python_scaled_size(height, width, scale), self.spec.channels])
+        return scaled
+
     def _of_image(self, image: Tensor, network: Function, batch_size: int) -> Tensor:
         """Logits [height, width, channels] of a normalised image [height, width, channels]."""
         if self.options.inference == "whole":
@@ -113,6 +134,13 @@ class NativeCrops(Feeding):
         padded = tf.pad(image, [[0, missing[0]], [0, missing[1]], [0, 0]])
         logits = mean_over_windows(padded, network, self.window, self.options.window_stride, batch_size)
         return logits[:height, :width]
+
+
+def python_scaled_size(height: int, width: int, scale: float) -> Tuple[int, int]:
+    """The size that `resize_image` gives, known before any graph runs."""
+    longer, shorter = max(height, width), min(height, width)
+    share = min(int(longer * scale + 0.5) / longer, int(shorter * scale + 0.5) / shorter)
+    return max(1, int(height * share + 0.5)), max(1, int(width * share + 0.5))
 
 
 def _eight_bit(image: Tensor) -> Tensor:

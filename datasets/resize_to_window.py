@@ -53,6 +53,9 @@ class ResizeToWindow(Feeding):
             sample["region"] = self.mask(decoded.region, window)
         return sample
 
+    def require_size(self, height: int, width: int) -> None:
+        """See `Feeding.require_size`: any size is scaled."""
+
     def logits(self, images: Tensor, network: Function, batch_size: int) -> List[Tensor]:
         """See `Feeding.logits`: the network's own, in one variant."""
         return [network(images)]

@@ -78,11 +78,11 @@ def forward(run: Run, features: Dict[str, Tensor]) -> Tuple[Outputs, Dict[str, T
     return outputs, run.objective.loss_parts(outputs, _targets(features))
 
 
-def counting_fn(run: Run) -> ModelFn:
+def counting_fn(run: Run, split: str) -> ModelFn:
     """A `model_fn` whose predictions are, per image, what scores are computed from, its index and its histogram."""
 
     def model_fn(features: Dict[str, Tensor], mode: str) -> Any:
-        outputs, targets = Outputs(_merged_logits(run, features)), _targets(features)
+        outputs, targets = Outputs(_merged_logits(run, features, split)), _targets(features)
         shown = run.feeding.shown(features["image"])
         counts = dict(run.objective.counts(outputs, targets), index=features["index"])
         counts["histogram"] = grey_histogram(shown, targets.labels, targets.valid, run.dataset.spec.classes)
@@ -100,7 +100,7 @@ def predicting_fn(run: Run, split: str) -> ModelFn:
     size = run.dataset.native_size(split)
 
     def model_fn(features: Dict[str, Tensor], mode: str) -> Any:
-        logits = _merged_logits(run, features)
+        logits = _merged_logits(run, features, split)
         probabilities = run.feeding.restore(run.objective.probabilities(logits), size)
         predictions = {"probabilities": probabilities, "classes": tf.argmax(probabilities, -1, output_type=tf.int32)}
         predictions["classes"] = tf.cast(predictions["classes"], tf.uint8)
@@ -110,9 +110,11 @@ def predicting_fn(run: Run, split: str) -> ModelFn:
     return model_fn
 
 
-def _merged_logits(run: Run, features: Dict[str, Tensor]) -> Tensor:
+def _merged_logits(run: Run, features: Dict[str, Tensor], split: str) -> Tensor:
     """Logits of a batch that is evaluated or predicted, in float32; the mean of the variants that are asked for."""
     context = StepContext(training=False, seed=run.settings.training.seed)
+    if not run.feeding.batched and run.settings.data.inference == "whole":
+        features["image"].set_shape([1, *run.dataset.native_size(split), run.dataset.spec.channels])
 
     def network(inputs: Tensor) -> Tensor:
         return run.device.widen(run.network(inputs, context).logits)

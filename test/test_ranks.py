@@ -16,7 +16,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from .conftest import COMMAND_SECONDS, ROOT
+from runtime.settings.recipes import load_recipe
+
+from .conftest import COMMAND_SECONDS, ROOT, write_recipe
+from .test_end_to_end import weights
 
 LAUNCHER = Path(sys.executable).parent / "horovodrun"
 
@@ -131,6 +134,24 @@ def test_a_user_error_ends_all_ranks(tiny_recipe, tmp_path):
     result = launch(2, "--data_dir", str(tmp_path / "nowhere"), "--recipe", tiny_recipe, directory=tmp_path)
     assert result.returncode != 0
     assert "no such directory" in result.stdout
+
+
+@pytest.mark.parametrize("flags, agree", [((), True), (("--no-sync_batch_norm",), False)])
+def test_batch_statistics_are_taken_over_all_ranks(tmp_path, flags, agree):
+    """One step of eight crops on one rank, and of four on each of two: the same losses, weights and moving moments."""
+    recipe = write_recipe(tmp_path / "small.yaml", **dict(
+        load_recipe("drive-pspnet-dice").settings, filters=8, crop_height=32, crop_width=32, window_stride=24,
+        log_every=1, global_batch_size=8))
+    found = {}
+    for ranks in (1, 2):
+        result = launch(ranks, "--data_dir", "phantom", "--recipe", recipe, "--max_steps", "1", *flags,
+                        "--model_dir", str(tmp_path / str(ranks)), directory=tmp_path)
+        assert result.returncode == 0, result.stdout
+        found[ranks] = weights(tmp_path / str(ranks))
+        found[ranks]["loss"] = losses(tmp_path / str(ranks))
+    assert sorted(found[1]) == sorted(found[2])
+    alike = [np.allclose(found[1][name], found[2][name], rtol=1e-5, atol=1e-5) for name in found[1]]
+    assert all(alike) == agree
 
 
 @pytest.fixture()

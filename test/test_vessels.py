@@ -1,4 +1,4 @@
-"""Whole runs of UNet-S5-D16 on synthetic fundus photographs."""
+"""Whole runs of UNet-S5-D16 on synthetic fundus photographs and streets."""
 
 from __future__ import annotations
 
@@ -115,6 +115,35 @@ def test_a_fold_of_the_training_images_validates(run):
 def test_wrong_names_are_told_the_right_ones(run, capsys, flags, words):
     run("--exec_mode", "train", *flags, code=2)
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("settings, words", [
+    ({"crop_height": 128, "crop_width": 128}, "100 x 110 pixels with crops of 128 x 128"),
+    ({"inference": "whole"}, "use --inference slide")])
+def test_images_that_do_not_fit_are_told_before_anything_is_written(data, tmp_path, capsys, settings, words):
+    recipe = write_recipe(tmp_path / "unfit.yaml", **dict(load_recipe(PUBLISHED).settings, filters=4, **settings))
+    assert command_line.main(["--data_dir", data, "--recipe", recipe, "--exec_mode", "train_and_evaluate",
+                              "--device", "cpu", "--model_dir", str(tmp_path / "run")]) == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_streets_are_predicted_whole_in_nineteen_classes(tmp_path):
+    from datasets.phantoms.cityscapes import Plan, write_cityscapes
+
+    write_cityscapes(str(tmp_path / "streets"), plan=Plan(height=128))
+    recipe = write_recipe(tmp_path / "small.yaml", **dict(
+        load_recipe("cityscapes-fcn").settings, filters=4, crop_height=64, crop_width=128, global_batch_size=2))
+    common = ["--device", "cpu", "--model_dir", str(tmp_path / "run")]
+    assert command_line.main(["--data_dir", str(tmp_path / "streets"), "--recipe", recipe, "--max_steps", "1",
+                              "--exec_mode", "train_and_evaluate", *common]) == 0
+    result = result_of(tmp_path / "run")
+    assert next(iter(result["scores"])) == "mIoU"
+    assert len(result["per_image"]) == 2
+    # Six scales of 128 x 256 are multiples of 16, as those of 1024 x 2048 are.
+    assert command_line.main(["--exec_mode", "evaluate", "--tta", "scales_and_flip", *common]) == 0
+    assert command_line.main(["--exec_mode", "predict", *common]) == 0
+    assert len(list((tmp_path / "run" / "predictions" / "masks").rglob("*.png"))) == 1
 
 
 @pytest.mark.parametrize("name", [name for name in recipe_names() if name.startswith("unet")])

@@ -132,6 +132,8 @@ def _check(run: Run) -> Optional[Choice]:
     if settings.run.log_dir and run.distributed.is_chief:
         require_writable(settings.run.log_dir, "--log_dir")
     run.dataset.verify(run.splits)
+    for split in run.splits:
+        run.feeding.require_size(*run.dataset.native_size(split))
     return chosen
 
 

@@ -95,7 +95,7 @@ def count(run: Run, checkpoint: Checkpoint, split: str) -> Dict[str, np.ndarray]
 def _count(run: Run, checkpoint: Checkpoint, split: str, share: Share) -> Dict[str, np.ndarray]:
     """The counts of the images of one share; it holds one at least."""
     directory = checkpoint_directory(run.settings.run.model_dir)
-    estimator = run.device.estimator(counting_fn(run), directory, run.settings.training.seed)
+    estimator = run.device.estimator(counting_fn(run, split), directory, run.settings.training.seed)
     predictions = estimator.predict(lambda: evaluation_batches(run.dataset, split, run.feeding, share),
                                     checkpoint_path=checkpoint.path, yield_single_examples=False)
     batches = list(with_bar(predictions, "evaluate", run.distributed.is_chief))
