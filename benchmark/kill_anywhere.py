@@ -33,6 +33,7 @@ from benchmark.killing.comparison import (  # noqa: E402
     differing_variables,
     inspect,
 )
+from benchmark.killing.subjects import prepare, subjects  # noqa: E402
 from benchmark.killing.trap import EVALUATION, EVERY_RANK, SAVE, Plan, attempt  # noqa: E402
 from utils.files import read_json  # noqa: E402
 
@@ -41,8 +42,7 @@ TIMED_SAVE_SECONDS = 0.06
 """About what a save takes that is slowed down."""
 SCENARIOS: Dict[str, Tuple[str, ...]] = {
     "every step": ("--save_checkpoints_steps", "1", "--keep_checkpoint_max", "1"),
-    "evaluating": ("--save_checkpoints_steps", "2", "--keep_checkpoint_max", "1", "--evaluate_every", "6",
-                   "--crossvalidation_idx", "0"),
+    "evaluating": ("--save_checkpoints_steps", "2", "--keep_checkpoint_max", "1", "--evaluate_every", "6"),
     "skipping spikes": ("--save_checkpoints_steps", "3", "--batch_size", "2", "--skip_loss_spikes"),
 }
 KINDS = ANY_TIME, AT_START, IN_SAVE, AT_CALL, IN_EVALUATION = (
@@ -143,16 +143,6 @@ def killed_run(setting: Setting, dice: random.Random, kills: int) -> Outcome:
     return outcome
 
 
-def prepare(data: str) -> None:
-    """Write a small synthetic set and the recipe of a tiny network."""
-    from datasets.phantoms.sstem import write_sstem
-
-    os.makedirs(os.path.join(data, "phantom"))
-    write_sstem(os.path.join(data, "phantom"), slices=5, size=64)
-    with open(os.path.join(data, "tiny.yaml"), "w", encoding="utf-8") as stream:
-        stream.write("settings: {filters: 2, input_size: 204, log_every: 1}\n")
-
-
 def import_all(ranks: int) -> None:
     """Import what an attempt needs, and make nothing of it: no session, no thread of TensorFlow, so that forks work."""
     import tensorflow.compat.v1 as tf
@@ -203,7 +193,9 @@ def campaign(options: argparse.Namespace, data: str) -> List[Outcome]:
     kills, seed, scenarios = options.kills, options.seed, list(SCENARIOS.items())
     shares = [min(KILLS_PER_RUN, kills - done) for done in range(0, kills, KILLS_PER_RUN)]
     named = [scenarios[(number + seed) % len(scenarios)] for number in range(len(shares))]
-    cases = [Case(name, flags, options.ranks, options.horovodrun) for name, flags in named]
+    subject = subjects()[options.subject]
+    cases = [Case(name, (*subject.flags, *flags, *(subject.validating if "--evaluate_every" in flags else ())),
+                  options.ranks, options.horovodrun) for name, flags in named]
     fork = multiprocessing.get_context("fork")
     with concurrent.futures.ProcessPoolExecutor(options.workers, mp_context=fork) as pool:
         different = dict.fromkeys(cases)
@@ -272,6 +264,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Carry out the command line; 1 where anything differs."""
     parser = argparse.ArgumentParser(description="Kill training anywhere, resume, compare.")
     parser.add_argument("--kills", type=int, default=60, help="how many (60)")
+    parser.add_argument("--subject", default="sstem", choices=sorted(subjects()), help="what is trained (sstem)")
     parser.add_argument("--ranks", type=int, default=1, help="processes that train together (1)")
     parser.add_argument("--horovodrun", action="store_true", help="start the ranks with it: slower than forking them")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (0)")
@@ -288,14 +281,15 @@ def _told(options: argparse.Namespace) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     started = time.monotonic()
     data = tempfile.mkdtemp(prefix="kill-anywhere-")
-    prepare(data)
+    prepare(options.subject, data)
     if not options.horovodrun:
         import_all(options.ranks)
     outcomes = campaign(options, data)
     seconds, kills = time.monotonic() - started, sum(len(outcome.kills) for outcome in outcomes)
     print(table(outcomes))
     print(f"\n{kills} kills, {sum(sum(outcome.cut) for outcome in outcomes)} of them left an unfinished save behind; "
-          f"{options.ranks} rank(s), seed {options.seed}, {seconds:.0f} s, {seconds / max(1, kills):.2f} s a kill")
+          f"{options.subject}, {options.ranks} rank(s), seed {options.seed}, {seconds:.0f} s, "
+          f"{seconds / max(1, kills):.2f} s a kill")
     print(surroundings(options.ranks))
     bad = [outcome for outcome in outcomes if not outcome.good]
     for outcome in bad:

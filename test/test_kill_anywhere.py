@@ -34,6 +34,12 @@ def test_a_run_killed_anywhere_and_resumed_is_the_run_never_killed(tmp_path):
     assert {kill_anywhere.ANY_TIME, kill_anywhere.IN_SAVE, kill_anywhere.AT_CALL} <= set(rows)
 
 
+@pytest.mark.parametrize("subject", ["dagm2007", "drive"])
+def test_every_family_of_networks_resumes_so(tmp_path, subject):
+    kills, _, *differing = kill(tmp_path, "--kills", "4", "--workers", "2", "--subject", subject)["all"]
+    assert (kills, differing) == (4, [0, 0, 0])
+
+
 @pytest.mark.skipif(importlib.util.find_spec("horovod") is None, reason="Horovod is not installed")
 def test_two_ranks_killed_and_resumed_too(tmp_path):
     rows = kill(tmp_path, "--kills", "4", "--ranks", "2")

@@ -13,6 +13,7 @@ import tempfile
 import time
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
+from benchmark.killing.subjects import DATA, RECIPE
 from benchmark.killing.trap import EVERY_RANK, START, Plan, attempt, flag_file, pid_file, touch
 from runtime.settings.saved import FILE_NAME as SETTINGS_FILE
 from utils.processes import process_alive
@@ -173,8 +174,8 @@ def _arguments(case: Case, directory: str, data: str) -> List[str]:
     # Killed before its settings were written, a run has not begun: there is nothing to resume.
     if os.path.exists(os.path.join(directory, SETTINGS_FILE)):
         return [*arguments, "--resume_training"]
-    return [*arguments, "--data_dir", os.path.join(data, "phantom"), "--recipe", os.path.join(data, "tiny.yaml"),
-            "--augment", "--max_steps", str(STEPS), *case.flags]
+    return [*arguments, "--data_dir", os.path.join(data, DATA), "--recipe", os.path.join(data, RECIPE),
+            "--max_steps", str(STEPS), *case.flags]
 
 
 def read_text(path: str) -> str:
