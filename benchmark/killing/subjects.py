@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Tuple
+
+import yaml
 
 from runtime.settings.recipes import load_recipe
 
@@ -46,8 +47,7 @@ def prepare(name: str, directory: str) -> None:
     os.makedirs(os.path.join(directory, DATA))
     subject.write_data(os.path.join(directory, DATA))
     with open(os.path.join(directory, RECIPE), "w", encoding="utf-8") as stream:
-        # JSON is YAML.
-        json.dump({"settings": subject.settings}, stream)
+        yaml.safe_dump({"settings": dict(subject.settings)}, stream)
 
 
 def _write_sstem(directory: str) -> None:
