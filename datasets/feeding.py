@@ -37,10 +37,12 @@ class Feeding(abc.ABC):
 
     Attributes:
         batched: whether the samples of evaluation all have one size, and so can form batches.
+        whole: whether an image is predicted at once at its own size, which then must be static.
         window: height and width of the network's input while training.
     """
 
     batched = True
+    whole = False
     window: Tuple[int, int]
 
     @abc.abstractmethod

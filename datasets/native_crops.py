@@ -46,6 +46,7 @@ class NativeCrops(Feeding):
         self.geometry = geometry
         self.options = options
         self.window = (options.crop_height, options.crop_width)
+        self.whole = options.inference == "whole"
         if geometry.margin:
             raise UserError("native_crops with a network whose output is smaller than its input",
                             "a network that keeps the size", "use the feeding resize_to_window, or another --model")
@@ -83,7 +84,7 @@ class NativeCrops(Feeding):
         if height < self.window[0] or width < self.window[1]:
             raise UserError(f"images of {height} x {width} pixels with crops of {self.window[0]} x {self.window[1]}",
                             "images that hold a crop", "use larger images, or a recipe with smaller crops")
-        if self.options.inference == "whole":
+        if self.whole:
             for scale in _variants(self.options.tta)[0]:
                 try:
                     for extent in python_scaled_size(height, width, scale):
@@ -119,14 +120,14 @@ class NativeCrops(Feeding):
 
     def _scaled(self, image: Tensor, scale: float) -> Tensor:
         scaled = resize_image(image, scale)
-        if self.options.inference == "whole":
+        if self.whole:
             height, width = (int(extent) for extent in image.shape[:2])
             scaled.set_shape([*python_scaled_size(height, width, scale), self.spec.channels])
         return scaled
 
     def _of_image(self, image: Tensor, network: Function, batch_size: int) -> Tensor:
         """Logits [height, width, channels] of a normalised image [height, width, channels]."""
-        if self.options.inference == "whole":
+        if self.whole:
             return network(image[tf.newaxis])[0]
         height, width = tf.shape(image)[0], tf.shape(image)[1]
         # An image smaller than a window is filled up below and right with what is 0 after normalisation.

@@ -113,7 +113,7 @@ def predicting_fn(run: Run, split: str) -> ModelFn:
 def _merged_logits(run: Run, features: Dict[str, Tensor], split: str) -> Tensor:
     """Logits of a batch that is evaluated or predicted, in float32; the mean of the variants that are asked for."""
     context = StepContext(training=False, seed=run.settings.training.seed)
-    if not run.feeding.batched and run.settings.data.inference == "whole":
+    if run.feeding.whole:
         features["image"].set_shape([1, *run.dataset.native_size(split), run.dataset.spec.channels])
 
     def network(inputs: Tensor) -> Tensor:

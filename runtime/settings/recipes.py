@@ -50,9 +50,7 @@ def canonical_recipe(name: str) -> str:
     Raises:
         UserError: a recipe that comes with the project cannot be read.
     """
-    if name.endswith(_ENDINGS):
-        return os.path.abspath(name)
-    return next((own for own, recipe in _known().items() if name in recipe.aliases), name)
+    return os.path.abspath(name) if name.endswith(_ENDINGS) else _own_name(name, _known())
 
 
 def load_recipe(name: str) -> Recipe:
@@ -64,10 +62,14 @@ def load_recipe(name: str) -> Recipe:
     if name.endswith(_ENDINGS):
         return _only(name, _read(name))
     known = _known()
-    own = canonical_recipe(name)
+    own = _own_name(name, known)
     if own not in known:
         raise unknown_name("recipe", name, [*known, *(alias for recipe in known.values() for alias in recipe.aliases)])
     return known[own]
+
+
+def _own_name(name: str, known: Mapping[str, Recipe]) -> str:
+    return next((own for own, recipe in known.items() if name in recipe.aliases), name)
 
 
 def _known() -> Dict[str, Recipe]:
