@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import List, Tuple
+from typing import Any, List, Sequence, Tuple
 
 import tensorflow.compat.v1 as tf
 
@@ -55,7 +55,7 @@ class NativeCrops(Feeding):
         if options.window_stride > min(self.window):
             raise UserError(f"window_stride {options.window_stride} with windows of {self.window[0]} x "
                             f"{self.window[1]} pixels", "windows that leave no gap", "lower window_stride")
-        self._mean, self._deviation = _colours(spec, options.normalisation)
+        self._mean, self._deviation = _colours(spec, options.image_normalisation)
 
     def training_sample(self, decoded: Decoded, augmentation: Augmentation, key: Tensor) -> Samples:
         """See `Feeding.training_sample`: crop, flips, and what the augmentation does to colours."""
@@ -80,18 +80,10 @@ class NativeCrops(Feeding):
         return (images - self._mean) / self._deviation
 
     def require_size(self, height: int, width: int) -> None:
-        """See `Feeding.require_size`: an image holds a crop, and, predicted whole, fits the network at every scale."""
+        """See `Feeding.require_size`: an image holds a crop."""
         if height < self.window[0] or width < self.window[1]:
             raise UserError(f"images of {height} x {width} pixels with crops of {self.window[0]} x {self.window[1]}",
                             "images that hold a crop", "use larger images, or a recipe with smaller crops")
-        if self.whole:
-            for scale in _variants(self.options.tta)[0]:
-                try:
-                    for extent in python_scaled_size(height, width, scale):
-                        self.geometry.output_size(extent)
-                except UserError as error:
-                    raise UserError(f"--inference whole for images of {height} x {width} pixels (at scale {scale}): "
-                                    f"{error.found}", error.expected, "use --inference slide") from error
 
     def logits(self, images: Tensor, network: Function, batch_size: int) -> List[Tensor]:
         """See `Feeding.logits`: of one image, [1, height, width, channels]; one for each scale and flip."""
@@ -128,12 +120,13 @@ class NativeCrops(Feeding):
     def _of_image(self, image: Tensor, network: Function, batch_size: int) -> Tensor:
         """Logits [height, width, channels] of a normalised image [height, width, channels]."""
         if self.whole:
-            return network(image[tf.newaxis])[0]
+            height, width = (int(extent) for extent in image.shape[:2])
+            missing = [self.geometry.holding(extent) - extent for extent in (height, width)]
+            return network(_filled_up(image, missing)[tf.newaxis])[0, :height, :width]
         height, width = tf.shape(image)[0], tf.shape(image)[1]
-        # An image smaller than a window is filled up below and right with what is 0 after normalisation.
         missing = [tf.maximum(extent - size, 0) for extent, size in zip(self.window, (height, width))]
-        padded = tf.pad(image, [[0, missing[0]], [0, missing[1]], [0, 0]])
-        logits = mean_over_windows(padded, network, self.window, self.options.window_stride, batch_size)
+        logits = mean_over_windows(_filled_up(image, missing), network, self.window, self.options.window_stride,
+                                   batch_size)
         return logits[:height, :width]
 
 
@@ -144,6 +137,11 @@ def python_scaled_size(height: int, width: int, scale: float) -> Tuple[int, int]
     return max(1, int(height * share + 0.5)), max(1, int(width * share + 0.5))
 
 
+def _filled_up(image: Tensor, missing: Sequence[Any]) -> Tensor:
+    """A normalised image with `missing` rows below and columns to the right, of what is 0 after normalisation."""
+    return tf.pad(image, [[0, missing[0]], [0, missing[1]], [0, 0]])
+
+
 def _eight_bit(image: Tensor) -> Tensor:
     return tf.cast(image, tf.float32) if image.dtype == tf.uint8 else (image + 1.0) * GREY
 
@@ -152,8 +150,8 @@ def _colours(spec: DataSpec, normalisation: str) -> Tuple[Tuple[float, ...], Tup
     if normalisation == "symmetric":
         return (GREY,) * spec.channels, (GREY,) * spec.channels
     if spec.channels != len(IMAGENET_MEAN):
-        raise UserError(f"normalisation imagenet for images of {spec.channels} channels", "images of 3 channels",
-                        "use the normalisation symmetric")
+        raise UserError(f"image_normalisation imagenet for images of {spec.channels} channels", "images of 3 channels",
+                        "use the image_normalisation symmetric")
     return IMAGENET_MEAN, IMAGENET_DEVIATION
 
 

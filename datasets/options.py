@@ -56,7 +56,7 @@ class DataOptions:
                                choices=("crop", "quarter_turns", "photometric"))
     sampling: str = option("epochs", "how training images are drawn: every one once an epoch, or each time any of them",
                            kind=TRAINING, flag=False, choices=("epochs", "replacement"))
-    normalisation: str = option("symmetric", "pixels as the network gets them: in [-1, 1], or less the mean and "
+    image_normalisation: str = option("symmetric", "pixels as the network gets them: in [-1, 1], or less the mean and "
                                 "divided by the standard deviation of ImageNet's colours", flag=False,
                                 choices=("symmetric", "imagenet"))
     feeding: str = option("resize_to_window", "how an image becomes a network's input: scaled to the network's window, "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from typing import Optional, Sequence
+from typing import Optional, Sequence, Tuple
 
 import tensorflow.compat.v1 as tf
 
@@ -27,12 +27,14 @@ class Network(abc.ABC):
         published_filters: channels of the first level, unless the options say otherwise.
         published_style: how the layers are made; the activation, the data format and, where given, the
             initialiser come from the options.
+        levels: the pruning levels that it can be evaluated at, the smallest first; none where it cannot be pruned.
     """
 
     geometry: Geometry
     scope: str
     published_filters: int
     published_style: Style
+    levels: Tuple[int, ...] = ()
 
     def __init__(self, options: ModelOptions, spec: DataSpec, outputs: Optional[int] = None) -> None:
         self.options = options
@@ -52,7 +54,8 @@ class Network(abc.ABC):
 
         Returns:
             Logits [batch, output size, output size, outputs] of `geometry.output_size(size)`, no activation applied;
-            while training those of auxiliary heads as well, where the network has some.
+            those of auxiliary heads as well, where the network has some. Auxiliary logits that are given when not
+            training are part of the prediction: whoever predicts takes the mean with the main ones, as probabilities.
 
         Raises:
             UserError: the size is illegal.

@@ -146,10 +146,10 @@ def _averaging(length: int, cells: int) -> Tensor:
 
 
 def _finished(outputs: Tensor, filters: int, context: StepContext, style: Style) -> Tensor:
-    """`outputs` of a convolution, normalised or with a bias for each channel, activated."""
-    if style.normalisation:
-        outputs = batch_normalisation(outputs, context, "norm", style)
-    else:
+    """`outputs` of a convolution, with a bias for each channel, or normalised, or both; activated."""
+    if style.bias_with_normalisation or not style.normalisation:
         bias = tf.get_variable("bias", (filters,), tf.float32, initializer=tf.zeros_initializer())
         outputs = tf.nn.bias_add(outputs, bias, data_format=style.layout)
+    if style.normalisation:
+        outputs = batch_normalisation(outputs, context, "norm", style)
     return activate(style.activation, outputs, style.channel_axis, context.seed) if style.activation else outputs

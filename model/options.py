@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Optional
 
-from utils.options import OPERATIONAL, TRAINING, at_least, option
+from utils.options import OPERATIONAL, TRAINING, at_least, option, within
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,8 +13,19 @@ class ModelOptions:
     """Network."""
 
     model: str = option("unet", "network to build", choices=(
-        "unet", "tinyunet", "tinyunet_original", "unet_s5_d16"))
+        "unet", "tinyunet", "tinyunet_original", "unet_s5_d16", "unetpp", "plain_unet"))
     decode_head: str = option("fcn", "head of unet_s5_d16", flag=False, choices=("fcn", "pspnet", "deeplabv3"))
+    normalisation: str = option("none", "unetpp and plain_unet: batch normalisation behind every convolution of a node "
+                                "in place of the published dropout", choices=("none", "batch"))
+    upsampling: str = option("transposed", "unetpp and plain_unet: how features are enlarged, by a transposed "
+                             "convolution or bilinear", flag=False, choices=("transposed", "bilinear"))
+    deep_supervision: bool = option(False, "unetpp: a head on every node of the first level, as pruning needs it")
+    pruning_level: Optional[int] = option(
+        None, "unetpp with deep supervision: evaluate and predict with the part of the network that the head of this "
+        "level reads, 1-4 (default: the whole)", kind=OPERATIONAL, check=within(1, 4))
+    head_mode: str = option("accurate", "unetpp with deep supervision: evaluate and predict with the mean of all "
+                            "heads' probabilities, or with the deepest head alone", kind=OPERATIONAL,
+                            choices=("accurate", "fast"))
     sync_batch_norm: bool = option(True, "take the statistics of batch normalisation over all ranks", kind=TRAINING)
     filters: Optional[int] = option(None, "channels of the first level, those below in proportion (default: as "
                                     "published)", flag=False, check=at_least(1))

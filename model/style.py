@@ -23,6 +23,8 @@ class Style:
         kernel_initialiser: a name in `model.initialisers`.
         data_format: a name in `LAYOUTS`; images and logits are channels_last outside the network whatever it is.
         normalisation: what stands between a convolution and its activation, in place of a bias: "batch", or None.
+        bias_with_normalisation: whether a normalised convolution keeps its bias, as in some published networks,
+            though subtracting the mean cancels it.
         dilation: pixels from one weight of a convolution's kernel to the next.
     """
 
@@ -31,6 +33,7 @@ class Style:
     kernel_initialiser: str = "glorot_uniform"
     data_format: str = "channels_last"
     normalisation: Optional[str] = None
+    bias_with_normalisation: bool = False
     dilation: int = 1
 
     @property

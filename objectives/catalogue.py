@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Dict, Type
 
 from objectives.base import Objective
+from objectives.bce_dice import BceDice
 from objectives.cross_entropy_dice import CrossEntropyDice
 from objectives.defects import Defects
 from objectives.options import ObjectiveOptions
@@ -13,7 +14,7 @@ from utils.contracts import DataSpec
 from utils.errors import unknown_name
 
 OBJECTIVES: Dict[str, Type[Objective]] = {
-    "cross_entropy_dice": CrossEntropyDice, "defects": Defects, "semantic": Semantic}
+    "bce_dice": BceDice, "cross_entropy_dice": CrossEntropyDice, "defects": Defects, "semantic": Semantic}
 
 
 def build_objective(options: ObjectiveOptions, spec: DataSpec) -> Objective:

@@ -12,7 +12,8 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from objectives.base import SMALLEST, Objective, Targets
-from objectives.options import ObjectiveOptions
+from objectives.options import ObjectiveOptions, head_weights
+from objectives.supervision import over_heads
 from utils.contracts import DataSpec, Outputs, Tensor
 from utils.errors import UserError
 from utils.metrics import (
@@ -33,7 +34,7 @@ SCORE_EPSILON = 1e-5
 
 
 class Defects(Objective):
-    """One of five losses by name (`loss`), scores of pixels and of images at eight thresholds.
+    """One of six losses by name (`loss`), scores of pixels and of images at eight thresholds.
 
     `IoU_THS_x` keeps the reference's name and its definition, which is a Dice coefficient: per image
     (2 |P and T| + e) / (|P| + |T| + e) with P = p > x and e = 1e-5, averaged over all images, so that a clean image
@@ -68,8 +69,10 @@ class Defects(Objective):
 
     def loss_parts(self, outputs: Outputs, targets: Targets) -> Dict[str, Tensor]:
         """See `Objective.loss_parts`: one part, "reconstruction"."""
-        logits, truth = _single(outputs), tf.cast(targets.labels, tf.float32)
-        return {"reconstruction": LOSSES[self.options.loss](logits, truth, targets.valid)}
+        truth = tf.cast(targets.labels, tf.float32)
+        loss, weights = LOSSES[self.options.loss], head_weights(self.options.head_weights)
+        mean = over_heads(outputs, weights, lambda logits: loss(_single(logits), truth, targets.valid))
+        return {"reconstruction": mean}
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """See `Objective.probabilities`."""
@@ -78,7 +81,7 @@ class Defects(Objective):
 
     def counts(self, outputs: Outputs, targets: Targets) -> Dict[str, Tensor]:
         """See `Objective.counts`: pixels found, there, and both, by threshold; the image's score and truth."""
-        logits, truth = _single(outputs), tf.cast(targets.labels, tf.float32) * targets.valid
+        logits, truth = _single(outputs.logits), tf.cast(targets.labels, tf.float32) * targets.valid
         found = tf.stack([tf.cast(tf.sigmoid(logits) > x, tf.float32) * targets.valid for x in THRESHOLDS], axis=1)
         return {"found": _pixels(found), "there": _pixels(truth), "both": _pixels(found * truth[:, tf.newaxis]),
                 "score": tf.reduce_max(tf.sigmoid(logits) * targets.valid, axis=[1, 2]),
@@ -175,15 +178,20 @@ def l2_loss(logits: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
     return tf.nn.l2_loss((tf.sigmoid(logits) - truth) * valid)
 
 
+def bce_dice(logits: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
+    """That of UNet++ (arXiv:1807.10165): half the cross-entropy + `dice_sorensen`."""
+    return 0.5 * cross_entropy(logits, truth, valid) + dice_sorensen(logits, truth, valid)
+
+
 LOSSES: Dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "adaptive_loss": adaptive_loss, "dice_sorensen": dice_sorensen, "dice_jaccard": dice_jaccard,
-    "x-entropy": cross_entropy, "l2_loss": l2_loss,
+    "x-entropy": cross_entropy, "l2_loss": l2_loss, "bce_dice": bce_dice,
 }
 
 
-def _single(outputs: Outputs) -> Tensor:
+def _single(logits: Tensor) -> Tensor:
     """The one logit of each pixel, float32 [batch, height, width]."""
-    return tf.cast(outputs.logits[..., 0], tf.float32)
+    return tf.cast(logits[..., 0], tf.float32)
 
 
 def _cross_entropy(logits: Tensor, truth: Tensor) -> Tensor:

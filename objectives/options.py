@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Optional, Union
+from typing import Optional, Tuple, Union
 
 from utils.options import OPERATIONAL, TRAINING, at_least, number_or, option
 
@@ -15,14 +15,36 @@ def _check_threshold(threshold: Union[float, str]) -> Optional[str]:
     return None if threshold == AUTO or (isinstance(threshold, float) and 0.0 < threshold < 1.0) else _THRESHOLD
 
 
+def head_weights(text: Optional[str]) -> Optional[Tuple[float, ...]]:
+    """Weights written as "1,0.5,0.25", or None for none.
+
+    Raises:
+        ValueError: a word is not a number, a weight is negative, or all are 0.
+    """
+    if text is None:
+        return None
+    weights = tuple(float(word) for word in text.split(","))
+    if min(weights) < 0.0 or not 0.0 < sum(weights) < float("inf"):
+        raise ValueError(text)
+    return weights
+
+
+def _check_head_weights(text: str) -> Optional[str]:
+    try:
+        head_weights(text)
+        return None
+    except ValueError:
+        return "numbers not below 0 with commas between them, one at least above 0"
+
+
 @dataclasses.dataclass(frozen=True)
 class ObjectiveOptions:
     """Objective."""
 
     objective: str = option("cross_entropy_dice", "what training minimises and evaluation reports", flag=False,
-                            choices=("cross_entropy_dice", "defects", "semantic"))
+                            choices=("bce_dice", "cross_entropy_dice", "defects", "semantic"))
     loss: str = option("adaptive_loss", "loss of the objective `defects`", kind=TRAINING, flag=False,
-                       choices=("adaptive_loss", "dice_sorensen", "dice_jaccard", "x-entropy", "l2_loss"))
+                       choices=("adaptive_loss", "dice_sorensen", "dice_jaccard", "x-entropy", "l2_loss", "bce_dice"))
     dice_weight: float = option(0.0, "objective `semantic`: weight of the Dice loss beside cross-entropy",
                                 kind=TRAINING, flag=False, check=at_least(0.0))
     dice_version: str = option(
@@ -30,6 +52,11 @@ class ObjectiveOptions:
         "version 1.2.2", kind=TRAINING, choices=("published", "1.2.2"))
     auxiliary_weight: float = option(0.4, "objective `semantic`: weight of the auxiliary heads' cross-entropy",
                                      kind=TRAINING, flag=False, check=at_least(0.0))
+    ce_weight: float = option(0.5, "objective `bce_dice`: weight of the cross-entropy beside the Dice loss",
+                              kind=TRAINING, flag=False, check=at_least(0.0))
+    head_weights: Optional[str] = option(
+        None, "objectives `bce_dice` and `defects`: weights of the heads in the loss, the output's first, as in "
+        "'1,0.5,0.5,0.5' (default: equal)", kind=TRAINING, flag=False, check=_check_head_weights)
     threshold: Optional[Union[float, str]] = option(
         None, f"probability above which a pixel, and an image, is the second of two classes; '{AUTO}' takes it from "
         "the validation split (default: the likelier class)",

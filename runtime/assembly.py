@@ -97,3 +97,10 @@ def assemble(settings: Settings, distributed: Distributed, stop: Optional[Stop] 
     faults = Faults()
     dataset.read = faults.keeping(dataset.read)  # type: ignore[method-assign]
     return Run(settings, distributed, device, location, dataset, network, feeding, objective, faults, stop or Stop())
+
+
+def with_model(run: Run, **options: Any) -> Run:
+    """The same run with other options of its network, operational ones, named as in the settings."""
+    settings = with_values(run.settings, **options)
+    return dataclasses.replace(run, settings=settings,
+                               network=build_network(settings.model, run.dataset.spec, run.objective.channels))

@@ -111,13 +111,16 @@ def predicting_fn(run: Run, split: str) -> ModelFn:
 
 
 def _merged_logits(run: Run, features: Dict[str, Tensor], split: str) -> Tensor:
-    """Logits of a batch that is evaluated or predicted, in float32; the mean of the variants that are asked for."""
+    """Logits of a batch that is evaluated or predicted, in float32; the mean of the heads that the network gives, and
+    of the variants of the image that are asked for.
+    """
     context = StepContext(training=False, seed=run.settings.training.seed)
     if run.feeding.whole:
         features["image"].set_shape([1, *run.dataset.native_size(split), run.dataset.spec.channels])
 
     def network(inputs: Tensor) -> Tensor:
-        return run.device.widen(run.network(inputs, context).logits)
+        found = run.network(inputs, context)
+        return run.objective.merged([run.device.widen(head) for head in (found.logits, *found.auxiliaries)])
 
     with tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE):
         variants = run.feeding.logits(features["image"], network, run.settings.training.batch_size)

@@ -74,6 +74,10 @@ class Geometry:
                             f"{self.minimum} or more, in steps of {self.divisor}", f"use {legal}")
         return input_size - 2 * self.margin
 
+    def holding(self, size: int) -> int:
+        """The smallest legal input size that is not below `size`."""
+        return self.nearest(size)[-1]
+
     def nearest(self, input_size: int) -> Tuple[int, ...]:
         """The legal sizes next to `input_size`: the one below, where there is one, and the one above."""
         if input_size <= self.minimum:
@@ -111,7 +115,8 @@ class Outputs:
 
     Attributes:
         logits: float32 [batch, height, width, channels], as many channels as the objective asked for.
-        auxiliaries: logits of auxiliary heads, same layout, possibly smaller.
+        auxiliaries: logits of auxiliary heads, same layout. While training they are possibly smaller; when not, they
+            are averaged with the main ones, as probabilities, by whoever predicts.
     """
 
     logits: Tensor

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import itertools
 import resource
 import shutil
@@ -20,6 +21,7 @@ from runtime.hooks.progress import ProgressHook
 from runtime.hooks.timing import TimingHook
 from runtime.input import timed
 from runtime.model_fn import INPUT_WAIT, Report, predicting_fn, training_fn
+from runtime.settings.tree import PREDICT, with_values
 
 
 def benchmark(run: Run, logger: Logger) -> Dict[str, float]:
@@ -32,13 +34,25 @@ def benchmark(run: Run, logger: Logger) -> Dict[str, float]:
         device's where that has memory of its own, else the process'.
     """
     with _scratch_directory() as directory:
-        marks, waits = (_time_training if run.settings.trains else _time_prediction)(run, directory)
+        marks, waits = _time_training(run, directory) if run.settings.trains else _time_prediction(run, directory, TEST)
     figures = _figures(run, "train" if run.settings.trains else "test", marks, waits)
     if run.distributed.is_chief:
         for name in figures:
             logger.metadata(name, {"unit": _unit(name)})
         logger.log(step=(), data=figures, verbosity=Verbosity.DEFAULT)
     return figures
+
+
+def prediction_throughput(run: Run, split: str, warmup_steps: int, steps: int) -> float:
+    """Images of a split that are predicted a second, over all ranks: those of `steps` steps after the first ones.
+
+    The weights are random; their values are nothing to the time.
+    """
+    brief = with_values(run.settings, exec_mode=PREDICT, max_steps=warmup_steps + steps, warmup_steps=warmup_steps)
+    brief_run = dataclasses.replace(run, settings=brief)
+    with _scratch_directory() as directory:
+        marks, waits = _time_prediction(brief_run, directory, split)
+    return _figures(brief_run, "test", marks, waits)["throughput_test"]
 
 
 def measure(marks: Sequence[float], waits: Sequence[float], warmup: int, images: int) -> Dict[str, float]:
@@ -76,11 +90,11 @@ def _time_training(run: Run, directory: str) -> Tuple[List[float], List[float]]:
     return hooks[0].marks, hooks[0].waits
 
 
-def _time_prediction(run: Run, directory: str) -> Tuple[List[float], List[float]]:
+def _time_prediction(run: Run, directory: str, split: str) -> Tuple[List[float], List[float]]:
     training = run.settings.training
-    estimator = run.device.estimator(predicting_fn(run, TEST), directory, training.seed)
+    estimator = run.device.estimator(predicting_fn(run, split), directory, training.seed)
     share = Share(training.batch_size, local_size=run.distributed.place.local_size)
-    input_fn = timed(lambda: endless_batches(run.dataset, TEST, run.feeding, share))
+    input_fn = timed(lambda: endless_batches(run.dataset, split, run.feeding, share))
     run.distributed.barrier()
     # The random weights need no checkpoint; initialising them falls into the first step, which is warm-up.
     steps = estimator.predict(input_fn, yield_single_examples=False)

@@ -21,6 +21,7 @@ from runtime.modes.benchmark import benchmark
 from runtime.modes.bring_in import bring_in
 from runtime.modes.crossvalidate import crossvalidate, fold_settings
 from runtime.modes.evaluate import evaluate
+from runtime.modes.levels import compare_levels
 from runtime.modes.predict import predict
 from runtime.modes.say import say
 from runtime.modes.summary import announce, summary, table
@@ -90,6 +91,8 @@ def _run_modes(run: Run, logger: Logger, chosen: Optional[Choice]) -> Dict[str, 
         say(run.distributed, remarks)
     if settings.evaluates:
         result["evaluation"] = evaluate(run, logger, checkpoint)
+    if settings.run.compare_levels:
+        result["levels"] = compare_levels(run, logger, checkpoint)
     if settings.predicts:
         result["prediction"] = predict(run, checkpoint)
     return result
@@ -125,6 +128,7 @@ def _check(run: Run) -> Optional[Choice]:
         raise unknown_name("--best_metric", metric, run.objective.score_names)
     if settings.objective.threshold is not None:
         _check_threshold(run)
+    _check_levels(run)
     if settings.reads_run and not settings.trains:
         chosen = usable_checkpoint(run)
         if run.distributed.is_chief:
@@ -145,6 +149,20 @@ def _check_threshold(run: Run) -> None:
     if threshold == AUTO and not run.objective.judges_images:
         raise UserError(f"--threshold {AUTO} with the objective {run.settings.objective.objective}",
                         "an objective that judges images", "give a number")
+
+
+def _check_levels(run: Run) -> None:
+    settings, levels = run.settings, run.network.levels
+    if settings.trains and settings.model.pruning_level is not None:
+        raise UserError(f"--pruning_level with --exec_mode {settings.run.exec_mode}", "the whole network in training",
+                        "train without it, then evaluate or predict with it")
+    if settings.run.compare_levels and not settings.evaluates:
+        raise UserError(f"--compare_levels with --exec_mode {settings.run.exec_mode}", "a mode that evaluates",
+                        "add it to --exec_mode evaluate or train_and_evaluate")
+    if settings.run.compare_levels and len(levels) < 2:
+        raise UserError(f"--compare_levels of {settings.model.model}"
+                        f"{' without deep supervision' * bool(levels)}", "a network that can be pruned",
+                        "train --model unetpp with --deep_supervision")
 
 
 def _no_fold(settings: Settings) -> UserError:

@@ -10,6 +10,9 @@ from runtime.assembly import Run
 from runtime.checkpoints.find import checkpoint_directory
 from runtime.journal import log_path
 from runtime.modes.evaluate import FILE_NAME as EVALUATION
+from runtime.modes.levels import PICTURE as LEVELS_PICTURE
+from runtime.modes.levels import TABLE as LEVELS
+from runtime.modes.levels import lines as level_lines
 from runtime.settings.recipes import load_recipe
 from runtime.settings.tree import Settings
 from utils.errors import UserError
@@ -41,6 +44,9 @@ def summary(settings: Settings, result: Mapping[str, Any]) -> List[str]:
         lines.append("{variables} variables from {source}".format(**result["import"]))
     if "evaluation" in result:
         lines += _scores(result["evaluation"]) + _expected(settings)
+    if "levels" in result:
+        headline = next(iter(result["evaluation"]["scores"]))
+        lines += ["pruning levels:"] + ["  " + line for line in level_lines(result["levels"], headline)]
     lines += ["files:"] + ["  " + path for path in _files(settings, result)]
     if (settings.trains or settings.imports) and not settings.predicts:
         lines.append("to predict: python main.py --exec_mode predict --model_dir " +
@@ -92,6 +98,8 @@ def _files(settings: Settings, result: Mapping[str, Any]) -> List[str]:
     written: Dict[str, bool] = {
         checkpoint_directory(model_dir): "training" in result or "import" in result,
         os.path.join(model_dir, EVALUATION): "evaluation" in result,
+        os.path.join(model_dir, LEVELS): "levels" in result,
+        os.path.join(model_dir, LEVELS_PICTURE): "levels" in result,
         log_path(settings): True,
     }
     return [path for path, there in written.items() if there] + result.get("prediction", {}).get("files", [])

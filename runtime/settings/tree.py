@@ -36,6 +36,9 @@ class RunOptions:
         kind=INVOCATION)
     checkpoint: str = option(NEWEST, "the checkpoint to evaluate and predict with", kind=INVOCATION,
                              choices=(NEWEST, BEST))
+    compare_levels: bool = option(
+        False, "modes that evaluate, unetpp with deep supervision: score and time every pruning level, in a table and "
+        "a plot", kind=INVOCATION)
     debug: bool = option(False, "show tracebacks and TensorFlow's own messages", kind=INVOCATION)
 
 

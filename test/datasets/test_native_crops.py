@@ -23,8 +23,8 @@ GREY = DataSpec("toy", 1, ("background", "vessel"), 0)
 
 
 def feeding(spec: DataSpec = COLOUR, **options: Any) -> Any:
-    given = dict(feeding="native_crops", crop_height=32, crop_width=48, window_stride=20, normalisation="imagenet")
-    return build_feeding(spec, GEOMETRY, DataOptions(**dict(given, **options)))
+    given = dict(crop_height=32, crop_width=48, window_stride=20, image_normalisation="imagenet")
+    return build_feeding(spec, GEOMETRY, DataOptions(feeding="native_crops", **dict(given, **options)))
 
 
 def decoded(height: int = 90, width: int = 100) -> Decoded:
@@ -73,7 +73,7 @@ def test_colours_are_normalised_as_published_and_shown_as_everywhere() -> None:
     with tf.Graph().as_default():
         image = np.array([[[[0.0, 127.5, 255.0]]]], np.float32)
         found, shown = run([feeding().normalised(tf.constant(image)), feeding().shown(tf.constant(image))])
-        grey = run(feeding(GREY, normalisation="symmetric").normalised(tf.constant(image[..., :1])))
+        grey = run(feeding(GREY, image_normalisation="symmetric").normalised(tf.constant(image[..., :1])))
     expected = (image - np.array(IMAGENET_MEAN)) / np.array(IMAGENET_DEVIATION)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
     np.testing.assert_allclose(shown, [[[[-1, 0, 1]]]])
@@ -100,6 +100,24 @@ def test_an_image_smaller_than_a_window_is_filled_up_and_cut_again() -> None:
     (found,), expected = logits_of({}, (20, 100))
     assert found.shape == (1, 20, 100, 2)
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_whole_image_of_any_size_is_filled_up_to_one_that_fits() -> None:
+    """The network sees what it takes, and the image comes back at its own size, at every scale."""
+    seen = []
+    with tf.Graph().as_default():
+        way = feeding(inference="whole", tta="scales_and_flip")
+        images = way.evaluation_sample(decoded(90, 101))["image"][tf.newaxis]
+        images.set_shape([1, 90, 101, 3])
+
+        def network(inputs: Any) -> Any:
+            seen.append(tuple(inputs.shape.as_list()[1:3]))
+            return inputs[..., :2]
+
+        variants, expected = run([way.logits(images, network, 1), way.normalised(images)[..., :2]])
+    assert seen[::2] == [(48, 64), (80, 80), (96, 112), (112, 128), (144, 160), (160, 192)]
+    assert {found.shape for found in variants} == {(1, 90, 101, 2)}
+    np.testing.assert_allclose(variants[4], expected, atol=1e-5)
 
 
 def test_variants_are_flipped_and_scaled_back() -> None:

@@ -36,7 +36,7 @@ def our_inference(kind, tensors, image, **options):
     """Logits [height, width, classes], and their probabilities; the logits are the merged ones of all variants."""
     network = ours.network(kind, FILTERS)
     feeding = NativeCrops(ours.spec(kind), network.geometry, DataOptions(
-        feeding="native_crops", normalisation="imagenet", **options))
+        feeding="native_crops", image_normalisation="imagenet", **options))
     objective = Semantic(ObjectiveOptions(objective="semantic"), ours.spec(kind))
     with tf.Graph().as_default(), tf.Session() as session:
         with tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE):

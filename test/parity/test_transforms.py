@@ -113,7 +113,7 @@ class Ours:
         self.graph = tf.Graph()
         with self.graph.as_default():
             feeding = NativeCrops(ours.spec("fcn"), ours.network("fcn", 4).geometry, DataOptions(
-                feeding="native_crops", normalisation="imagenet", crop_height=64, crop_width=64))
+                feeding="native_crops", image_normalisation="imagenet", crop_height=64, crop_width=64))
             self.key = tf.placeholder(tf.int64, [2])
             valid = label != IGNORED
             decoded = Decoded(tf.constant(image), tf.constant(np.where(valid, label, 0), tf.int32),
@@ -165,7 +165,7 @@ def test_normalisation(compare):
     image, _ = photograph((64, 64), 3)
     data = model.data_preprocessor({"inputs": [reference.eight_bit(image)]}, False)
     feeding = NativeCrops(ours.spec("fcn"), ours.network("fcn", 4).geometry, DataOptions(
-        feeding="native_crops", normalisation="imagenet"))
+        feeding="native_crops", image_normalisation="imagenet"))
     with tf.Graph().as_default(), tf.Session() as session:
         found = session.run(feeding.normalised(tf.constant(image[np.newaxis], tf.float32)))
     compare("normalised pixels", found, reference.channels_last(data["inputs"]), 1e-6)

@@ -46,6 +46,7 @@ class TestGeometry:
         below = [one for one in legal if one <= size][-1:]
         above = [one for one in legal if one >= size][:1]
         assert geometry.nearest(size) == tuple(sorted(set(below + above)))
+        assert geometry.holding(size) == above[0]
         if size in legal:
             assert geometry.output_size(size) == size - 2 * geometry.margin > 0
         else:

@@ -12,9 +12,10 @@ from utils.errors import UserError
 FROZEN = {
     "exec_mode": "train", "recipe": None, "model_dir": "./results", "log_dir": None, "resume_training": False,
     "resume_with_changes": False, "overwrite": False, "weights": None,
-    "checkpoint": "newest", "debug": False, "dataset": "sstem",
+    "checkpoint": "newest", "compare_levels": False, "debug": False, "dataset": "sstem",
     "data_dir": None, "crossvalidation_idx": None, "split_rule": "partition", "class_id": None, "train_on": "defective",
     "validation_fraction": 0.0, "fov": False, "augment": False, "inference": "slide", "tta": "none", "model": "unet",
+    "normalisation": "none", "deep_supervision": False, "pruning_level": None, "head_mode": "accurate",
     "sync_batch_norm": True, "dice_version": "published", "threshold": None,
     "max_steps": 1000, "batch_size": 1, "learning_rate": 0.0001, "weight_decay": 0.0005, "skip_loss_spikes": False,
     "seed": 0, "log_every": 100, "save_checkpoints_steps": None, "keep_checkpoint_max": 3, "evaluate_every": None,

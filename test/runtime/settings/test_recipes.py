@@ -82,7 +82,7 @@ hrf deeplabv3 dice 89.56 80.71 unet-s5-d16_deeplabv3_4xb4-ce-1.0-dice-3.0-40k_hr
 BY_DATA = {"cityscapes": (512, 1024, None, 160000, 16000), "drive": (64, 64, 42, 40000, 4000),
            "stare": (128, 128, 85, 40000, 4000), "chase_db1": (128, 128, 85, 40000, 4000),
            "hrf": (256, 256, 170, 40000, 4000)}
-SHARED = {"model": "unet_s5_d16", "feeding": "native_crops", "normalisation": "imagenet", "objective": "semantic",
+SHARED = {"model": "unet_s5_d16", "feeding": "native_crops", "image_normalisation": "imagenet", "objective": "semantic",
           "auxiliary_weight": 0.4, "augment": True, "augmentation": "photometric", "scale_minimum": 0.5,
           "scale_maximum": 2.0, "largest_class_share": 0.75, "global_batch_size": 16, "optimiser": "momentum",
           "momentum": 0.9, "learning_rate": 0.01, "learning_rate_schedule": "poly", "learning_rate_end": 0.0001,

@@ -1,0 +1,32 @@
+"""The plain U-Net that UNet++ is measured against (Zhou et al., arXiv:1807.10165).
+
+Of UNet++ it keeps the encoder and the last node of each level, with X^{i,0} alone as skip. For one channel and one
+output there are 7,759,521 parameters; with 35 channels in the first level, the authors' "wide U-Net", 9,282,246.
+"""
+
+from __future__ import annotations
+
+from typing import List, Sequence
+
+from model.unetpp import DEPTH, NodeNetwork
+from utils.contracts import StepContext, Tensor
+
+
+class PlainUNet(NodeNetwork):
+    """Five encoder nodes, four on the way up, one head."""
+
+    scope = "plain_unet"
+
+    def _heads(self, images: Tensor, context: StepContext) -> Sequence[Tensor]:
+        skips = self._encode(images, context)
+        features = skips[DEPTH]
+        for level in reversed(range(DEPTH)):
+            features = self._nested((level, DEPTH - level), features, [skips[level]], context)
+        return [self._head(DEPTH, features, context)]
+
+    def _encode(self, images: Tensor, context: StepContext) -> List[Tensor]:
+        """The features of each level, the finest first."""
+        found: List[Tensor] = []
+        for level in range(DEPTH + 1):
+            found.append(self._encoder((level, 0), found[-1] if found else images, context))
+        return found

@@ -1,0 +1,29 @@
+"""Deep supervision: one loss, taken on every head of a network."""
+
+from __future__ import annotations
+
+from typing import Callable, Optional, Tuple
+
+import tensorflow.compat.v1 as tf
+
+from utils.contracts import Outputs, Tensor
+from utils.errors import UserError
+
+
+def over_heads(outputs: Outputs, weights: Optional[Tuple[float, ...]], loss: Callable[[Tensor], Tensor]) -> Tensor:
+    """The weighted mean of what `loss` gives for the logits of each head; the plain mean without weights.
+
+    Args:
+        outputs: of a network while it trains.
+        weights: one for each head: of the output itself, then of the others in the network's order.
+        loss: from logits to a scalar.
+
+    Raises:
+        UserError: there are more or fewer weights than heads.
+    """
+    heads = (outputs.logits, *outputs.auxiliaries)
+    weights = (1.0,) * len(heads) if weights is None else weights
+    if len(weights) != len(heads):
+        raise UserError(f"{len(weights)} head_weights for {len(heads)} heads", f"{len(heads)} numbers",
+                        "give one weight for each head, or leave head_weights out for equal ones")
+    return tf.add_n([weight * loss(head) for weight, head in zip(weights, heads)]) / sum(weights)

@@ -1,0 +1,101 @@
+"""The pruning levels of one checkpoint side by side: what each finds, and what it costs."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Dict, List, Sequence
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from dllogger.logger import Logger, Verbosity
+from runtime.assembly import Run, with_model
+from runtime.checkpoints.find import Checkpoint
+from runtime.modes.benchmark import prediction_throughput
+from runtime.modes.evaluate import count
+from runtime.restore import reading
+from utils.contracts import StepContext
+from utils.files import replacing, write_csv
+
+TABLE, PICTURE = "levels.csv", "levels.png"
+WARMUP_STEPS, MEASURED_STEPS = 2, 8
+Row = Dict[str, Any]
+
+
+def compare_levels(run: Run, logger: Logger, checkpoint: Checkpoint) -> List[Row]:
+    """Evaluate every sub-network of a checkpoint; the chief logs it and writes `levels.csv` and `levels.png`.
+
+    Returns:
+        A row for each level, the smallest first: "level", "parameters" (trainable), "gflop" (multiplications and
+        additions of the convolutions, in 10^9, for one input of the network's window), "images_per_second" (predicted
+        at full size, batches as `--batch_size`, all ranks together), and every score of the split.
+
+    Raises:
+        UserError: a file of the split is missing.
+    """
+    rows = [_row(with_model(run, pruning_level=level), checkpoint, level) for level in run.network.levels]
+    if run.distributed.is_chief:
+        for row in rows:
+            figures = {f"{name}_L{row['level']}": value for name, value in row.items() if name != "level"}
+            logger.log(step=(), data=figures, verbosity=Verbosity.VERBOSE)
+        write_csv(os.path.join(run.settings.run.model_dir, TABLE), rows)
+        draw(rows, run.objective.score_names[0], os.path.join(run.settings.run.model_dir, PICTURE))
+    return rows
+
+
+def _row(run: Run, checkpoint: Checkpoint, level: int) -> Row:
+    split = run.dataset.evaluation_split
+    with run.faults.told(), reading(checkpoint):
+        scores = run.objective.scores(count(run, checkpoint, split))
+    with tf.Graph().as_default() as graph:
+        images = tf.placeholder(tf.float32, [1, *run.feeding.window, run.dataset.spec.channels])
+        run.network(images, StepContext(training=False, seed=0))
+        parameters = sum(variable.shape.num_elements() for variable in tf.trainable_variables())
+        gflop = convolution_operations(graph) / 1e9
+    speed = prediction_throughput(run, split, WARMUP_STEPS, MEASURED_STEPS)
+    return {"level": level, "parameters": parameters, "gflop": gflop, "images_per_second": speed, **scores}
+
+
+def convolution_operations(graph: tf.Graph) -> int:
+    """Multiplications and additions of the convolutions of a graph of static shapes; a multiply-add counts two."""
+    return sum(_operations(node) for node in graph.get_operations())
+
+
+def _operations(node: tf.Operation) -> int:
+    if node.type == "Conv2D":  # each output value is a sum over the kernel and the channels that go in
+        outputs, kernel = node.outputs[0], node.inputs[1]
+        return 2 * outputs.shape.num_elements() * int(np.prod(kernel.shape.as_list()[:3]))
+    if node.type == "Conv2DBackpropInput":  # transposed: each input value is spread over the kernel and what comes out
+        kernel, inputs = node.inputs[1], node.inputs[2]
+        return 2 * inputs.shape.num_elements() * int(np.prod(kernel.shape.as_list()[:3]))
+    return 0
+
+
+def lines(rows: Sequence[Row], headline: str) -> List[str]:
+    """The rows as a table to read."""
+    shown = {"level": "{}", "parameters": "{:,}", "gflop": "{:.2f}", "images_per_second": "{:.3g}", headline: "{:.4f}"}
+    table = [list(shown)] + [[form.format(row[name]) for name, form in shown.items()] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*table)]
+    return ["  ".join(word.rjust(width) for word, width in zip(words, widths)) for words in table]
+
+
+def draw(rows: Sequence[Row], headline: str, path: str) -> None:
+    """Write the score of each level against its speed as a PNG."""
+    # Imported where it is needed: it takes most of a second, and nothing else draws.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.0, 4.0), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    speeds, scores = [[row[name] for row in rows] for name in ("images_per_second", headline)]
+    axes.plot(speeds, scores, color="0.7", zorder=1)
+    axes.scatter(speeds, scores, zorder=2)
+    for row, place in zip(rows, zip(speeds, scores)):
+        text = f"L{row['level']}: {row['parameters'] / 1e6:.2f} M parameters, {row['gflop']:.3g} GFLOP"
+        axes.annotate(text, place, xytext=(6, 6), textcoords="offset points", fontsize=8)
+    axes.set(xlabel="images a second", ylabel=headline, xscale="log", title="Pruning levels")
+    axes.margins(x=0.35, y=0.2)
+    axes.grid(alpha=0.3)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png")

@@ -1,0 +1,149 @@
+"""Whole runs of UNet++: heads, pruning levels, the three data sets of its recipes."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import main as command_line
+from runtime.settings.recipes import load_recipe
+
+from .conftest import write_recipe
+from .test_end_to_end import same, weights
+
+SMALL = {"filters": 2, "log_every": 1, "global_batch_size": 2, "evaluate_every": None, "early_stopping_patience": None}
+CROPS = {"crop_height": 32, "crop_width": 32, "window_stride": 24}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    from datasets.phantoms.fundus import Plan, write_fundus
+
+    directory = tmp_path_factory.mktemp("drive")
+    write_fundus(str(directory), "drive", plan=Plan(5, 2, 96, 100))
+    return str(directory)
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory):
+    """A run of two steps, evaluated at every level."""
+    directory = tmp_path_factory.mktemp("trained")
+    recipe = write_recipe(directory / "small.yaml", **dict(load_recipe("drive-unetpp").settings, **SMALL, **CROPS))
+    assert command_line.main(["--recipe", recipe, "--data_dir", data, "--model_dir", str(directory / "run"), "--device",
+                              "cpu", "--exec_mode", "train_and_evaluate", "--max_steps", "2", "--compare_levels"]) == 0
+    return directory / "run"
+
+
+def again(directory, *arguments, code=0):
+    assert command_line.main(["--model_dir", str(directory), "--device", "cpu", *arguments]) == code
+
+
+def scores_of(directory):
+    return json.loads((directory / "evaluation.json").read_text())["scores"]
+
+
+def test_the_levels_side_by_side(trained, capsys):
+    again(trained, "--exec_mode", "evaluate", "--compare_levels")
+    printed = capsys.readouterr().out
+    with open(trained / "levels.csv", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["level"] for row in rows] == ["1", "2", "3", "4"]
+    for name in ("parameters", "gflop"):
+        values = [float(row[name]) for row in rows]
+        assert values == sorted(values) and len(set(values)) == 4
+        assert name in printed
+    assert all(float(row["images_per_second"]) > 0 for row in rows)
+    whole = scores_of(trained)
+    assert {name: float(rows[-1][name]) for name in whole} == pytest.approx(whole)
+    assert len({row["eval_ce_loss"] for row in rows}) == 4
+    with Image.open(trained / "levels.png") as picture:
+        assert picture.format == "PNG" and picture.width > 400
+
+
+def test_a_pruned_evaluation_is_that_of_the_table(trained):
+    with open(trained / "levels.csv", newline="") as stream:
+        rows = {int(row["level"]): row for row in csv.DictReader(stream)}
+    again(trained, "--exec_mode", "evaluate", "--pruning_level", "2")
+    scores = scores_of(trained)
+    assert {name: float(rows[2][name]) for name in scores} == pytest.approx(scores)
+
+
+def test_one_head_alone_is_not_the_mean_of_all(trained):
+    found = {}
+    for mode in ("accurate", "fast"):
+        again(trained, "--exec_mode", "evaluate", "--head_mode", mode)
+        found[mode] = scores_of(trained)["eval_ce_loss"]
+    assert found["accurate"] != found["fast"]
+
+
+def test_pruned_predictions_have_the_size_of_their_images(trained):
+    again(trained, "--exec_mode", "predict", "--pruning_level", "1")
+    masks = sorted((trained / "predictions" / "masks").rglob("*.png"))
+    assert [np.asarray(Image.open(mask)).shape for mask in masks] == [(96, 100)] * 2
+
+
+def test_a_pruned_network_is_timed_without_a_checkpoint(trained, data, capsys):
+    recipe = str(trained.parent / "small.yaml")
+    again(trained, "--exec_mode", "predict", "--benchmark", "--recipe", recipe, "--data_dir", data, "--pruning_level",
+          "1", "--max_steps", "3", "--warmup_steps", "1")
+    assert "throughput_test" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["--exec_mode", "evaluate", "--pruning_level", "5"], "from 1 to 4"),
+    (["--exec_mode", "predict", "--compare_levels"], "a mode that evaluates"),
+    (["--exec_mode", "train", "--resume_training", "--pruning_level", "2"], "the whole network in training"),
+    (["--exec_mode", "evaluate", "--no-deep_supervision"], "deep_supervision False (the run has True)")])
+def test_what_levels_are_not_for_is_named(trained, capsys, arguments, words):
+    again(trained, *arguments, code=2)
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("settings, arguments, words", [
+    ({"deep_supervision": False}, ["--compare_levels"], "without deep supervision"),
+    ({"model": "plain_unet"}, ["--compare_levels"], "--compare_levels of plain_unet"),
+    ({"head_weights": "1,1"}, [], "2 head_weights for 4 heads"),
+    ({"head_weights": "-1,1,1,1"}, [], "numbers not below 0")])
+def test_what_cannot_be_pruned_or_weighed_is_told(data, tmp_path, capsys, settings, arguments, words):
+    values = dict(load_recipe("drive-unetpp").settings, **SMALL, **CROPS)
+    recipe = write_recipe(tmp_path / "small.yaml", **dict(values, **settings))
+    again(tmp_path / "run", "--recipe", recipe, "--data_dir", data, "--exec_mode", "train_and_evaluate",
+          "--max_steps", "1", *arguments, code=2)
+    assert words in capsys.readouterr().err
+
+
+def test_a_resumed_run_is_the_uninterrupted_one(data, tmp_path):
+    recipe = write_recipe(tmp_path / "small.yaml", **dict(load_recipe("drive-unetpp").settings, **SMALL, **CROPS))
+    begin = ["--recipe", recipe, "--data_dir", data, "--exec_mode", "train", "--max_steps", "4", "--deterministic"]
+    again(tmp_path / "whole", *begin)
+    again(tmp_path / "parts", *begin, "--save_checkpoints_steps", "2")
+    # As if it had been killed behind the first save.
+    for path in (tmp_path / "parts" / "model_checkpoint").glob("model.ckpt-4*"):
+        path.unlink()
+    again(tmp_path / "parts", "--exec_mode", "train", "--resume_training")
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+
+
+def test_slices_of_neurons(phantom, tmp_path):
+    recipe = write_recipe(tmp_path / "small.yaml", **dict(load_recipe("sstem-unetpp").settings, **SMALL, **CROPS))
+    again(tmp_path / "run", "--recipe", recipe, "--data_dir", phantom, "--exec_mode", "train_and_evaluate",
+          "--max_steps", "1")
+    assert next(iter(scores_of(tmp_path / "run"))) == "mDice"
+    again(tmp_path / "run", "--exec_mode", "predict", "--pruning_level", "3")
+
+
+def test_defects_are_judged_by_the_mean_of_the_heads(tmp_path):
+    from datasets.phantoms.dagm2007 import Plan, write_dagm2007
+
+    write_dagm2007(str(tmp_path / "data"), [1], plan=Plan(4, 2, 64))
+    recipe = write_recipe(tmp_path / "small.yaml", **dict(
+        load_recipe("dagm2007-unetpp").settings, **SMALL, input_size=64, class_id=1))
+    again(tmp_path / "run", "--recipe", recipe, "--data_dir", str(tmp_path / "data"), "--exec_mode",
+          "train_and_evaluate", "--max_steps", "1", "--compare_levels")
+    assert "image_auc" in scores_of(tmp_path / "run")
+    again(tmp_path / "run", "--exec_mode", "predict", "--pruning_level", "1")
+    assert (tmp_path / "run" / "predictions" / "verdicts.csv").is_file()
