@@ -38,6 +38,9 @@ def subjects() -> Dict[str, Subject]:
                             ("--class_id", "1"), ("--validation_fraction", "0.5")),
         "drive": Subject(dict(load_recipe("drive-pspnet-dice").settings, filters=4, crop_height=32, crop_width=32,
                               window_stride=32, log_every=1, global_batch_size=2), _write_drive),
+        "unetpp": Subject(dict(load_recipe("drive-unetpp").settings, filters=2, crop_height=32, crop_width=32,
+                               window_stride=32, log_every=1, global_batch_size=2, crossvalidation_idx=None,
+                               evaluate_every=None, early_stopping_patience=None), _write_drive),
     }
 
 

@@ -54,6 +54,8 @@ class NetworkContract:
         has_dropout: whether training draws random numbers.
         has_batch_statistics: whether a sample's logits may depend on its batch while training.
         training_batch: images that it can be trained with, at least.
+        activations: those that it is built with; by default one with weights, and one that doubles the channels.
+        initialisers: those that it is built with.
     """
 
     model: str
@@ -63,6 +65,8 @@ class NetworkContract:
     has_dropout = False
     has_batch_statistics = False
     training_batch = 1
+    activations: Tuple[str, ...] = ("prelu_not_shared", "crelu")
+    initialisers: Tuple[str, ...] = ("orthogonal",)
 
     @contextlib.contextmanager
     def built(self, batch: Optional[int] = None, size: Optional[int] = None, channels: int = 1, classes: int = 2,
@@ -128,26 +132,27 @@ class NetworkContract:
             assert all(int(one.shape[-1]) == 1 for one in instance.outputs.auxiliaries)
             assert int(instance.outputs.logits.shape[-1]) == 1
 
-    @pytest.mark.parametrize("activation", option_choices("activation"))
-    def test_every_activation(self, activation: str, inference: Instance) -> None:
+    def test_activations(self, inference: Instance) -> None:
         """Other values than ReLU gives from the same kernels, finite, and a gradient for every variable."""
         images = self.random_images(1)
-        with self.built(activation=activation) as instance:
-            variables = tf.trainable_variables()
-            slopes = tf.gradients(tf.reduce_sum(instance.outputs.logits), variables)
-            assert not [variable.op.name for variable, slope in zip(variables, slopes) if slope is None]
-            logits = instance.logits(images)
-        assert np.isfinite(logits).all() and np.ptp(logits) > 0
-        assert np.array_equal(logits, inference.logits(images)) == (activation == "relu")
+        for activation in self.activations:
+            with self.built(activation=activation) as instance:
+                variables = tf.trainable_variables()
+                slopes = tf.gradients(tf.reduce_sum(instance.outputs.logits), variables)
+                missing = [variable.op.name for variable, slope in zip(variables, slopes) if slope is None]
+                assert not missing, activation
+                logits = instance.logits(images)
+            assert np.isfinite(logits).all() and np.ptp(logits) > 0, activation
+            assert np.array_equal(logits, inference.logits(images)) == (activation == "relu"), activation
 
-    @pytest.mark.parametrize("name", option_choices("kernel_initialiser"))
-    def test_every_initialiser(self, name: str, inference: Instance) -> None:
+    def test_initialisers(self, inference: Instance) -> None:
         images = self.random_images(1)
-        with self.built(kernel_initialiser=name) as instance:
-            logits = instance.logits(images)
         published = self.network().published_style.kernel_initialiser
-        assert np.isfinite(logits).all()
-        assert np.array_equal(logits, inference.logits(images)) == (name == published)
+        for name in self.initialisers:
+            with self.built(kernel_initialiser=name) as instance:
+                logits = instance.logits(images)
+            assert np.isfinite(logits).all(), name
+            assert np.array_equal(logits, inference.logits(images)) == (name == published), name
 
     def test_channels_first_has_the_same_variables_and_shapes(self, inference: Instance) -> None:
         """That its values are the same too is `test_data_format`'s."""

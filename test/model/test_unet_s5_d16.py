@@ -35,11 +35,11 @@ class TestFCN(NetworkContract):
 
 
 class TestPSPNet(TestFCN):
-    options = {"filters": 16, "decode_head": "pspnet"}
+    options = {"filters": 8, "decode_head": "pspnet"}
 
 
 class TestDeepLabV3(TestFCN):
-    options = {"filters": 16, "decode_head": "deeplabv3"}
+    options = {"filters": 8, "decode_head": "deeplabv3"}
 
 
 def spec(classes: int = 2) -> DataSpec:
