@@ -84,11 +84,15 @@ class Defects(Objective):
         logits, truth = _single(outputs.logits), tf.cast(targets.labels, tf.float32) * targets.valid
         found = tf.stack([tf.cast(tf.sigmoid(logits) > x, tf.float32) * targets.valid for x in THRESHOLDS], axis=1)
         return {"found": _pixels(found), "there": _pixels(truth), "both": _pixels(found * truth[:, tf.newaxis]),
-                "score": tf.reduce_max(tf.sigmoid(logits) * targets.valid, axis=[1, 2]),
+                "score": self.image_scores(outputs.logits, targets.valid),
                 "defective": tf.reduce_max(truth, axis=[1, 2]),
                 "ce": _mean(_cross_entropy(logits, truth), targets.valid, axis=[1, 2]),
                 "confusion": confusion_counts(tf.cast(tf.sigmoid(logits) > 0.5, tf.int32), targets.labels,
                                               targets.valid, self.spec.classes)}
+
+    def image_scores(self, logits: Tensor, valid: Tensor) -> Tensor:
+        """See `Objective.image_scores`: the largest p."""
+        return tf.reduce_max(tf.sigmoid(_single(logits)) * valid, axis=[1, 2])
 
     def per_image(self, counts: Mapping[str, np.ndarray]) -> np.ndarray:
         """See `Objective.per_image`: IoU_THS_0.99 of each image."""

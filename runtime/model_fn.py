@@ -95,7 +95,8 @@ def predicting_fn(run: Run, split: str) -> ModelFn:
     """A `model_fn` that predicts at the images' own size.
 
     Predictions: "probabilities" float32 [batch, height, width, classes] and "classes" uint8 [batch, height,
-    width]; and the time spent waiting for input, where the input tells.
+    width]; "score" float32 [batch] where the objective judges images, the one that evaluation gives them; and the time
+    spent waiting for input, where the input tells.
     """
     size = run.dataset.native_size(split)
 
@@ -104,6 +105,8 @@ def predicting_fn(run: Run, split: str) -> ModelFn:
         probabilities = run.feeding.restore(run.objective.probabilities(logits), size)
         predictions = {"probabilities": probabilities, "classes": tf.argmax(probabilities, -1, output_type=tf.int32)}
         predictions["classes"] = tf.cast(predictions["classes"], tf.uint8)
+        if run.objective.judges_images:
+            predictions["score"] = run.objective.image_scores(logits, features["valid"])
         predictions.update({name: features[name] for name in (INPUT_WAIT,) if name in features})
         return run.device.spec(mode=mode, predictions=predictions)
 

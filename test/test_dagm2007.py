@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import shutil
 
 import numpy as np
 import pytest
@@ -73,6 +75,41 @@ def test_predict_writes_a_mask_and_a_verdict_for_every_image(run):
         assert bool(mask.any()) == bool(int(verdict["defective"]))
 
 
+def test_an_image_has_one_score_whoever_asks(run, data, tmp_path):
+    """Also where images are scaled into the network's window and back."""
+    recipe = write_recipe(tmp_path / "window.yaml", **dict(SMALL, input_size=48))
+    directory = run("--exec_mode", "train_and_evaluate", "--max_steps", "1", "--recipe", recipe)
+    run("--exec_mode", "predict", fresh=False)
+    predicted = {row["file"]: float(row["score"]) for row in rows(directory / "predictions" / "verdicts.csv")}
+    assert predicted == pytest.approx({row["file"]: float(row["score"]) for row in rows(directory / "evaluation.csv")})
+
+
+def test_verdicts_are_counted_at_the_threshold_that_is_asked_for(run, capsys):
+    directory = run("--exec_mode", "train_and_evaluate", "--max_steps", "1", "--threshold", "0.3")
+    found = json.loads((directory / "evaluation.json").read_text())["verdicts"]
+    table = rows(directory / "evaluation.csv")
+    assert found["threshold"] == 0.3
+    assert found["TP"] + found["FP"] == sum(row["verdict"] == "True" for row in table)
+    assert found["TP"] + found["FN"] == sum(row["defective"] == "True" for row in table)
+    assert "images above 0.3: TP" in capsys.readouterr().out
+
+
+def test_older_predictions_are_moved_aside(run, capsys):
+    directory = run("--exec_mode", "train_and_predict", "--max_steps", "1")
+    before = (directory / "predictions" / "verdicts.csv").read_text()
+    run("--exec_mode", "predict", "--threshold", "0.9", fresh=False)
+    assert "predictions.1" in capsys.readouterr().out
+    assert (directory / "predictions.1" / "verdicts.csv").read_text() == before
+    assert (directory / "predictions" / "verdicts.csv").read_text() != before
+
+
+def test_an_evaluation_needs_no_training_images(run, data, tmp_path):
+    directory = run("--exec_mode", "train", "--max_steps", "1")
+    shutil.copytree(os.path.join(data, "Class1", "Test"), str(tmp_path / "only" / "Class1" / "Test"))
+    run("--exec_mode", "evaluate", "--data_dir", str(tmp_path / "only"), fresh=False)
+    assert len(rows(directory / "evaluation.csv")) == 6
+
+
 def test_the_threshold_may_come_from_the_validation_split(run, capsys):
     directory = run("--exec_mode", "train_and_predict", "--max_steps", "2", "--threshold", "auto",
                     "--validation_fraction", "0.5")
@@ -88,8 +125,9 @@ def test_a_resumed_run_ends_where_the_uninterrupted_one_does(run):
     assert same(weights(whole), weights(parts))
 
 
-def test_training_may_be_watched_without_touching_the_test_images(run):
+def test_training_may_be_watched_without_touching_the_test_images(run, capsys):
     directory = run("--max_steps", "4", "--evaluate_every", "2", "--validation_fraction", "0.5")
+    assert "by its definition it is a Dice coefficient" in capsys.readouterr().out
     assert [entry["step"] for entry in json.loads((directory / "validation.json").read_text())["evaluations"]] == [2, 4]
     assert newest_sound(str(directory)).step == 4
 

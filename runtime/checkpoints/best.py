@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 from utils.errors import UserError
 from utils.files import read_json, write_json
@@ -69,11 +69,11 @@ def load_history(model_dir: str, metric: str, last_step: int) -> History:
     return History(metric, [entry for entry in document.get("evaluations", []) if entry["step"] <= last_step])
 
 
-def save_history(model_dir: str, history: History) -> None:
-    """Write the record, whole or not at all."""
+def save_history(model_dir: str, history: History, remarks: Sequence[str] = ()) -> None:
+    """Write the record, with what must be said of its scores, whole or not at all."""
     best = history.best
     write_json(os.path.join(model_dir, FILE_NAME),
-               {"best": best._asdict() if best else None, "evaluations": history.entries})
+               {"best": best._asdict() if best else None, "remarks": list(remarks), "evaluations": history.entries})
 
 
 def read_best(model_dir: str) -> Optional[Best]:

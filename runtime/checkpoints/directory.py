@@ -36,7 +36,7 @@ def claim(model_dir: str, resume: bool, overwrite: bool) -> Iterator[str]:
     moved = ""
     if overwrite and _holds_run(model_dir):
         with _lock(model_dir):
-            moved = _move_aside(model_dir)
+            moved = move_aside(model_dir)
             os.unlink(os.path.join(moved, LOCK))
     with _lock(model_dir):
         if _holds_run(model_dir) and not resume:
@@ -88,8 +88,13 @@ def _contents(model_dir: str) -> List[str]:
         raise _unusable(model_dir, "--model_dir", error) from error
 
 
-def _move_aside(model_dir: str) -> str:
-    base = model_dir.rstrip(os.sep)
+def move_aside(directory: str) -> str:
+    """Rename `directory` to the first numbered sibling that is free; where it is now.
+
+    Raises:
+        UserError: it cannot be renamed.
+    """
+    base = directory.rstrip(os.sep)
     number = 1
     while os.path.lexists(f"{base}.{number}"):
         number += 1
@@ -97,7 +102,7 @@ def _move_aside(model_dir: str) -> str:
     try:
         os.rename(base, target)
     except OSError as error:
-        raise UserError(f"{model_dir} cannot be moved aside ({error.strerror})", "a directory that can be renamed",
+        raise UserError(f"{directory} cannot be moved aside ({error.strerror})", "a directory that can be renamed",
                         "use another --model_dir") from error
     return target
 

@@ -9,6 +9,7 @@ import numpy as np
 from datasets.base import TRAIN
 from runtime.assembly import Run
 from runtime.checkpoints.find import Checkpoint
+from utils.errors import UserError
 
 RARE = 0.1
 """A class with a smaller share of the pixels is easily ignored by a network."""
@@ -27,14 +28,21 @@ def constant_prediction(run: Run, counts: Mapping[str, np.ndarray], checkpoint: 
         return []
     names, training = run.dataset.spec.class_names, run.settings.training
     shares = dict(zip(names, confusion.sum(axis=1) / confusion.sum()))
-    epochs = checkpoint.samples / len(run.dataset.ids(TRAIN))
     return [f"warning: every pixel of all {len(counts['index'])} images was predicted as {names[predicted[0]]}. "
             "What may have caused it:",
             "  labels: " + ", ".join(f"{name} {share:.1%}" for name, share in shares.items()) + _balance(shares),
-            f"  training: {checkpoint.step} steps, {epochs:.1f} passes over the training images" +
-            (": few; train longer (--max_steps)" if epochs < FEW_EPOCHS else ""),
+            f"  training: {checkpoint.step} steps" + _passes(run, checkpoint),
             f"  learning rate: {training.learning_rate:g}" +
             (": high; lower --learning_rate" if training.learning_rate >= HIGH_LEARNING_RATE else "")]
+
+
+def _passes(run: Run, checkpoint: Checkpoint) -> str:
+    try:
+        epochs = checkpoint.samples / len(run.dataset.ids(TRAIN))
+    except UserError:  # an evaluation does not need the training images, and they are not here
+        return ""
+    return (f", {epochs:.1f} passes over the training images" +
+            (": few; train longer (--max_steps)" if epochs < FEW_EPOCHS else ""))
 
 
 def _balance(shares: Dict[str, float]) -> str:

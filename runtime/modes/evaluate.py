@@ -20,7 +20,7 @@ from runtime.modes.constant import constant_prediction
 from runtime.modes.say import say
 from runtime.restore import reading
 from utils.files import write_csv, write_json
-from utils.metrics import best_threshold, trivial_scores
+from utils.metrics import best_threshold, ratio, trivial_scores, verdict_counts
 
 FILE_NAME, TABLE = "evaluation.json", "evaluation.csv"
 
@@ -30,7 +30,7 @@ def evaluate(run: Run, logger: Logger, checkpoint: Checkpoint) -> Dict[str, Any]
     and a row for every image to `evaluation.csv`.
 
     Returns:
-        What `score` gives.
+        What `score` gives; and what `verdicts` gives as "verdicts", where images are judged.
 
     Raises:
         UserError: a file of the split is missing.
@@ -40,6 +40,8 @@ def evaluate(run: Run, logger: Logger, checkpoint: Checkpoint) -> Dict[str, Any]
     with run.faults.told(), reading(checkpoint):
         counts = count(run, checkpoint, split)
     result = score(run, checkpoint, split, counts)
+    if run.objective.judges_images:
+        result["verdicts"] = _without_nan(verdicts(counts, 0.5 if threshold is None else threshold))
     if run.distributed.is_chief:
         logger.log(step=(), data=result["scores"], verbosity=Verbosity.DEFAULT)
         write_json(os.path.join(run.settings.run.model_dir, FILE_NAME), result)
@@ -57,8 +59,27 @@ def choose_threshold(run: Run, checkpoint: Checkpoint) -> Optional[float]:
     with run.faults.told(), reading(checkpoint):
         counts = count(run, checkpoint, VALIDATION)
     threshold = best_threshold(counts["score"], counts["defective"] > 0.5)
-    say(run.distributed, [f"threshold {threshold:.4f}, from {len(counts['score'])} validation images"])
+    say(run.distributed, [_reason(threshold, verdicts(counts, threshold))])
     return threshold
+
+
+def verdicts(counts: Mapping[str, np.ndarray], threshold: float) -> Dict[str, Any]:
+    """What calling images defective above a threshold amounts to: "threshold", "TP", "TN", "FP", "FN" in images, the
+    rates "TPR" and "TNR" (NaN where there is no such image).
+    """
+    found, cleared, alarms, missed = verdict_counts(
+        counts["score"].astype(np.float64), counts["defective"] > 0.5, [threshold])
+    return {"threshold": threshold, "TP": int(found[0]), "TN": int(cleared[0]), "FP": int(alarms[0]),
+            "FN": int(missed[0]), "TPR": float(ratio(found, found + missed)[0]),
+            "TNR": float(ratio(cleared, cleared + alarms)[0])}
+
+
+def _reason(threshold: float, reached: Mapping[str, Any]) -> str:
+    images = sum(reached[name] for name in ("TP", "TN", "FP", "FN"))
+    if math.isnan(reached["TPR"]) or math.isnan(reached["TNR"]):
+        return f"threshold {threshold:.4f}: the {images} validation images are all of one kind and say nothing about it"
+    return (f"threshold {threshold:.4f}, from {images} validation images: finds {reached['TPR']:.1%} of the defective, "
+            f"clears {reached['TNR']:.1%} of the others")
 
 
 def score(run: Run, checkpoint: Checkpoint, split: str, counts: Mapping[str, np.ndarray]) -> Dict[str, Any]:
@@ -106,7 +127,7 @@ def _table(run: Run, split: str, counts: Mapping[str, np.ndarray], threshold: Op
     """A row for every image: its file, its verdict where images are judged, and what else is told of it."""
     columns = dict(run.objective.table(counts))
     if run.objective.judges_images:
-        columns["verdict"] = columns["score"] > (0.5 if threshold is None else threshold)
+        columns["verdict"] = columns["score"].astype(np.float64) > (0.5 if threshold is None else threshold)
     ids = run.dataset.ids(split)
     return [{"file": ids[image], **{name: values[row].item() for name, values in columns.items()}}
             for row, image in enumerate(counts["index"])]

@@ -10,11 +10,13 @@ import numpy as np
 from datasets.base import TEST
 from datasets.pipeline import Share, evaluation_batches
 from runtime.assembly import Run
+from runtime.checkpoints.directory import move_aside
 from runtime.checkpoints.find import Checkpoint, checkpoint_directory
 from runtime.hooks.progress import with_bar
 from runtime.model_fn import predicting_fn
 from runtime.modes.evaluate import choose_threshold
 from runtime.modes.results import result_paths, results
+from runtime.modes.say import say
 from runtime.restore import reading
 from utils.files import write_csv
 
@@ -25,6 +27,7 @@ def predict(run: Run, checkpoint: Checkpoint) -> Dict[str, Any]:
     """Write masks (0 / 255) and probabilities of the last class (float32) of the test images, and verdicts.
 
     Each image is written as it is computed, so that they are never in memory together; the chief works alone.
+    Predictions that are there already are moved to a numbered sibling.
 
     Returns:
         "files" written, "images" predicted, the checkpoint's "step".
@@ -34,6 +37,7 @@ def predict(run: Run, checkpoint: Checkpoint) -> Dict[str, Any]:
     """
     threshold = choose_threshold(run, checkpoint)
     folder = os.path.join(run.settings.run.model_dir, FOLDER)
+    run.distributed.on_chief(lambda: _make_room(run, folder))
     files = list(result_paths(folder, run.dataset.stacked))
     images = len(run.dataset.ids(TEST))
     if run.distributed.is_chief:
@@ -46,6 +50,11 @@ def predict(run: Run, checkpoint: Checkpoint) -> Dict[str, Any]:
     return {"files": files, "images": images, "step": checkpoint.step}
 
 
+def _make_room(run: Run, folder: str) -> None:
+    if os.path.isdir(folder):
+        say(run.distributed, [f"the predictions that were in {folder} are now in {move_aside(folder)}"])
+
+
 def _pages(run: Run, checkpoint: str) -> Iterator[Mapping[str, np.ndarray]]:
     directory = checkpoint_directory(run.settings.run.model_dir)
     estimator = run.device.estimator(predicting_fn(run, TEST), directory, run.settings.training.seed)
@@ -56,7 +65,7 @@ def _pages(run: Run, checkpoint: str) -> Iterator[Mapping[str, np.ndarray]]:
 
 def _write(run: Run, pages: Iterator[Mapping[str, np.ndarray]], folder: str,
            threshold: Optional[float]) -> Dict[str, float]:
-    """Write every image; the largest probability of the last class in each, by id."""
+    """Write every image; the score of each by id, where images are judged."""
     scores = {}
     with results(folder, run.dataset.stacked) as add:
         for name, page in zip(run.dataset.ids(TEST), with_bar(pages, "predict", chief=True)):
@@ -64,7 +73,8 @@ def _write(run: Run, pages: Iterator[Mapping[str, np.ndarray]], folder: str,
             classes = page["classes"] if threshold is None else (probability > threshold).astype(np.uint8)
             brightness = 255 // (page["probabilities"].shape[-1] - 1)
             add(name, classes * np.uint8(brightness), probability)
-            scores[name] = float(probability.max())
+            if "score" in page:
+                scores[name] = float(page["score"])
     return scores
 
 

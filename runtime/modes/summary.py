@@ -6,16 +6,22 @@ import os
 import shlex
 from typing import Any, Dict, List, Mapping
 
+from datasets.base import TRAIN, VALIDATION
 from runtime.assembly import Run
+from runtime.checkpoints.best import FILE_NAME as VALIDATIONS
 from runtime.checkpoints.find import checkpoint_directory
 from runtime.journal import log_path
 from runtime.modes.evaluate import FILE_NAME as EVALUATION
+from runtime.modes.evaluate import TABLE as IMAGES
 from runtime.modes.levels import PICTURE as LEVELS_PICTURE
 from runtime.modes.levels import TABLE as LEVELS
 from runtime.modes.levels import lines as level_lines
 from runtime.settings.recipes import load_recipe
 from runtime.settings.tree import Settings
 from utils.errors import UserError
+
+THRESHOLD = "_THS_"
+"""Stands between what a score is called and the threshold it is taken at."""
 
 
 def announce(run: Run) -> List[str]:
@@ -27,12 +33,20 @@ def announce(run: Run) -> List[str]:
              f"device: {run.device.name}, {run.device.precision}, {place.size} process{'es' * (place.size > 1)}"
              f"{', XLA' * settings.device.use_xla}"]
     if settings.trains:
-        fold = settings.data.crossvalidation_idx
-        lines.append(f"training: {training.max_steps} steps of {training.global_batch_size} images, "
-                     f"{'no fold' if fold is None else f'fold {fold}'} held out")
+        lines.append(f"training: {training.max_steps} steps of {training.global_batch_size} images, from "
+                     f"{len(run.dataset.ids(TRAIN))} training images{_held_out(run)}")
     if settings.benchmark.benchmark and not settings.trains:
         lines.append("benchmark of prediction: random weights, no checkpoint needed")
     return lines + run.device.remarks + _partial(run)
+
+
+def _held_out(run: Run) -> str:
+    fold = run.settings.data.crossvalidation_idx
+    if fold is not None:
+        return f", fold {fold} held out"
+    if VALIDATION in run.splits:
+        return f"; {len(run.dataset.ids(VALIDATION))} others validate"
+    return ", no fold held out" if run.dataset.spec.folds else ""
 
 
 def summary(settings: Settings, result: Mapping[str, Any]) -> List[str]:
@@ -71,15 +85,31 @@ def _scores(evaluation: Mapping[str, Any]) -> List[str]:
     where = evaluation["split"] if evaluation["fold"] is None else f"fold {evaluation['fold']}"
     images = f"{len(evaluation['per_image'])} images, {where}, data: {evaluation['data']}"
     lines = [f"scores after {evaluation['step']} steps ({images}):"]
-    lines += [f"  {name:<24} {_number(value)}" for name, value in evaluation["scores"].items()]
+    lines += _listed(evaluation["scores"])
+    if "verdicts" in evaluation:
+        lines.append("  images above {threshold:.4g}: TP {TP}, TN {TN}, FP {FP}, FN {FN}".format(
+            **evaluation["verdicts"]))
     lines += ["  " + remark for remark in evaluation["remarks"]]
     headline = next(iter(evaluation["scores"]))
     lines.append(f"what predictions without any training reach in {headline} on the same images:")
     return lines + [f"  {name:<24} {_number(value)}" for name, value in evaluation["trivial"].items()]
 
 
+def _listed(scores: Mapping[str, Any]) -> List[str]:
+    """A line for each score; those that are there at several thresholds form a table, a line a threshold."""
+    lines = [f"  {name:<24} {_number(value)}" for name, value in scores.items() if THRESHOLD not in name]
+    pairs = [name.split(THRESHOLD) for name in scores if THRESHOLD in name]
+    kinds, thresholds = list(dict.fromkeys(kind for kind, _ in pairs)), sorted({text for _, text in pairs}, key=float)
+    if pairs:
+        lines.append("  " + "above".ljust(6) + "".join(kind.rjust(len(kind) + 2) for kind in kinds))
+    return lines + ["  " + text.ljust(6) + "".join(
+        _number(scores.get(kind + THRESHOLD + text)).rjust(len(kind) + 2) for kind in kinds) for text in thresholds]
+
+
 def _number(value: Any) -> str:
-    return "not defined" if value is None else f"{value:.4f}"
+    if value is None:
+        return "not defined"
+    return f"{value:.0f}" if value == int(value) and value > 1 else f"{value:.4f}"
 
 
 def _expected(settings: Settings) -> List[str]:
@@ -97,7 +127,9 @@ def _files(settings: Settings, result: Mapping[str, Any]) -> List[str]:
     model_dir = settings.run.model_dir
     written: Dict[str, bool] = {
         checkpoint_directory(model_dir): "training" in result or "import" in result,
+        os.path.join(model_dir, VALIDATIONS): bool(result.get("training", {}).get("best")),
         os.path.join(model_dir, EVALUATION): "evaluation" in result,
+        os.path.join(model_dir, IMAGES): "evaluation" in result,
         os.path.join(model_dir, LEVELS): "levels" in result,
         os.path.join(model_dir, LEVELS_PICTURE): "levels" in result,
         log_path(settings): True,

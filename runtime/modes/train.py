@@ -55,6 +55,8 @@ def train(run: Run, logger: Logger) -> Dict[str, Any]:
         # Not before it is known that the run can go on: the file describes the weights.
         run.distributed.on_chief(run.save_settings)
     history = load_history(run.settings.run.model_dir, training.best_metric, position.step)
+    if training.evaluate_every is not None:
+        say(run.distributed, run.objective.remarks)
     while True:
         if _evaluation_due(run, history, position.step):
             _evaluate(run, logger, history, position)
@@ -149,7 +151,7 @@ def _evaluate(run: Run, logger: Logger, history: History, position: Position) ->
     if run.distributed.is_chief:
         step = (position.step, run.settings.training.max_steps)
         logger.log(step=step, data=scores, verbosity=Verbosity.DEFAULT)
-        save_history(run.settings.run.model_dir, history)
+        save_history(run.settings.run.model_dir, history, run.objective.remarks)
         _prune(run, history)
 
 

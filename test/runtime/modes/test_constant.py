@@ -11,14 +11,19 @@ from runtime.checkpoints.find import Checkpoint
 from runtime.modes.constant import constant_prediction
 from runtime.settings.tree import TrainingOptions
 from utils.contracts import DataSpec
+from utils.errors import UserError
 
 SPEC = DataSpec("two", 1, ("membrane", "cell"), 0)
 
 
-def warnings(confusion, learning_rate=1e-4, steps=90, samples=90, images=10):
+def missing(split):
+    raise UserError("Train: no such directory", "the training images", "fetch them")
+
+
+def warnings(confusion, learning_rate=1e-4, steps=90, samples=90, images=10, ids=None):
     run = types.SimpleNamespace(
         objective=types.SimpleNamespace(confusion=lambda counts: np.array(confusion)),
-        dataset=types.SimpleNamespace(spec=SPEC, ids=lambda split: ["image"] * images),
+        dataset=types.SimpleNamespace(spec=SPEC, ids=ids or (lambda split: ["image"] * images)),
         settings=types.SimpleNamespace(training=TrainingOptions(learning_rate=learning_rate)))
     return constant_prediction(run, {"index": np.arange(3)}, Checkpoint("x", steps, samples))
 
@@ -44,3 +49,8 @@ def test_the_causes_are_measured():
 ])
 def test_a_likely_cause_is_pointed_out(confusion, details, words):
     assert any(words in line for line in warnings(confusion, **details))
+
+
+def test_an_evaluation_without_the_training_images_says_the_rest():
+    _, _, training, _ = warnings([[0, 20], [0, 80]], ids=missing)
+    assert training == "  training: 90 steps"
