@@ -13,7 +13,7 @@ from typing import Dict, Iterator, Mapping, NamedTuple, Optional, Sequence, Tupl
 import numpy as np
 
 from datasets.base import TEST, TRAIN, VALIDATION, Dataset, Sample
-from datasets.cityscapes_labels import CLASS_NAMES, IGNORED
+from datasets.cityscapes_labels import CLASS_NAMES, IGNORED, PALETTE
 from datasets.cityscapes_layout import OFFICIAL, Item, Listing, list_part, missing_label
 from datasets.images import image_size, read_colour
 from datasets.options import DataOptions
@@ -21,7 +21,8 @@ from datasets.seen import Seen, digest
 from utils.contracts import DataSpec
 from utils.errors import UserError
 
-SPEC = DataSpec("cityscapes", channels=3, class_names=CLASS_NAMES, folds=0, image_dtype="uint8")
+SPEC = DataSpec("cityscapes", channels=3, class_names=CLASS_NAMES, folds=0, image_dtype="uint8",
+                palette=PALETTE)
 PARTS = {TRAIN: "train", VALIDATION: "val", TEST: "test"}
 
 _AT_ONCE = 64  # images that are looked at before a fault among them ends the pass

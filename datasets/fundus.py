@@ -23,8 +23,6 @@ from utils.contracts import DataSpec
 from utils.errors import UserError
 
 CLASS_NAMES = ("background", "vessel")
-PALETTE = ((120, 120, 120), (6, 230, 230))
-"""Red, green and blue of each class in pictures."""
 
 
 class Fundus(Dataset):

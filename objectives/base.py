@@ -56,6 +56,15 @@ class Objective(abc.ABC):
     def probabilities(self, logits: Tensor) -> Tensor:
         """From logits [.., channels]: float32 [batch, height, width, classes], in [0, 1]; the sum over classes is 1."""
 
+    def predicted(self, logits: Tensor) -> Tensor:
+        """Class indices, int32 [batch, height, width]: the likelier class, or the second of two where its probability
+        exceeds the options' threshold.
+        """
+        probabilities, threshold = self.probabilities(logits), self.options.threshold
+        if self.spec.classes == 2 and isinstance(threshold, float):
+            return tf.cast(probabilities[..., 1] > threshold, tf.int32)
+        return tf.argmax(probabilities, axis=-1, output_type=tf.int32)
+
     def merged(self, variants: List[Tensor]) -> Tensor:
         """Logits whose probabilities are the means of those of some variants, [.., channels] each."""
         if len(variants) == 1:

@@ -32,7 +32,7 @@ class CrossEntropyDice(Objective):
 
     def counts(self, outputs: Outputs, targets: Targets) -> Dict[str, Tensor]:
         """See `Objective.counts`: both losses per image, and the confusion of the arg-max class."""
-        predicted = tf.cast(tf.argmax(outputs.logits, axis=-1), tf.int32)
+        predicted = self.predicted(outputs.logits)
         confusion = confusion_counts(predicted, targets.labels, targets.valid, self.spec.classes)
         return dict(self._per_image(outputs, targets), confusion=confusion)
 

@@ -87,8 +87,8 @@ class Defects(Objective):
                 "score": self.image_scores(outputs.logits, targets.valid),
                 "defective": tf.reduce_max(truth, axis=[1, 2]),
                 "ce": _mean(_cross_entropy(logits, truth), targets.valid, axis=[1, 2]),
-                "confusion": confusion_counts(tf.cast(tf.sigmoid(logits) > 0.5, tf.int32), targets.labels,
-                                              targets.valid, self.spec.classes)}
+                "confusion": confusion_counts(self.predicted(outputs.logits), targets.labels, targets.valid,
+                                              self.spec.classes)}
 
     def image_scores(self, logits: Tensor, valid: Tensor) -> Tensor:
         """See `Objective.image_scores`: the largest p."""

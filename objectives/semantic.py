@@ -50,7 +50,7 @@ class Semantic(Objective):
     def counts(self, outputs: Outputs, targets: Targets) -> Dict[str, Tensor]:
         """See `Objective.counts`: the confusion of the likelier class; of two classes the probabilities, too."""
         labels, valid = targets.labels, targets.valid
-        predicted = tf.cast(tf.argmax(outputs.logits, axis=-1), tf.int32)
+        predicted = self.predicted(outputs.logits)
         counts = {"ce": cross_entropy(outputs.logits, labels, valid)}
         masks = {"": valid}
         if targets.region is not None:

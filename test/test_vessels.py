@@ -93,15 +93,24 @@ def test_windows_may_come_in_batches_of_any_size(run):
         assert result_of(directory)["scores"] == pytest.approx(scores, rel=1e-6)
 
 
-def test_scales_and_flips_are_averaged(run):
+def test_scales_and_flips_are_averaged(run, capsys):
     directory = run("--exec_mode", "train_and_evaluate", "--max_steps", "2")
     plain = result_of(directory)["scores"]["eval_ce_loss"]
     losses_by_variants = {"none": plain}
     for tta in ("flip", "scales_and_flip"):
         run("--exec_mode", "evaluate", "--tta", tta, fresh=False)
         losses_by_variants[tta] = result_of(directory)["scores"]["eval_ce_loss"]
+        assert result_of(directory)["protocol"]["tta"] == tta
+        assert f"tta {tta}" in capsys.readouterr().out
     assert len(set(losses_by_variants.values())) == 3
     assert all(np.isfinite(list(losses_by_variants.values())))
+
+
+def test_a_threshold_counts_in_masks_and_in_scores(run):
+    directory = run("--exec_mode", "train_and_evaluate", "--max_steps", "1", "--threshold", "0.0001")
+    assert result_of(directory)["scores"]["sensitivity"] == 1.0
+    run("--exec_mode", "evaluate", "--threshold", "0.9999", fresh=False)
+    assert result_of(directory)["scores"]["sensitivity"] == 0.0
 
 
 def test_a_fold_of_the_training_images_validates(run):
@@ -141,7 +150,9 @@ def test_streets_are_predicted_whole_in_nineteen_classes(tmp_path):
     # Six scales of 128 x 256 are multiples of 16, as those of 1024 x 2048 are.
     assert command_line.main(["--exec_mode", "evaluate", "--tta", "scales_and_flip", *common]) == 0
     assert command_line.main(["--exec_mode", "predict", *common]) == 0
-    assert len(list((tmp_path / "run" / "predictions" / "masks").rglob("*.png"))) == 1
+    (mask,) = (tmp_path / "run" / "predictions" / "masks").rglob("*.png")
+    with Image.open(mask) as picture:
+        assert picture.mode == "P" and np.asarray(picture).max() < 19
 
 
 @pytest.mark.parametrize("name", [name for name in recipe_names() if name.startswith("unet")])

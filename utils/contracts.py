@@ -30,6 +30,7 @@ class DataSpec:
         class_names: one name per class index.
         folds: number of cross-validation folds, or 0 where a published split validates.
         image_dtype: of decoded images: "float32", in [-1, 1], or "uint8", as the file has them.
+        palette: red, green and blue of each class in pictures, 0-255; empty for two classes, which are black and white.
         has_region: whether samples carry a region that is scored beside the whole image (a field of view, say).
     """
 
@@ -38,6 +39,7 @@ class DataSpec:
     class_names: Tuple[str, ...]
     folds: int
     image_dtype: str = "float32"
+    palette: Tuple[Tuple[int, int, int], ...] = ()
     has_region: bool = False
 
     @property

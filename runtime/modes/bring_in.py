@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict
+from typing import Any, Dict, Mapping
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -15,38 +15,48 @@ from runtime.checkpoints.write import write_checkpoint
 from utils.contracts import StepContext
 
 
-def bring_in(run: Run) -> Dict[str, Any]:
-    """Write the first checkpoint of a run, of step 0, from a file of another program; the chief works alone.
+def read_weights(run: Run) -> Dict[str, np.ndarray]:
+    """The arrays of a file of another program by this run's names; the chief alone reads it, others get none.
+
+    Raises:
+        UserError: the file cannot be read, or holds another network than the run's.
+    """
+    arrays: Dict[str, np.ndarray] = {}
+
+    def act() -> None:
+        with tf.Graph().as_default():
+            _build(run)
+            shapes = {variable.op.name: tuple(variable.shape.as_list()) for variable in tf.global_variables()}
+        arrays.update(read_foreign(str(run.settings.run.weights), shapes))
+
+    run.distributed.on_chief(act)
+    return arrays
+
+
+def bring_in(run: Run, arrays: Mapping[str, np.ndarray]) -> Dict[str, Any]:
+    """Write the first checkpoint of a run, of step 0, from what `read_weights` gave; the chief works alone.
 
     Evaluate, predict and further training take it like any other.
 
     Returns:
         "variables" that were read, and the "source".
-
-    Raises:
-        UserError: the file cannot be read, or holds another network than the run's.
     """
-    source = str(run.settings.run.weights)
-    counted: Dict[str, int] = {}
+    run.distributed.on_chief(lambda: _write(run, arrays))
+    return {"variables": len(arrays), "source": run.settings.run.weights}
 
-    def act() -> None:
-        with tf.Graph().as_default(), tf.Session(config=run.device.session_config()) as session:
-            _build(run)
-            variables = {variable.op.name: variable for variable in tf.global_variables()}
-            shapes = {name: tuple(variable.shape.as_list()) for name, variable in variables.items()}
-            arrays: Dict[str, np.ndarray] = read_foreign(source, shapes)
-            tf.train.get_or_create_global_step()
-            saver = tf.train.Saver(save_relative_paths=True)
-            session.run(tf.global_variables_initializer())
-            for name, variable in variables.items():
-                variable.load(arrays[name], session)
-            directory = checkpoint_directory(run.settings.run.model_dir)
-            os.makedirs(directory, exist_ok=True)
-            write_checkpoint(session, saver, directory, step=0, samples=0)
-            counted["variables"] = len(arrays)
 
-    run.distributed.on_chief(act)
-    return dict(counted, source=source)
+def _write(run: Run, arrays: Mapping[str, np.ndarray]) -> None:
+    directory = checkpoint_directory(run.settings.run.model_dir)
+    os.makedirs(directory, exist_ok=True)
+    with tf.Graph().as_default(), tf.Session(config=run.device.session_config()) as session:
+        _build(run)
+        variables = tf.global_variables()
+        tf.train.get_or_create_global_step()
+        saver = tf.train.Saver(save_relative_paths=True)
+        session.run(tf.global_variables_initializer())
+        for variable in variables:
+            variable.load(arrays[variable.op.name], session)
+        write_checkpoint(session, saver, directory, step=0, samples=0)
 
 
 def _build(run: Run) -> None:

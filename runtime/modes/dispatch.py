@@ -18,7 +18,7 @@ from runtime.checkpoints.find import Checkpoint
 from runtime.distributed.base import Distributed
 from runtime.journal import open_journal
 from runtime.modes.benchmark import benchmark
-from runtime.modes.bring_in import bring_in
+from runtime.modes.bring_in import bring_in, read_weights
 from runtime.modes.crossvalidate import crossvalidate, fold_settings
 from runtime.modes.evaluate import evaluate
 from runtime.modes.levels import compare_levels
@@ -67,6 +67,7 @@ def run_once(settings: Settings, distributed: Distributed, stop: Stop) -> Dict[s
     """
     run = assemble(settings, distributed, stop)
     chosen = _check(run)
+    weights = read_weights(run) if settings.imports else {}
     lines = announce(run)
     with contextlib.ExitStack() as held:
         if (settings.trains and not settings.benchmark.benchmark) or settings.imports:
@@ -74,15 +75,14 @@ def run_once(settings: Settings, distributed: Distributed, stop: Stop) -> Dict[s
         say(distributed, lines)
         with open_journal(settings, distributed.is_chief) as logger:
             logger.log(step="PARAMETER", data=settings.values())
-            return dict(_run_modes(run, logger, chosen), settings=settings)
+            results = {"import": bring_in(run, weights)} if settings.imports else _run_modes(run, logger, chosen)
+            return dict(results, settings=settings)
 
 
 def _run_modes(run: Run, logger: Logger, chosen: Optional[Choice]) -> Dict[str, Any]:
     settings = run.settings
     if settings.benchmark.benchmark:
         return {"benchmark": benchmark(run, logger)}
-    if settings.imports:
-        return {"import": bring_in(run)}
     result: Dict[str, Any] = {}
     if settings.trains:
         result["training"] = train(run, logger)

@@ -87,16 +87,26 @@ def score(run: Run, checkpoint: Checkpoint, split: str, counts: Mapping[str, np.
 
     Returns:
         "scores" by name, "trivial" scores of predictions without training, the "per_image" headline score by id,
-        "warnings" and "remarks" about them, and what they were measured on. A score that is not defined is None.
+        "warnings" and "remarks" about them, the "protocol" they were made by, and what they were measured on. A score
+        that is not defined is None.
     """
     result = {"scores": run.objective.scores(counts),
               "trivial": trivial_scores(counts["histogram"], run.dataset.spec.class_names,
                                         run.objective.hard_score),
               "per_image": _per_image(run, split, counts), "step": checkpoint.step, "split": split,
               "warnings": constant_prediction(run, counts, checkpoint), "remarks": list(run.objective.remarks),
-              **run.data_record()}
+              "protocol": protocol(run), **run.data_record()}
     say(run.distributed, result["warnings"])
     return _without_nan(result)
+
+
+def protocol(run: Run) -> Dict[str, Any]:
+    """The settings that decide how a trained network's scores are made, by name."""
+    values = run.settings.values()
+    names = ["feeding", "threshold", "fov"]
+    names += ["inference", "window_stride", "tta"] if values["feeding"] == "native_crops" else []
+    names += ["pruning_level", "head_mode"] if run.network.levels else []
+    return {name: values[name] for name in names}
 
 
 def count(run: Run, checkpoint: Checkpoint, split: str) -> Dict[str, np.ndarray]:

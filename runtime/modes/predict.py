@@ -24,7 +24,10 @@ FOLDER, VERDICTS = "predictions", "verdicts.csv"
 
 
 def predict(run: Run, checkpoint: Checkpoint) -> Dict[str, Any]:
-    """Write masks (0 / 255) and probabilities of the last class (float32) of the test images, and verdicts.
+    """Write masks and probabilities (float32) of the test images, and verdicts.
+
+    Of two classes these are 0 / 255 and the probability of the second; of more, numbers of classes in their colours and
+    the probability of the class that was chosen.
 
     Each image is written as it is computed, so that they are never in memory together; the chief works alone.
     Predictions that are there already are moved to a numbered sibling.
@@ -67,12 +70,12 @@ def _write(run: Run, pages: Iterator[Mapping[str, np.ndarray]], folder: str,
            threshold: Optional[float]) -> Dict[str, float]:
     """Write every image; the score of each by id, where images are judged."""
     scores = {}
-    with results(folder, run.dataset.stacked) as add:
+    with results(folder, run.dataset.stacked, run.dataset.spec.palette) as add:
         for name, page in zip(run.dataset.ids(TEST), with_bar(pages, "predict", chief=True)):
-            probability = page["probabilities"][..., -1]
+            probabilities = page["probabilities"]
+            probability = probabilities[..., 1] if probabilities.shape[-1] == 2 else probabilities.max(axis=-1)
             classes = page["classes"] if threshold is None else (probability > threshold).astype(np.uint8)
-            brightness = 255 // (page["probabilities"].shape[-1] - 1)
-            add(name, classes * np.uint8(brightness), probability)
+            add(name, classes, probability)
             if "score" in page:
                 scores[name] = float(page["score"])
     return scores

@@ -13,8 +13,9 @@ from utils.files import replacing
 from utils.tiff import stack_writer, write_pages
 
 MASKS, PROBABILITIES = "masks", "probabilities"
+Palette = Tuple[Tuple[int, int, int], ...]
 Add = Callable[[str, np.ndarray, np.ndarray], None]
-"""Takes an image's id, its mask (uint8 [height, width]) and its probability (float32 [height, width])."""
+"""Takes an image's id, its classes (uint8 [height, width]) and a probability (float32 [height, width])."""
 
 
 def result_paths(folder: str, stacked: bool) -> Tuple[str, str]:
@@ -24,32 +25,46 @@ def result_paths(folder: str, stacked: bool) -> Tuple[str, str]:
 
 
 @contextlib.contextmanager
-def results(folder: str, stacked: bool) -> Iterator[Add]:
+def results(folder: str, stacked: bool, palette: Palette = ()) -> Iterator[Add]:
     """Yield a function that writes the results of one image; images come in the order of their split.
 
-    Stacks appear when the body ends well, files one by one; each is written whole or not at all.
+    Masks are black and white (0 / 255) for two classes; with a palette they are PNGs whose numbers are the classes,
+    and which are seen in its colours. Stacks appear when the body ends well, files one by one; each is written whole
+    or not at all.
     """
     paths = result_paths(folder, stacked)
     with contextlib.ExitStack() as held:
-        yield _stacks(held, paths) if stacked else lambda name, mask, probability: _files(
-            paths, name, mask, probability)
+        yield _stacks(held, paths) if stacked else lambda name, classes, probability: _files(
+            paths, name, _picture(classes, palette), probability)
 
 
 def _stacks(held: contextlib.ExitStack, paths: Tuple[str, str]) -> Add:
     pages: List[Callable[[np.ndarray], None]] = [
         held.enter_context(stack_writer(held.enter_context(replacing(path)))) for path in paths]
 
-    def add(name: str, mask: np.ndarray, probability: np.ndarray) -> None:
-        pages[0](mask)
+    def add(name: str, classes: np.ndarray, probability: np.ndarray) -> None:
+        pages[0](_black_and_white(classes))
         pages[1](probability)
 
     return add
 
 
-def _files(folders: Tuple[str, str], name: str, mask: np.ndarray, probability: np.ndarray) -> None:
+def _picture(classes: np.ndarray, palette: Palette) -> Image.Image:
+    if not palette:
+        return Image.fromarray(_black_and_white(classes))
+    picture = Image.fromarray(classes)
+    picture.putpalette([value for colour in palette for value in colour])
+    return picture
+
+
+def _black_and_white(classes: np.ndarray) -> np.ndarray:
+    return classes * np.uint8(255)
+
+
+def _files(folders: Tuple[str, str], name: str, mask: Image.Image, probability: np.ndarray) -> None:
     """An image's own folders are kept, so that names that repeat in several of them do not meet."""
     stem = os.path.splitext(name)[0]
     with replacing(os.path.join(folders[0], stem + ".png")) as temporary:
-        Image.fromarray(mask).save(temporary, format="PNG")
+        mask.save(temporary, format="PNG")
     with replacing(os.path.join(folders[1], stem + ".tif")) as temporary:
         write_pages(temporary, [probability])

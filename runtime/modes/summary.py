@@ -17,7 +17,7 @@ from runtime.modes.levels import PICTURE as LEVELS_PICTURE
 from runtime.modes.levels import TABLE as LEVELS
 from runtime.modes.levels import lines as level_lines
 from runtime.settings.recipes import load_recipe
-from runtime.settings.tree import Settings
+from runtime.settings.tree import Settings, fields
 from utils.errors import UserError
 
 THRESHOLD = "_THS_"
@@ -83,7 +83,7 @@ def table(settings: Settings, crossvalidation: Mapping[str, Any]) -> List[str]:
 
 def _scores(evaluation: Mapping[str, Any]) -> List[str]:
     where = evaluation["split"] if evaluation["fold"] is None else f"fold {evaluation['fold']}"
-    images = f"{len(evaluation['per_image'])} images, {where}, data: {evaluation['data']}"
+    images = f"{len(evaluation['per_image'])} images, {where}, data: {evaluation['data']}" + _chosen(evaluation)
     lines = [f"scores after {evaluation['step']} steps ({images}):"]
     lines += _listed(evaluation["scores"])
     if "verdicts" in evaluation:
@@ -93,6 +93,13 @@ def _scores(evaluation: Mapping[str, Any]) -> List[str]:
     headline = next(iter(evaluation["scores"]))
     lines.append(f"what predictions without any training reach in {headline} on the same images:")
     return lines + [f"  {name:<24} {_number(value)}" for name, value in evaluation["trivial"].items()]
+
+
+def _chosen(evaluation: Mapping[str, Any]) -> str:
+    """How the scores were made, as far as that is a choice."""
+    defaults = {field.name: field.default for field in fields()}
+    return "".join(f", {name} {value}" for name, value in evaluation["protocol"].items()
+                   if name != "feeding" and value != defaults[name])
 
 
 def _listed(scores: Mapping[str, Any]) -> List[str]:

@@ -15,7 +15,6 @@ from PIL import Image
 from datasets.acquire.sources import CATALOGUE
 from datasets.acquire.trees import planted
 from datasets.base import TEST, TRAIN, VALIDATION
-from datasets.fundus import PALETTE
 from datasets.fundus_families import FAMILIES
 from datasets.options import FOLDS
 from datasets.phantoms.fundus import Plan, write_fundus
@@ -406,11 +405,6 @@ class TestFieldOfView:
         opened(changed, dataset="drive", fov=True).verify((TRAIN, TEST))
         refused(lambda: opened(changed, dataset="drive", fov=True).ids(VALIDATION),
                 f"{changed / 'test' / 'mask' / '02_test_mask.gif'}: no field-of-view mask", "--fov")
-
-
-def test_one_colour_a_class(sets: Any) -> None:
-    assert len(PALETTE) == opened(sets["drive"], dataset="drive").spec.classes
-    assert PALETTE == ((120, 120, 120), (6, 230, 230))
 
 
 def test_an_image_in_two_parts(copy: Any) -> None:

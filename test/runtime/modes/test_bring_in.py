@@ -88,3 +88,4 @@ def test_a_file_of_no_known_kind_is_named(tmp_path: Path, capsys: Any) -> None:
     (tmp_path / "weights.pth").write_text("no weights")
     assert _command(tmp_path, "--exec_mode", "import", "--weights", str(tmp_path / "weights.pth")) == 2
     assert "weights.pth" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists(), "what failed must not look like a run that could be resumed"
