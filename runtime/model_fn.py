@@ -188,9 +188,7 @@ def _saver(variables: List[Any]) -> tf.train.Saver:
 
 
 def _pictures(run: Run, features: Dict[str, Tensor], outputs: Outputs) -> Dict[str, Tensor]:
-    brightness = 255 // max(1, run.dataset.spec.classes - 1)
     image = (run.feeding.shown(features["image"]) + 1.0) * 127.5
-    predicted = tf.argmax(run.objective.probabilities(outputs.logits), axis=-1)
-    classes = {"label": features["label"], "prediction": predicted}
-    pictures = {name: tf.cast(values, tf.int32)[..., tf.newaxis] * brightness for name, values in classes.items()}
-    return {name: tf.cast(values, tf.uint8) for name, values in dict(pictures, image=image).items()}
+    colours = tf.constant(run.dataset.spec.palette or [[0], [255]], tf.uint8)
+    return {"image": tf.cast(image, tf.uint8), "label": tf.gather(colours, features["label"]),
+            "prediction": tf.gather(colours, run.objective.predicted(outputs.logits))}
