@@ -38,13 +38,18 @@ def parse_ellipse(fields: Sequence[str]) -> Ellipse:
     return Ellipse(major, minor, angle, x, y)
 
 
+def squared_radius(ellipse: Ellipse, height: int, width: int) -> np.ndarray:
+    """How far out each pixel lies, squared: below 1 in the ellipse, 1 on its rim. float64 [height, width]."""
+    rows, columns = np.ogrid[:height, :width]
+    right, down = columns - ellipse.x, rows - ellipse.y
+    cosine, sine = math.cos(ellipse.angle), math.sin(ellipse.angle)
+    along, across = cosine * right + sine * down, cosine * down - sine * right
+    return (along / ellipse.major) ** 2 + (across / ellipse.minor) ** 2
+
+
 def draw_ellipses(ellipses: Sequence[Ellipse], height: int, width: int) -> np.ndarray:
     """Where any of some ellipses lies, its rim included: bool [height, width]."""
-    rows, columns = np.ogrid[:height, :width]
     mask = np.zeros([height, width], np.bool_)
     for ellipse in ellipses:
-        right, down = columns - ellipse.x, rows - ellipse.y
-        cosine, sine = math.cos(ellipse.angle), math.sin(ellipse.angle)
-        along, across = cosine * right + sine * down, cosine * down - sine * right
-        mask |= (along / ellipse.major) ** 2 + (across / ellipse.minor) ** 2 <= 1.0
+        mask |= squared_radius(ellipse, height, width) <= 1.0
     return mask

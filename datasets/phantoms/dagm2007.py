@@ -15,7 +15,7 @@ from typing import Callable, Iterator, List, Optional, Sequence, Tuple
 import numpy as np
 from PIL import Image
 
-from datasets.ellipses import Ellipse, draw_ellipses
+from datasets.ellipses import Ellipse, draw_ellipses, squared_radius
 from datasets.options import CLASSES
 from utils.errors import UserError
 from utils.files import replacing, write_text
@@ -186,11 +186,7 @@ _DEFECTS: Sequence[Callable[[np.random.Generator, np.ndarray, Ellipse, int], Non
 
 def _soft(ellipse: Ellipse, size: int) -> np.ndarray:
     """1 in the ellipse, 0 outside, with a rim of about two pixels: float64 [size, size]."""
-    rows, columns = np.ogrid[:size, :size]
-    right, down = columns - ellipse.x, rows - ellipse.y
-    cosine, sine = math.cos(ellipse.angle), math.sin(ellipse.angle)
-    along, across = cosine * right + sine * down, cosine * down - sine * right
-    radius = np.sqrt((along / ellipse.major) ** 2 + (across / ellipse.minor) ** 2)
+    radius = np.sqrt(squared_radius(ellipse, size, size))
     return np.clip(0.5 + (1.0 - radius) * ellipse.minor / 2.0, 0.0, 1.0)
 
 

@@ -8,7 +8,7 @@ from typing import Sequence
 import numpy as np
 import pytest
 
-from datasets.ellipses import Ellipse, draw_ellipses, parse_ellipse
+from datasets.ellipses import Ellipse, draw_ellipses, parse_ellipse, squared_radius
 
 
 def test_a_line_of_the_published_kind() -> None:
@@ -33,6 +33,12 @@ def test_the_major_axis_turns_from_x(angle: float, rows: int, columns: int) -> N
 def test_a_positive_angle_turns_downwards() -> None:
     rows, columns = np.nonzero(draw_ellipses([Ellipse(12, 2, math.pi / 4, 20, 20)], 40, 40))
     assert np.corrcoef(rows, columns)[0, 1] > 0.9
+
+
+def test_the_radius_is_1_on_the_rim() -> None:
+    radius = np.sqrt(squared_radius(Ellipse(4, 2, math.pi / 2, 10, 8), 20, 20))
+    assert radius[8, [8, 10, 11, 16]] == pytest.approx([1.0, 0.0, 0.5, 3.0])
+    assert radius[[4, 8, 10, 16], 10] == pytest.approx([1.0, 0.0, 0.5, 2.0])
 
 
 def test_area_and_union() -> None:
