@@ -93,7 +93,7 @@ class NativeCrops(Feeding):
         source = tf.cast(images[0], self.spec.image_dtype)
         found = []
         for scale in scales:
-            image = self._scaled(source, scale) if scale != 1.0 else images[0]
+            image = resize_image(source, scale) if scale != 1.0 else images[0]
             for flipped in flips:
                 seen = tf.reverse(image, [1]) if flipped else image
                 logits = self._of_image(self.normalised(seen), network, batch_size)
@@ -110,13 +110,6 @@ class NativeCrops(Feeding):
         """See `Feeding.restore`: they have that size already."""
         return probabilities
 
-    def _scaled(self, image: Tensor, scale: float) -> Tensor:
-        scaled = resize_image(image, scale)
-        if self.whole:
-            height, width = (int(extent) for extent in image.shape[:2])
-            scaled.set_shape([*python_scaled_size(height, width, scale), self.spec.channels])
-        return scaled
-
     def _of_image(self, image: Tensor, network: Function, batch_size: int) -> Tensor:
         """Logits [height, width, channels] of a normalised image [height, width, channels]."""
         if self.whole:
@@ -128,13 +121,6 @@ class NativeCrops(Feeding):
         logits = mean_over_windows(_filled_up(image, missing), network, self.window, self.options.window_stride,
                                    batch_size)
         return logits[:height, :width]
-
-
-def python_scaled_size(height: int, width: int, scale: float) -> Tuple[int, int]:
-    """The size that `resize_image` gives, known before any graph runs."""
-    longer, shorter = max(height, width), min(height, width)
-    share = min(int(longer * scale + 0.5) / longer, int(shorter * scale + 0.5) / shorter)
-    return max(1, int(height * share + 0.5)), max(1, int(width * share + 0.5))
 
 
 def _filled_up(image: Tensor, missing: Sequence[Any]) -> Tensor:

@@ -8,7 +8,9 @@ row and column, which lie in it, and by its `extent`. Beyond the resized image a
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Sequence, Tuple
+import math
+import operator
+from typing import Any, Callable, List, NamedTuple, Sequence, Tuple
 
 import tensorflow.compat.v1 as tf
 
@@ -46,7 +48,7 @@ def scaled_size(height: Any, width: Any, ratio: Any) -> Tensor:
         height, width: of the image; integer scalars or Python's.
         ratio: above 0; a float64 scalar or Python's.
     """
-    return _fitted(height, width, ratio, 0.0)
+    return tf.stack(_fitted(_IN_GRAPH, (height, width), ratio, 0.0))
 
 
 def resize_image(image: Tensor, ratio: Any) -> Tensor:
@@ -56,13 +58,15 @@ def resize_image(image: Tensor, ratio: Any) -> Tensor:
 
     Args:
         image: as `resize_window` takes it.
-        ratio: as `scaled_size` takes it.
+        ratio: above 0, Python's.
 
     Returns:
-        float32 [scaled height, scaled width, channels], as `resize_window` gives it.
+        float32 [scaled height, scaled width, channels], as `resize_window` gives it; of static size where `image` is.
     """
-    size = _fitted(tf.shape(image)[0], tf.shape(image)[1], ratio, 0.5)
-    return _window(image, size, (0, 0), tf.unstack(size))
+    known = image.shape[:2].is_fully_defined()
+    sides = image.shape[:2].as_list() if known else tf.unstack(tf.shape(image)[:2])
+    size = _fitted(_AT_ONCE if known else _IN_GRAPH, sides, ratio, 0.5)
+    return _window(image, size, (0, 0), size)
 
 
 def resize_window(image: Tensor, size: Tensor, offset: Tensor, extent: Tuple[int, int]) -> Tensor:
@@ -124,13 +128,6 @@ def pick_turned(part: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         rows, columns: that are `shown`, int32.
     """
     return tf.gather(tf.transpose(tf.gather(part, rows - rows[0])), columns - columns[0])
-
-
-def _fitted(height: Any, width: Any, ratio: Any, rounding: float) -> Tensor:
-    height, width, ratio = _double(height), _double(width), _double(ratio)
-    longer, shorter = tf.maximum(height, width), tf.minimum(height, width)
-    scale = tf.minimum(*(_divided(tf.floor(side * ratio + rounding), side) for side in (longer, shorter)))
-    return tf.maximum(tf.cast(tf.floor(tf.stack([height, width]) * scale + 0.5), tf.int32), 1)
 
 
 def _window(image: Tensor, size: Tensor, offset: Sequence[Tensor], extent: Sequence[Tensor]) -> Tensor:
@@ -199,3 +196,34 @@ def _divided(first: Tensor, second: Tensor) -> Tensor:
 def _double(number: Any) -> Tensor:
     """`number` in float64; a Python float does not pass through float32."""
     return tf.cast(number, tf.float64) if isinstance(number, tf.Tensor) else tf.constant(number, tf.float64)
+
+
+# Sizes --------------------------------------------------------------------------------------------------------------
+
+
+class _Arithmetic(NamedTuple):
+    """What sizes are computed with, in float64 and with equal results.
+
+    Attributes:
+        double, floor, minimum, maximum, divided: of numbers.
+        whole: an integer of a whole number.
+    """
+
+    double: Callable[[Any], Any]
+    floor: Callable[[Any], Any]
+    minimum: Callable[[Any, Any], Any]
+    maximum: Callable[[Any, Any], Any]
+    divided: Callable[[Any, Any], Any]
+    whole: Callable[[Any], Any]
+
+
+_IN_GRAPH = _Arithmetic(_double, tf.floor, tf.minimum, tf.maximum, _divided, lambda number: tf.cast(number, tf.int32))
+_AT_ONCE = _Arithmetic(float, math.floor, min, max, operator.truediv, int)
+
+
+def _fitted(by: _Arithmetic, sides: Sequence[Any], ratio: Any, rounding: float) -> List[Any]:
+    """Height and width, scaled together so that both fit the target pair."""
+    height, width, ratio = by.double(sides[0]), by.double(sides[1]), by.double(ratio)
+    longer, shorter = by.maximum(height, width), by.minimum(height, width)
+    scale = by.minimum(*(by.divided(by.floor(side * ratio + rounding), side) for side in (longer, shorter)))
+    return [by.maximum(by.whole(by.floor(side * scale + 0.5)), 1) for side in (height, width)]

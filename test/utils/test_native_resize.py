@@ -215,6 +215,16 @@ class TestImage:
         resized = _evaluate(lambda: tf.shape(resize_image(tf.zeros([height, width, 3], tf.uint8), ratio)))
         assert tuple(resized) == (*expected, 3)
 
+    @given(st.integers(1, 900), st.integers(1, 900), st.sampled_from([0.001, 0.5, 0.75, 1.25, 1.5, 1.75]))
+    @settings(max_examples=60, deadline=None)
+    def test_a_size_known_beforehand_is_that_of_the_graph(self, height: int, width: int, ratio: float) -> None:
+        with tf.Graph().as_default(), tf.Session() as session:
+            image = tf.zeros([height, width, 1], tf.uint8)
+            known = resize_image(image, ratio)
+            later = resize_image(tf.placeholder_with_default(image, [None, None, 1]), ratio)
+            assert later.shape.as_list() == [None, None, 1]
+            assert known.shape.as_list() == session.run(tf.shape(later)).tolist()
+
     def test_is_the_window_of_all(self) -> None:
         image = _noise(13, 10, 3)
         resized = _evaluate(lambda: resize_image(tf.placeholder_with_default(image, [None, None, 3]), 1.5))
