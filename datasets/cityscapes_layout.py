@@ -16,7 +16,7 @@ import numpy as np
 
 from datasets.cityscapes_labels import read_ids, read_polygons, read_train_ids
 from datasets.folders import names_in
-from datasets.images import ending
+from datasets.images import ending, require_same_size
 from utils.errors import UserError
 from utils.regular import unopened
 
@@ -58,9 +58,7 @@ class Item:
         path = self.label
         read = next(reader for end, reader in _READERS.items() if path.endswith(end))
         values = read(path)
-        if values.shape != (height, width):
-            raise UserError(f"{path}: {values.shape[0]} x {values.shape[1]} pixels",
-                            f"{height} x {width}, as {os.path.basename(self.image)} has", "fetch the label again")
+        require_same_size(path, values, self.image, (height, width))
         return values
 
 

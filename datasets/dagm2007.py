@@ -13,8 +13,9 @@ import numpy as np
 from datasets.base import TEST, TRAIN, VALIDATION, Dataset, Sample
 from datasets.dagm2007_inspection import inspect
 from datasets.dagm2007_layouts import LAYOUTS, PARTS, Competition, Item, Layout, Listing, find_layout
+from datasets.images import image_size
 from datasets.options import CLASSES, DataOptions
-from datasets.png import png_size, read_png
+from datasets.png import read_png
 from utils.contracts import DataSpec
 from utils.errors import UserError
 
@@ -70,7 +71,7 @@ class DAGM2007(Dataset):
 
     def native_size(self, split: str) -> Tuple[int, int]:
         """See `Dataset.native_size`."""
-        return png_size(self._items(split)[0].path)
+        return image_size(self._items(split)[0].path)
 
     def counts(self, splits: Sequence[str]) -> Dict[str, int]:
         """See `Dataset.counts`: images per folder; labels where they have a folder."""

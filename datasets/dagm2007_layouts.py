@@ -21,6 +21,7 @@ from datasets.base import TEST, TRAIN
 from datasets.dagm2007_tables import read_competition_table, read_ellipses
 from datasets.ellipses import Ellipse, draw_ellipses
 from datasets.folders import holds_pngs, images_in, names_in, numbered_in, pngs_in
+from datasets.images import require_same_size
 from datasets.png import read_png
 from utils.errors import UserError
 
@@ -64,9 +65,7 @@ class Item:
         if self.label is None:
             return draw_ellipses(self.ellipses, height, width).astype(np.uint8)
         label = read_png(self.label)
-        if label.shape != (height, width):
-            raise UserError(f"{self.label}: {label.shape[0]} x {label.shape[1]} pixels",
-                            f"{height} x {width}, as {os.path.basename(self.path)} has", "export a matching label")
+        require_same_size(self.label, label, self.path, (height, width))
         return label
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from datasets.folders import names_in
 from datasets.fundus_families import CONVERTED, ORIGINAL, Family, Named, Place
-from datasets.images import ending, read_grey, read_indices
+from datasets.images import ending, read_grey, read_indices, require_same_size
 from utils.errors import UserError
 from utils.regular import unopened
 
@@ -60,7 +60,7 @@ class Item:
             UserError: it is missing, damaged, of another size or with other values.
         """
         values = read_indices(path) if self.converted else read_grey(path) // np.uint8(128)
-        self._require_size(path, values, height, width)
+        require_same_size(path, values, self.image, (height, width))
         others = [value for value in np.flatnonzero(np.bincount(values.ravel(), minlength=256)).tolist()
                   if value not in (0, 1, IGNORED)]
         if others:
@@ -78,14 +78,9 @@ class Item:
         if self.mask is None:
             raise UserError(f"{self.image}: no field-of-view mask", "a set that has them", "leave --fov out")
         grey = read_grey(self.mask)
-        self._require_size(self.mask, grey, height, width)
+        require_same_size(self.mask, grey, self.image, (height, width))
         # Masks come as 0 and 255 as well as 0 and 1.
         return grey > grey.max() // 2
-
-    def _require_size(self, path: str, pixels: np.ndarray, height: int, width: int) -> None:
-        if pixels.shape != (height, width):
-            raise UserError(f"{path}: {pixels.shape[0]} x {pixels.shape[1]} pixels",
-                            f"{height} x {width}, as {os.path.basename(self.image)} has", "export a matching image")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,7 @@ import os
 import re
 import struct
 import zlib
-from typing import Iterator, Tuple
+from typing import Iterator, NamedTuple, Tuple
 
 import numpy as np
 from PIL import Image
@@ -28,7 +28,6 @@ MAXIMUM_PIXELS = 2 ** 26
 """Of an image, 8192 x 8192. A damaged or hostile header can promise so many that decoding fills the memory."""
 
 _MAXIMUM_BYTES = 2 ** 29
-_COLOUR, _GREY = "a readable image of 8 bits in red, green and blue", "a readable grey image of 8 bits"
 _REPAIR = "fetch or export the file again"
 _DAMAGE = (EOFError, OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError,
            struct.error, zlib.error, Image.DecompressionBombError, Image.DecompressionBombWarning, UserWarning)
@@ -36,12 +35,33 @@ _DAMAGE = (EOFError, OSError, SyntaxError, ValueError, TypeError, LookupError, A
 _MODES = {"1": "a black and white image", "L": "a grey image", "P": "coloured by a palette",
           "RGB": "an image in colour", "RGBA": "an image in colour with transparency",
           "LA": "a grey image with transparency", "CMYK": "an image in the colours of a printer"}
+_DEEPER = "not of 8 bits a channel"
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _PNG_DEPTH = 24  # place of the byte that tells the bits of a sample
 _PPM_HEAD = re.compile(rb"P[1-6](?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n]*\n)+(\d+)\s")
 _BITS, _SAMPLE_FORMAT, _WHOLE = 258, 339, 1  # TIFF: tags, and the value of the second for whole numbers
 
 Size = Tuple[int, int]
+
+
+class Kind(NamedTuple):
+    """The images that a reader takes.
+
+    Attributes:
+        expected: in words.
+        modes: as Pillow calls them.
+        repair: what to do with other ones.
+    """
+
+    expected: str
+    modes: Tuple[str, ...]
+    repair: str = "get the published file, or export it again"
+
+
+_COLOUR = Kind("a readable image of 8 bits in red, green and blue", ("RGB",))
+_GREY = Kind("a readable grey image of 8 bits", ("1", "L", "P", "RGB"))
+_INDICES = Kind(_GREY.expected, ("1", "L", "P"))
+_ANY = Kind("a readable image of 8 bits a channel", ())
 
 
 def ending(name: str) -> str:
@@ -57,7 +77,7 @@ def read_colour(path: str) -> np.ndarray:
     Raises:
         UserError: it is missing, damaged or too large, or not such an image.
     """
-    with _opened(path, _COLOUR, ("RGB",)) as image:
+    with opened(path, _COLOUR) as image:
         return np.array(image)
 
 
@@ -67,12 +87,12 @@ def read_grey(path: str) -> np.ndarray:
     Raises:
         UserError: it is missing, damaged or too large, or holds colours that are not grey.
     """
-    with _opened(path, _GREY, ("1", "L", "P", "RGB")) as image:
+    with opened(path, _GREY) as image:
         pixels = np.array(image.convert("RGB") if image.mode in ("P", "RGB") else image.convert("L"))
     if pixels.ndim == 2:
         return pixels
     if (pixels != pixels[..., :1]).any():
-        raise UserError(f"{path}: an image in colour", _GREY, "put the label there; images belong elsewhere")
+        raise UserError(f"{path}: an image in colour", _GREY.expected, "put the label there; images belong elsewhere")
     return np.ascontiguousarray(pixels[..., 0])
 
 
@@ -82,7 +102,7 @@ def read_indices(path: str) -> np.ndarray:
     Raises:
         UserError: it is missing, damaged or too large, or not grey and without a palette.
     """
-    with _opened(path, _GREY, ("1", "L", "P")) as image:
+    with opened(path, _INDICES) as image:
         return np.array(image).astype(np.uint8)
 
 
@@ -92,31 +112,52 @@ def image_size(path: str) -> Size:
     Raises:
         UserError: it is missing, or its header damaged.
     """
-    with _reading(path, _COLOUR), _unpacked(path) as image:
-        _refuse_size(path, image)
+    with _reading(path, _ANY), _unpacked(path, _ANY) as image:
         return int(image.height), int(image.width)
 
 
+def require_same_size(path: str, pixels: np.ndarray, image: str, size: Size) -> None:
+    """Make sure that what labels an image is as large.
+
+    Args:
+        path: of the label.
+        pixels: its own, [height, width].
+        image: the image's path.
+        size: the image's height and width.
+
+    Raises:
+        UserError: it is not.
+    """
+    if pixels.shape != size:
+        raise UserError(f"{path}: {pixels.shape[0]} x {pixels.shape[1]} pixels",
+                        f"{size[0]} x {size[1]}, as {os.path.basename(image)} has",
+                        "fetch the right one, or export one that matches")
+
+
 @contextlib.contextmanager
-def _opened(path: str, expected: str, modes: Tuple[str, ...]) -> Iterator[Image.Image]:
-    """The image at `path`, decoded, of one of some modes."""
-    with _reading(path, expected), _unpacked(path) as image:
-        _refuse_size(path, image)
-        _refuse_others(path, image, expected, modes)
+def opened(path: str, kind: Kind) -> Iterator[Image.Image]:
+    """The image at `path`, decoded.
+
+    Raises:
+        UserError: it is missing, damaged or too large, or not of that kind.
+    """
+    with _reading(path, kind), _unpacked(path, kind) as image:
+        if image.mode not in kind.modes:
+            raise UserError(f"{path}: {_MODES.get(image.mode, _DEEPER)}", kind.expected, kind.repair)
         image.load()
         yield image
 
 
 @contextlib.contextmanager
-def _reading(path: str, expected: str) -> Iterator[None]:
+def _reading(path: str, kind: Kind) -> Iterator[None]:
     """Whatever decoding raises, told."""
-    require_content(path, expected)
+    require_content(path, kind.expected)
     try:
         yield
     except UserError:
         raise
     except _DAMAGE as error:
-        raise _unreadable(path, error, expected) from error
+        raise _unreadable(path, error, kind.expected) from error
 
 
 def _unreadable(path: str, error: BaseException, expected: str) -> UserError:
@@ -134,17 +175,20 @@ def _format(path: str) -> str:
     return FORMATS[form]
 
 
-def _unpacked(path: str) -> Image.Image:
+def _unpacked(path: str, kind: Kind) -> Image.Image:
     """The image at `path`, its pixels not yet decoded; what Pillow would convert without a word is refused here."""
     content, form = _content(path), _format(path)
     image: Image.Image = Image.open(io.BytesIO(content), formats=(form,))
     if form == "PNG":
         image = _verified(content, image)
     if _DEPTHS.get(form, _eight)(content, image) != 8:
-        raise UserError(f"{path}: not of 8 bits a channel", "8 bits a channel", _REPAIR)
+        raise UserError(f"{path}: {_DEEPER}", kind.expected, kind.repair)
     pages = getattr(image, "n_frames", 1) if form in ("TIFF", "GIF") else 1
     if pages > 1:
         raise UserError(f"{path}: {pages} pages", "a single one", "export the right one on its own")
+    if image.width * image.height > MAXIMUM_PIXELS:
+        raise UserError(f"{path}: {image.height} x {image.width} pixels, by its header",
+                        f"at most {MAXIMUM_PIXELS} pixels", _REPAIR)
     return image
 
 
@@ -190,15 +234,3 @@ def _tiff_depth(content: bytes, image: Image.Image) -> int:
 
 
 _DEPTHS = {"PNG": lambda content, image: max(8, content[_PNG_DEPTH]), "PPM": _ppm_depth, "TIFF": _tiff_depth}
-
-
-def _refuse_size(path: str, image: Image.Image) -> None:
-    if image.width * image.height > MAXIMUM_PIXELS:
-        raise UserError(f"{path}: {image.height} x {image.width} pixels, by its header",
-                        f"at most {MAXIMUM_PIXELS} pixels", _REPAIR)
-
-
-def _refuse_others(path: str, image: Image.Image, expected: str, modes: Tuple[str, ...]) -> None:
-    if image.mode not in modes:
-        raise UserError(f"{path}: {_MODES.get(image.mode, 'not of 8 bits a channel')}", expected,
-                        "get the published file, or export it again")

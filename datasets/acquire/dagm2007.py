@@ -18,8 +18,9 @@ from datasets.dagm2007_inspection import inspect
 from datasets.dagm2007_layouts import FREE_CLASSES, LAYOUTS, PARTS, Competition, Free, Item, find_layout
 from datasets.dagm2007_layouts import Layout as ClassLayout
 from datasets.folders import names_in
+from datasets.images import image_size
 from datasets.options import CLASSES
-from datasets.png import SUFFIX, png_size
+from datasets.png import SUFFIX
 from utils.errors import UserError
 
 _ARCHIVE = ".zip"
@@ -123,7 +124,7 @@ class _Held:
     def _size(self) -> str:
         first = [item for items in self.items.values() for item in items][:1]
         try:
-            return "".join(", {} x {} pixels".format(*png_size(item.path)) for item in first)
+            return "".join(", {} x {} pixels".format(*image_size(item.path)) for item in first)
         except UserError:
             return ""
 

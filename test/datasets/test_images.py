@@ -13,7 +13,7 @@ import tifffile
 from PIL import Image
 
 from datasets import images
-from datasets.images import ending, image_size, read_colour, read_grey, read_indices
+from datasets.images import ending, image_size, read_colour, read_grey, read_indices, require_same_size
 from utils.errors import UserError
 
 COLOUR = np.random.RandomState(0).randint(0, 256, [12, 17, 3]).astype(np.uint8)
@@ -110,6 +110,14 @@ def test_what_is_not_grey_is_refused(tmp_path: Path, mode: str) -> None:
     path = saved(tmp_path / "a.png", Image.fromarray(COLOUR).convert(mode), "PNG")
     refused(read_grey, path)
     refused(read_indices, path)
+
+
+def test_a_label_is_as_large_as_its_image() -> None:
+    require_same_size("label.png", GREY, "here/image.png", (12, 17))
+    with pytest.raises(UserError) as caught:
+        require_same_size("label.png", GREY, "here/image.png", (17, 12))
+    assert caught.value.found == "label.png: 12 x 17 pixels"
+    assert caught.value.expected == "17 x 12, as image.png has"
 
 
 class TestDepth:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets.png import png_size, read_png
+from datasets import images
+from datasets.png import read_png
 from utils.errors import UserError
 
 PIXELS = np.arange(30, dtype=np.uint8).reshape([5, 6]) * 8
@@ -23,7 +24,6 @@ def test_grey_comes_as_it_is(tmp_path: Path) -> None:
     path = _saved(tmp_path / "a.PNG", Image.fromarray(PIXELS))
     assert read_png(path).dtype == np.uint8
     np.testing.assert_array_equal(read_png(path), PIXELS)
-    assert png_size(path) == (5, 6)
 
 
 def test_one_bit_becomes_0_and_255(tmp_path: Path) -> None:
@@ -39,13 +39,18 @@ def test_every_read_is_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode, what", [("RGB", "colour"), ("RGBA", "colour with transparency"),
-                                        ("LA", "transparency"), ("P", "palette"), ("I", "more than 8 bits")])
+                                        ("LA", "transparency"), ("P", "palette"), ("I", "not of 8 bits")])
 def test_more_than_grey_of_8_bits_is_refused(tmp_path: Path, mode: str, what: str) -> None:
     path = _saved(tmp_path / "a.png", Image.fromarray(PIXELS).convert(mode))
-    for read in (read_png, png_size):
-        with pytest.raises(UserError, match=what) as caught:
-            read(path)
-        assert caught.value.found.startswith(path) and "mogrify" in caught.value.repair
+    with pytest.raises(UserError, match=what) as caught:
+        read_png(path)
+    assert caught.value.found.startswith(path) and "mogrify" in caught.value.repair
+
+
+def test_the_limit_is_that_of_all_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "MAXIMUM_PIXELS", 29)
+    with pytest.raises(UserError, match="5 x 6 pixels, by its header"):
+        read_png(_saved(tmp_path / "a.png", Image.fromarray(PIXELS)))
 
 
 @pytest.mark.parametrize("place", range(8, 200, 7))
