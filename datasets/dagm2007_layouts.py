@@ -18,7 +18,7 @@ from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, 
 import numpy as np
 
 from datasets.base import TEST, TRAIN
-from datasets.dagm2007_tables import read_competition_table, read_ellipses
+from datasets.dagm2007_tables import TABLE, read_competition_table, read_ellipses, table_in
 from datasets.ellipses import Ellipse, draw_ellipses
 from datasets.folders import holds_pngs, images_in, names_in, numbered_in, pngs_in
 from datasets.images import require_same_size
@@ -234,7 +234,7 @@ class Free(Layout):
 
     def _listing(self, part: str) -> Listing:
         sound, marked = (numbered_in(self._path(name)) for name in (self.folder, self._marked))
-        table = os.path.join(self._path(self._marked), "labels.txt")
+        table = table_in(self._path(self._marked)) or self._path(self._marked, TABLE)
         ellipses = read_ellipses(table)
         items = [Item(f"{self.folder}/{sound[number]}", self._path(self.folder, sound[number]))
                  for number in _of_part(sound, part)]
@@ -310,18 +310,17 @@ def _firsts(*kinds: Iterator[UserError]) -> Tuple[UserError, ...]:
 def _disagreeing(folder: str, images: Mapping[str, str], labels: Mapping[str, str]) -> Iterator[UserError]:
     """Images of whose labels `Labels.txt` tells something else."""
     place = os.path.join(folder, "Label")
-    tables = [name for name in names_in(place) if name.lower() == "labels.txt"]
-    if not tables:
+    path = table_in(place)
+    if path is None:
         return
-    path = os.path.join(place, tables[0])
     table = read_competition_table(path)
     for stem, name in sorted(images.items()):
         if stem not in table:
             yield UserError(f"{path}: no line for {name}", "a line for each image", "fetch the file again, or mend it")
         elif table[stem] and stem not in labels:
-            yield UserError(f"{os.path.join(place, stem + _LABEL_END)}.PNG: no such file, while {tables[0]} says that "
-                            f"{name} is defective", "a label for each defective image",
-                            "fetch the label again, or leave the image out")
+            yield UserError(f"{os.path.join(place, stem + _LABEL_END)}.PNG: no such file, while "
+                            f"{os.path.basename(path)} says that {name} is defective",
+                            "a label for each defective image", "fetch the label again, or leave the image out")
         elif not table[stem] and stem in labels:
             yield UserError(f"{path}: {name} is sound by its line, while {os.path.basename(labels[stem])} is there",
                             "a table that agrees with the labels", "find out which is right, and mend the other")

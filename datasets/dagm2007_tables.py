@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import os
-from typing import Dict, Iterator, List, Tuple
+from typing import Dict, Iterator, List, Optional, Tuple
 
 from datasets.ellipses import Ellipse, parse_ellipse
+from datasets.folders import names_in
 from utils.errors import UserError
 from utils.regular import require_content, unopened
+
+TABLE = "labels.txt"
+"""The name of every table, in whatever case."""
 
 _COMPETITION_LINE = "image number, 1 or 0, image name, 0, label name or 0, with tabs between"
 _FREE_LINE = "image number, half axes, angle, x and y, with tabs between"
 _REPAIR = "fetch the file again, or mend the line"
+
+
+def table_in(folder: str) -> Optional[str]:
+    """The path of the table in a folder, whatever the case of its name; None without one."""
+    return next((os.path.join(folder, name) for name in names_in(folder) if name.lower() == TABLE), None)
 
 
 def read_competition_table(path: str) -> Dict[str, bool]:
@@ -52,7 +61,8 @@ def _lines(path: str, expected: str) -> Iterator[Tuple[str, List[str]]]:
     """Where each line that is not blank stands, and its fields."""
     require_content(path, f"lines of {expected}")
     try:
-        with open(path, encoding="ascii") as stream:
+        # Some editors begin a text with a byte-order mark.
+        with open(path, encoding="utf-8-sig") as stream:
             text = stream.read()
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: no text ({error})", f"lines of {expected}", "fetch the file again") from error

@@ -17,6 +17,7 @@ from datasets.base import TEST, TRAIN
 from datasets.dagm2007_inspection import inspect
 from datasets.dagm2007_layouts import FREE_CLASSES, LAYOUTS, PARTS, Competition, Free, Item, find_layout
 from datasets.dagm2007_layouts import Layout as ClassLayout
+from datasets.dagm2007_tables import TABLE
 from datasets.folders import names_in
 from datasets.images import image_size
 from datasets.options import CLASSES
@@ -24,7 +25,6 @@ from datasets.png import SUFFIX
 from utils.errors import UserError
 
 _ARCHIVE = ".zip"
-_TABLE = "labels.txt"
 
 
 def archives_of(classes: Sequence[int]) -> Tuple[str, ...]:
@@ -173,7 +173,7 @@ def _layout_files(roots: Sequence[str], layout: ClassLayout) -> Dict[str, str]:
     for name in layout.folders:
         source = _folder(roots, name, layout.looks_like)
         for path in files_under(source) if source else ():
-            if path.lower().endswith(SUFFIX) or os.path.basename(path).lower() == _TABLE:
+            if path.lower().endswith(SUFFIX) or os.path.basename(path).lower() == TABLE:
                 files[os.path.join(name, os.path.relpath(path, source))] = path
     return files
 

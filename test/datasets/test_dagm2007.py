@@ -110,7 +110,7 @@ def copy(competition: str, tmp_path: Path) -> Path:
 
 @pytest.fixture()
 def free_copy(free: str, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(free, str(tmp_path / "copy")))
+    return Path(shutil.copytree(free, str(tmp_path / "free copy")))
 
 
 class TestReading:
@@ -284,6 +284,18 @@ class TestLayouts:
         dataset = _open(copy)
         dataset.verify((TRAIN, TEST))
         assert len(dataset.ids(TRAIN)) == 5
+
+    @pytest.mark.parametrize("name", ["LABELS.TXT", "Labels.txt", "labels.txt"])
+    def test_tables_of_any_case_that_begin_with_a_byte_order_mark(self, copy: Path, free_copy: Path,
+                                                                  name: str) -> None:
+        for directory, place in ((copy, "Class2/Train/Label"), (free_copy, "Class2_def")):
+            (table,) = (directory / place).glob("*.txt")
+            table.write_bytes(b"\xef\xbb\xbf" + table.read_bytes())
+            os.rename(str(table), str(table.parent / name))
+            _open(directory).verify((TRAIN,))
+            assert len(_open(directory).ids(TRAIN)) == 5
+        (copy / "Class2/Train/Label" / name).write_text("1\n")
+        _refused(lambda: _open(copy).ids(TRAIN), f"{copy / 'Class2/Train/Label' / name}: no line for 0001.PNG")
 
     def test_a_partial_set_without_some_images(self, copy: Path) -> None:
         sound = next(path for path in sorted((copy / "Class2/Test").glob("*.PNG"))
