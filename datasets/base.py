@@ -74,6 +74,18 @@ class Dataset(abc.ABC):
         """The split that `evaluate` scores: VALIDATION, or TEST where the published test images have labels."""
         return VALIDATION
 
+    def require_scorable(self) -> None:
+        """Make sure that the `evaluation_split` has labels, without which it may still be predicted.
+
+        Raises:
+            UserError: it has none, or as `ids`.
+        """
+        self.ids(self.evaluation_split)
+
+    def remarks(self, splits: Sequence[str]) -> Sequence[str]:
+        """What may surprise about the data of some splits that passed `verify`, a line each."""
+        return ()
+
     @abc.abstractmethod
     def native_size(self, split: str) -> Tuple[int, int]:
         """(height, width) in pixels of the images of a split."""

@@ -69,13 +69,21 @@ class DAGM2007(Dataset):
         for problem in inspect({split: self._items(split) for split in splits}):
             raise problem
 
+    def require_scorable(self) -> None:
+        """See `Dataset.require_scorable`."""
+        self._labelled(TEST)
+
+    def remarks(self, splits: Sequence[str]) -> Sequence[str]:
+        """See `Dataset.remarks`."""
+        return [remark for part in _parts(splits) for remark in self._listing(part).remarks]
+
     def native_size(self, split: str) -> Tuple[int, int]:
         """See `Dataset.native_size`."""
         return image_size(self._items(split)[0].path)
 
     def counts(self, splits: Sequence[str]) -> Dict[str, int]:
         """See `Dataset.counts`: images per folder; labels where they have a folder."""
-        parts = {part: self._sound(part) for part in PARTS if part in {_part(split) for split in splits}}
+        parts = {part: self._sound(part) for part in _parts(splits)}
         return self._layout().counts(parts) if parts else {}
 
     @property
@@ -106,8 +114,19 @@ class DAGM2007(Dataset):
             raise problem
         return [item for listing in listings for item in listing.items]
 
+    def _labelled(self, part: str) -> List[Item]:
+        """As `_sound`, of a part of which something tells the sound images from the defective ones.
+
+        Raises:
+            UserError: as `_sound`, or nothing does.
+        """
+        items, unlabelled = self._sound(part), self._listing(part).unlabelled
+        if unlabelled is not None:
+            raise unlabelled
+        return items
+
     def _items(self, split: str) -> List[Item]:
-        items = self._sound(_part(split))
+        items = self._sound(TEST) if split == TEST else self._labelled(TRAIN)
         if split == VALIDATION and not self.fraction:
             raise UserError("no image validates", "a share of the training images",
                             "train a run with --validation_fraction 0.2")
@@ -163,3 +182,7 @@ def carve(items: Sequence[Item], fraction: float, seed: int) -> Set[str]:
 
 def _part(split: str) -> str:
     return TEST if split == TEST else TRAIN
+
+
+def _parts(splits: Sequence[str]) -> List[str]:
+    return [part for part in PARTS if part in {_part(split) for split in splits}]

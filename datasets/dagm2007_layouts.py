@@ -32,7 +32,7 @@ DEFECTIVE = {1: (79, 71), 2: (66, 84), 3: (66, 84), 4: (82, 68), 5: (70, 80), 6:
              **dict.fromkeys((7, 8, 9, 10), (150, 150))}
 """Defective images of Train and Test of the competition set, by class."""
 
-_LABEL_END = "_label"
+_LABELS, _LABEL_END = "Label", "_label"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,10 +76,14 @@ class Listing:
     Attributes:
         items: in a fixed order.
         problems: what is wrong, the first of each kind.
+        unlabelled: the error for whoever trains on the part or scores it, where nothing says which images are sound.
+        remarks: what may surprise, a line each.
     """
 
     items: Tuple[Item, ...]
     problems: Tuple[UserError, ...]
+    unlabelled: Optional[UserError] = None
+    remarks: Tuple[str, ...] = ()
 
 
 class Layout(abc.ABC):
@@ -179,15 +183,17 @@ class Competition(Layout):
     def _listing(self, part: str) -> Listing:
         place = os.path.join(self.folder, _PLACES[part])
         folder = self._path(place)
-        images, labels = images_in(folder), self._labels(folder)
+        images, labels, table = images_in(folder), self._labels(folder), table_in(os.path.join(folder, _LABELS))
         items = tuple(Item(f"{self.folder}/{_PLACES[part]}/{name}", os.path.join(folder, name), labels.get(stem))
                       for stem, name in sorted(images.items()))
-        problems = _firsts(_disagreeing(folder, images, labels), _orphans(images, labels))
-        return Listing(items, problems)
+        if table is None:
+            problems = _firsts(_orphans(images, labels))
+            return Listing(items, problems, None if labels else _unlabelled(folder), (_without_table(folder, labels),))
+        return Listing(items, _firsts(_disagreeing(table, images, labels), _orphans(images, labels)))
 
     def _labels(self, folder: str) -> Dict[str, str]:
         """The label images by the stems of their images' names; one that is not named like a label by its own name."""
-        place = os.path.join(folder, "Label")
+        place = os.path.join(folder, _LABELS)
         pngs = pngs_in(place) if os.path.lexists(place) else {}
         return {stem[:-len(_LABEL_END)] if stem.endswith(_LABEL_END) else name: os.path.join(place, name)
                 for stem, name in pngs.items()}
@@ -307,13 +313,21 @@ def _firsts(*kinds: Iterator[UserError]) -> Tuple[UserError, ...]:
     return tuple(problems)
 
 
-def _disagreeing(folder: str, images: Mapping[str, str], labels: Mapping[str, str]) -> Iterator[UserError]:
-    """Images of whose labels `Labels.txt` tells something else."""
-    place = os.path.join(folder, "Label")
-    path = table_in(place)
-    if path is None:
-        return
-    table = read_competition_table(path)
+def _unlabelled(folder: str) -> UserError:
+    return UserError(f"{folder}: neither {_LABELS}/Labels.txt nor a label: every image would count as sound",
+                     "what tells sound images from defective ones, where they are trained on or scored",
+                     f"fetch {_LABELS} again; without it the images can be predicted alone, with --exec_mode predict")
+
+
+def _without_table(folder: str, labels: Mapping[str, str]) -> str:
+    place = os.path.join(folder, _LABELS)
+    return f"{place}: no Labels.txt: " + ("images without a label count as sound" if labels else
+                                          "nothing tells sound images from defective ones")
+
+
+def _disagreeing(path: str, images: Mapping[str, str], labels: Mapping[str, str]) -> Iterator[UserError]:
+    """Images of whose labels the `Labels.txt` at `path` tells something else."""
+    place, table = os.path.dirname(path), read_competition_table(path)
     for stem, name in sorted(images.items()):
         if stem not in table:
             yield UserError(f"{path}: no line for {name}", "a line for each image", "fetch the file again, or mend it")

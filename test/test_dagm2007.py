@@ -118,6 +118,33 @@ def test_the_threshold_may_come_from_the_validation_split(run, capsys):
     assert 0.0 < float(threshold) < 1.0
 
 
+@pytest.fixture()
+def unlabelled(data, tmp_path):
+    """The class without anything that labels its Test part."""
+    directory = shutil.copytree(data, str(tmp_path / "unlabelled"))
+    shutil.rmtree(os.path.join(directory, "Class1", "Test", "Label"))
+    return directory
+
+
+def test_a_test_part_without_labels_is_predicted_and_not_scored(run, unlabelled, capsys, tmp_path):
+    run("--exec_mode", "train_and_evaluate", "--max_steps", "1", "--data_dir", unlabelled, code=2)
+    said = capsys.readouterr().err
+    assert f"error: {os.path.join(unlabelled, 'Class1', 'Test')}: neither Label/Labels.txt nor a label" in said
+    assert not (tmp_path / "run").exists()
+    directory = run("--exec_mode", "train_and_predict", "--max_steps", "1", "--data_dir", unlabelled)
+    assert len(rows(directory / "predictions" / "verdicts.csv")) == 6
+    run("--exec_mode", "evaluate", fresh=False, code=2)
+    assert not (directory / "evaluation.json").exists()
+
+
+def test_labels_without_a_table_train_and_it_is_said_in_a_line(run, data, capsys, tmp_path):
+    directory = shutil.copytree(data, str(tmp_path / "data"))
+    place = os.path.join(directory, "Class1", "Train", "Label")
+    os.remove(os.path.join(place, "Labels.txt"))
+    run("--max_steps", "1", "--data_dir", directory)
+    assert f"\n{place}: no Labels.txt: images without a label count as sound\n" in capsys.readouterr().out
+
+
 def test_a_resumed_run_ends_where_the_uninterrupted_one_does(run):
     whole = run("--max_steps", "4", "--deterministic", name="whole")
     parts = run("--max_steps", "2", "--deterministic", name="parts")

@@ -79,7 +79,7 @@ class Classes(Layout):
                 problems.append(error)
             else:
                 lines += held.described()
-                problems += [*held.problems(), *inspect(held.items), *(() if partial else held.wrong_counts())]
+                problems += [*held.problems(), *inspect(held.items), *(() if partial else held.lacks())]
         return Report(tuple(lines), tuple(problems))
 
 
@@ -105,7 +105,11 @@ class _Held:
         told = {str(problem): problem for held in self._listings.values() for problem in held.problems}
         return list(told.values())
 
-    def wrong_counts(self) -> Iterator[UserError]:
+    def lacks(self) -> Iterator[UserError]:
+        """What a part of the published class does not: labels, or images."""
+        for held in self._listings.values():
+            if held.unlabelled is not None:
+                yield held.unlabelled
         for name, official in self._layout.official_counts.items():
             if self._counts.get(name) != official:
                 yield UserError(f"{os.path.join(self._layout.directory, *name.split('/'))}: "
@@ -120,6 +124,8 @@ class _Held:
                 yield f"  {label}: {len(self.items[part])} images, {defective} of them defective"
         official = ", ".join(f"{name} {count}" for name, count in self._layout.official_counts.items())
         yield f"  official counts ({official}): {'hold' if self.is_whole else 'do not hold'}"
+        for held in self._listings.values():
+            yield from ("  " + remark for remark in held.remarks)
 
     def _size(self) -> str:
         first = [item for items in self.items.values() for item in items][:1]

@@ -135,10 +135,16 @@ def _check(run: Run) -> Optional[Choice]:
             require_writable(settings.run.model_dir, "--model_dir")
     if settings.run.log_dir and run.distributed.is_chief:
         require_writable(settings.run.log_dir, "--log_dir")
+    _check_data(run)
+    return chosen
+
+
+def _check_data(run: Run) -> None:
     run.dataset.verify(run.splits)
+    if run.settings.evaluates:
+        run.dataset.require_scorable()
     for split in run.splits:
         run.feeding.require_size(*run.dataset.native_size(split))
-    return chosen
 
 
 def _check_threshold(run: Run) -> None:

@@ -37,7 +37,7 @@ def announce(run: Run) -> List[str]:
                      f"{len(run.dataset.ids(TRAIN))} training images{_held_out(run)}")
     if settings.benchmark.benchmark and not settings.trains:
         lines.append("benchmark of prediction: random weights, no checkpoint needed")
-    return lines + run.device.remarks + _partial(run)
+    return lines + run.device.remarks + _partial(run) + list(run.dataset.remarks(run.splits))
 
 
 def _held_out(run: Run) -> str:

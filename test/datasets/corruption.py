@@ -112,10 +112,11 @@ def spoiled(mutation: Mutation, subject: Subject = VOLUMES) -> Iterator[str]:
 
 
 def verified(directory: str, subject: Subject = VOLUMES) -> str:
-    """What `Dataset.verify` says of a directory: the error's text, or nothing."""
+    """What `Dataset.verify` and `require_scorable` say of a directory: the error's text, or nothing."""
     dataset = open_dataset(DataOptions(**subject.options), Location(directory, phantom=False), SEED)
     try:
         dataset.verify((TRAIN, VALIDATION, TEST))
+        dataset.require_scorable()
     except UserError as error:
         return str(error)
     return ""

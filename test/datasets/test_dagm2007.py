@@ -201,7 +201,10 @@ class TestSplits:
         assert len(dataset.counts([split])) == 2
 
     def test_no_defective_image(self, copy: Path) -> None:
-        shutil.rmtree(str(copy / "Class2/Train/Label"))
+        for label in (copy / "Class2/Train/Label").glob("*.PNG"):
+            label.unlink()
+        lines = [f"{number:04d}\t0\t{number:04d}.PNG\t0\t0\n" for number in range(1, 11)]
+        (copy / "Class2/Train/Label/Labels.txt").write_text("1\n" + "".join(lines))
         _refused(lambda: _open(copy).ids(TRAIN), f"{copy}: Class2 has no defective image for the train split",
                  "--train_on all")
         assert len(_open(copy, train_on="all").ids(TRAIN)) == 10
@@ -308,6 +311,62 @@ class TestLayouts:
         for name in ("Thumbs.db", ".DS_Store", "._0001.PNG"):
             (copy / "Class2/Train" / name).write_text("")
         _open(copy).verify((TRAIN,))
+
+
+class TestWithoutTable:
+    """`Labels.txt` is what tells that a label is missing."""
+
+    @pytest.fixture(params=[["Label"], ["Label/*.PNG", "Label/*.txt"]], ids=["the folder", "all in it"])
+    def spoil(self, request: Any, copy: Path) -> Callable[[str], Path]:
+        """Takes the labels and the table from a part: by their folder, or each."""
+
+        def call(part: str) -> Path:
+            for path in [path for pattern in request.param for path in (copy / part).glob(pattern)]:
+                shutil.rmtree(str(path)) if path.is_dir() else path.unlink()
+            return copy / part
+
+        return call
+
+    @pytest.mark.parametrize("train_on", ["all", "defective"])
+    @pytest.mark.parametrize("split", [TRAIN, VALIDATION])
+    def test_what_trains_needs_labels(self, copy: Path, spoil: Callable[[str], Path], train_on: str,
+                                      split: str) -> None:
+        folder = spoil("Class2/Train")
+        dataset = _open(copy, train_on=train_on, validation_fraction=0.4)
+        for use in (lambda: dataset.ids(split), lambda: dataset.verify([split])):
+            _refused(use, f"{folder}: neither Label/Labels.txt nor a label", "fetch Label again")
+        dataset.verify([TEST])
+        dataset.require_scorable()
+
+    def test_what_is_scored_needs_labels_and_what_is_predicted_does_not(self, copy: Path,
+                                                                        spoil: Callable[[str], Path]) -> None:
+        folder = spoil("Class2/Test")
+        dataset = _open(copy)
+        dataset.verify((TRAIN, TEST))
+        assert len(dataset.ids(TEST)) == 5
+        _refused(dataset.require_scorable, f"{folder}: neither Label/Labels.txt nor a label", "--exec_mode predict")
+        assert list(dataset.remarks((TRAIN, TEST))) == [
+            f"{folder / 'Label'}: no Labels.txt: nothing tells sound images from defective ones"]
+
+    @pytest.mark.parametrize("part, split", [("Train", TRAIN), ("Test", TEST)])
+    def test_labels_alone_do_and_it_is_said(self, copy: Path, part: str, split: str) -> None:
+        place = copy / "Class2" / part / "Label"
+        (place / "Labels.txt").unlink()
+        dataset = _open(copy, train_on="all")
+        dataset.verify((TRAIN, TEST))
+        dataset.require_scorable()
+        said = [f"{place}: no Labels.txt: images without a label count as sound"]
+        assert list(dataset.remarks((TRAIN, TEST))) == list(dataset.remarks((split,))) == said
+        assert list(dataset.remarks({TRAIN, TEST} - {split})) == []
+
+    def test_nothing_surprises_otherwise(self, competition: str, free: str) -> None:
+        for directory in (competition, free):
+            _open(directory).require_scorable()
+            assert list(_open(directory).remarks((TRAIN, TEST))) == []
+
+    def test_a_part_that_is_not_there_cannot_be_scored(self, copy: Path) -> None:
+        shutil.rmtree(str(copy / "Class2/Test"))
+        _refused(_open(copy).require_scorable, f"{copy / 'Class2/Test'}: no such directory")
 
 
 class TestVerify:

@@ -210,6 +210,17 @@ def test_a_spoiled_image_is_named_by_the_check(competition: str, target: str, ca
     assert f"problem: {path}: cannot be decoded" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("part", ["Train", "Test"])
+def test_a_part_without_labels_is_told(competition: str, target: str, part: str, capsys: Any) -> None:
+    shutil.copytree(competition, target)
+    folder = os.path.join(target, "Class1", part)
+    shutil.rmtree(os.path.join(folder, "Label"))
+    assert run("--data_dir", target, "--check") == 2
+    assert f"error: {folder}: neither Label/Labels.txt nor a label" in capsys.readouterr().err
+    assert run("--data_dir", target, "--check", "--partial") == 0
+    assert f"{os.path.join(folder, 'Label')}: no Labels.txt: nothing tells" in capsys.readouterr().out
+
+
 def test_no_class_at_all(target: str, capsys: Any) -> None:
     os.makedirs(target)
     assert run("--data_dir", target, "--check") == 2
