@@ -110,8 +110,8 @@ def _bring(entry: Entry, request: Request, shelf: Shelf, names: Sequence[str], p
     alternatives = [request.sources] if request.sources else [(source,) for source in entry.sources]
     failures: List[UserError] = []
     if not alternatives:
-        raise UserError(f"no address is known that serves {', '.join(names)} without an account",
-                        "files fetched by hand", "get them as told below")
+        raise UserError(f"this command knows no address that serves {', '.join(names)}", "files fetched by hand",
+                        "get them as told below")
     for sources in alternatives:
         try:
             roots = [root for source in sources for root in courier.bring(source, names)]

@@ -28,9 +28,9 @@ _ARCHIVE = ".zip"
 
 
 def archives_of(classes: Sequence[int]) -> Tuple[str, ...]:
-    """The names of some classes' archives: two for those of the free set, one for the others."""
-    return tuple(f"Class{number}{end}{_ARCHIVE}" for number in classes
-                 for end in (("", "_def") if number <= FREE_CLASSES else ("",)))
+    """The names of some classes' archives: two for each in the free set, one in the competition's, which has all."""
+    ends = ("", "_def") if max(classes) <= FREE_CLASSES else ("",)
+    return tuple(f"Class{number}{end}{_ARCHIVE}" for number in classes for end in ends)
 
 
 @dataclasses.dataclass(frozen=True)

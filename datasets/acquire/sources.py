@@ -33,10 +33,14 @@ _SSTEM = Entry(
     write_phantom=_write_sstem_phantom,
 )
 
-_DAGM2007_NOTE = """\
-What is fetched is the free set, classes 1 to 6. Published figures are of the competition set, classes 1 to 10 in Train
-and Test: https://hci.iwr.uni-heidelberg.de/node/3616 (needs an account) or https://zenodo.org/records/12750201.
-Pass its archives, or the directory that holds Class1, Class2, ..., with --source."""
+_FREE_DAGM2007 = "https://resources.mpi-inf.mpg.de/conference/dagm/2007/"
+_WHOLE_DAGM2007 = "https://hci.iwr.uni-heidelberg.de/node/3616"
+_DAGM2007_NOTE = f"""\
+The free set, classes 1 to 6, is at {_FREE_DAGM2007}.
+Published figures are of the competition set, classes 1 to 10 in Train and Test. Its page,
+{_WHOLE_DAGM2007}, asked for an account at the time of those figures; a later copy of it says
+that all data may be downloaded. It is at https://zenodo.org/records/12750201, too.
+Pass archives, or the directory that holds Class1, Class2, ..., with --source."""
 
 
 def dagm2007(classes: Tuple[int, ...] = ()) -> Entry:
@@ -48,10 +52,11 @@ def dagm2007(classes: Tuple[int, ...] = ()) -> Entry:
         write_dagm2007(directory, classes or (1,))
 
     wanted = classes or tuple(range(1, FREE_CLASSES + 1))
+    free = max(wanted) <= FREE_CLASSES
     return Entry(
         name="dagm2007",
-        home="https://resources.mpi-inf.mpg.de/conference/dagm/2007/prizes.html",
-        sources=("https://resources.mpi-inf.mpg.de/conference/dagm/2007/",) if max(wanted) <= FREE_CLASSES else (),
+        home=f"{_FREE_DAGM2007}prizes.html" if free else _WHOLE_DAGM2007,
+        sources=(_FREE_DAGM2007,) if free else (),
         remotes=tuple(Remote(name) for name in archives_of(wanted)),
         layout=Classes(classes),
         write_phantom=write,

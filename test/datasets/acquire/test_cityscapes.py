@@ -133,7 +133,7 @@ def test_without_an_address(target: str, capsys: Any) -> None:
     assert CATALOGUE["cityscapes"].sources == ()
     assert run("--data_dir", target) == 2
     said = capsys.readouterr().err
-    assert "without an account" in said and "cityscapes-dataset.com" in said and not os.path.exists(target)
+    assert "It needs an account" in said and "cityscapes-dataset.com" in said and not os.path.exists(target)
 
 
 def test_two_files_of_one_name_that_differ(original: str, target: str, tmp_path: Path, capsys: Any) -> None:

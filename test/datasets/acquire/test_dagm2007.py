@@ -195,10 +195,12 @@ def test_archives_in_a_directory_are_told(free: str, target: str, tmp_path: Path
 
 
 def test_classes_that_no_server_gives_away(target: str, capsys: Any) -> None:
-    assert run("--data_dir", target, "--classes", "7") == 2
+    assert run("--data_dir", target, "--classes", "7,1") == 2
     said = capsys.readouterr().err
-    assert "no address is known that serves Class7.zip without an account" in said
-    assert "zenodo.org" in said and not os.path.exists(target)
+    assert "this command knows no address that serves Class1.zip, Class7.zip" in said
+    assert "get Class1.zip, Class7.zip, or an archive that holds them, from\n" \
+           "  https://hci.iwr.uni-heidelberg.de/node/3616\n" in said
+    assert "zenodo.org" in said and "prizes.html" not in said and not os.path.exists(target)
 
 
 def test_a_spoiled_image_is_named_by_the_check(competition: str, target: str, capsys: Any) -> None:
@@ -254,7 +256,9 @@ def test_the_entry() -> None:
     entry = CATALOGUE["dagm2007"]
     assert entry.names == archives_of(range(1, 7)) and len(entry.names) == 12
     assert entry.sources == ("https://resources.mpi-inf.mpg.de/conference/dagm/2007/",)
+    assert entry.home == entry.sources[0] + "prizes.html"
     assert dagm2007((8,)).names == ("Class8.zip",) and dagm2007((8,)).sources == ()
+    assert dagm2007((2, 8)).names == ("Class2.zip", "Class8.zip")
     assert dagm2007((8,)).layout == Classes((8,))
 
 

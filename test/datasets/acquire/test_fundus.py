@@ -156,7 +156,7 @@ def test_sets_that_need_an_account(target: str, name: str, capsys: Any) -> None:
     assert CATALOGUE[name].sources == ()
     assert run("--dataset", name, "--data_dir", target) == 2
     said = capsys.readouterr().err
-    assert "without an account" in said and CATALOGUE[name].home in said and "--source PATH" in said
+    assert "It needs an account" in said and CATALOGUE[name].home in said and "--source PATH" in said
     assert "--crossvalidation_idx" in said and not os.path.exists(target)
 
 
