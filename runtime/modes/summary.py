@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, Iterator, List, Mapping
 
 from datasets.base import TRAIN, VALIDATION
 from runtime.assembly import Run
@@ -127,7 +127,18 @@ def _expected(settings: Settings) -> List[str]:
     except UserError:  # the file was moved after the run began; that takes nothing from its scores
         return []
     lines = [f"published ({recipe.source}):"] if recipe.expect else []
-    return lines + [f"  {name}: {value}" for name, value in recipe.expect.items()]
+    return lines + list(_figures(recipe.expect, settings.values()))
+
+
+def _figures(expect: Mapping[str, Any], values: Mapping[str, Any], where: str = "") -> Iterator[str]:
+    """A line for each entry; of those under the name of a setting, the ones that belong to the run's value."""
+    for name, value in expect.items():
+        if not isinstance(value, Mapping):
+            yield f"  {where}{name}: {value}"
+        elif name in values:
+            yield from _figures(value.get(values[name], {}), values, f"{name} {values[name]}, ")
+        else:
+            yield f"  {where}{name}: " + ", ".join(f"{score} {figure}" for score, figure in value.items())
 
 
 def _files(settings: Settings, result: Mapping[str, Any]) -> List[str]:

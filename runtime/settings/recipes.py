@@ -28,7 +28,8 @@ class Recipe:
         title: one line: what it reproduces.
         source: where the published figures stand.
         settings: values by field name of the settings tree.
-        expect: the published scores by name, with what they were measured on.
+        expect: the published scores by name, with what they were measured on; under the name of a setting, those that
+            belong to each of its values.
         aliases: further names.
     """
 

@@ -25,6 +25,16 @@ def test_the_ssTEM_recipe_carries_what_was_published():
     assert load_recipe("sstem-unet").expect["8x A100 40GB mixed precision"] == 0.8942
 
 
+def test_the_DAGM2007_recipe_carries_what_was_published_for_each_class():
+    by_class = load_recipe("dagm2007-tinyunet").expect["class_id"]
+    assert list(by_class) == list(range(1, 11))
+    headline = [figures["V100 FP32 (19.03 container)"]["IoU_THS_0.99"] for figures in by_class.values()]
+    assert headline == [0.969, 0.976, 0.979, 0.967, 0.992, 0.983, 0.981, 0.970, 0.988, 0.981]
+    for figures in by_class.values():
+        for scores in figures.values():
+            assert len(scores) == 6 and all(0.9 < score <= 1 for score in scores.values())
+
+
 def test_an_unknown_recipe_names_the_nearest():
     with pytest.raises(UserError, match="sstem-unet"):
         load_recipe("sstem-unt")
