@@ -114,10 +114,11 @@ def main() -> None:
                               "use_amp": flags.use_amp, "skip_loss_spikes": flags.skip_loss_spikes,
                               "model_dir": os.path.join(tempfile.gettempdir(), "unused")})
     run = assemble(settings, Distributed())
+    size = run.feeding.window[0]
     seconds = measure(run, flags.pairs)
     ratio, low, high = median_interval(seconds[:, 0] / seconds[:, 1])
     guarded, bare = np.median(seconds, axis=0)
-    print(f"UNet, {flags.filters} filters, {settings.data.input_size} x {settings.data.input_size}, batch 1, "
+    print(f"UNet, {flags.filters} filters, {size} x {size}, batch 1, "
           f"{run.device.precision}, {os.cpu_count()} cores ({platform.processor() or platform.machine()}), "
           f"TensorFlow {tf.__version__}")
     print(f"{flags.pairs} pairs: guarded {guarded:.3f} s a step, bare {bare:.3f} s; "

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -22,32 +23,48 @@ import yaml
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
+from runtime.checkpoints.find import newest_sound  # noqa: E402
+from runtime.checkpoints.mark import read_mark  # noqa: E402
 from runtime.settings.recipes import load_recipe  # noqa: E402
+from utils.commands import exit_code  # noqa: E402
+from utils.errors import UserError  # noqa: E402
 
 NETWORKS: Dict[str, Dict[str, Any]] = {
     "U-Net": {"model": "plain_unet", "deep_supervision": False},
-    "wide U-Net": {"model": "plain_unet", "deep_supervision": False, "filters": 35},
-    "UNet++": {"deep_supervision": False},
-    "UNet++, deep supervision": {"deep_supervision": True},
+    "wide U-Net": {"model": "plain_unet", "deep_supervision": False},
+    "UNet++": {"model": "unetpp", "deep_supervision": False},
+    "UNet++, deep supervision": {"model": "unetpp", "deep_supervision": True},
 }
+FILTERS, WIDE_FILTERS = 32, 35
+"""Channels of the first level: the paper's, and those of its wide U-Net."""
 EQUAL = {"evaluate_every": None, "early_stopping_patience": None}
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Train and score them one after the other, and print the table."""
     flags = _parser().parse_args(arguments)
+    return exit_code(lambda: _compare(flags), debug=False)
+
+
+def _compare(flags: argparse.Namespace) -> None:
+    settings = dict(load_recipe(flags.recipe).settings, **EQUAL)
+    if flags.dataset:
+        settings["dataset"] = flags.dataset
+    if flags.published_split:
+        settings.pop("crossvalidation_idx", None)
     shown: List[str] = []
-    for name, settings in NETWORKS.items():
+    for name, own in NETWORKS.items():
+        filters = settings.get("filters") or FILTERS
+        filters = round(filters * WIDE_FILTERS / FILTERS) if name.startswith("wide") else filters
         directory = os.path.join(flags.output, name.lower().replace(" ", "_").replace(",", ""))
-        seconds = _trained(directory, settings, flags)
+        seconds = _trained(directory, {**settings, **own, "filters": filters}, flags)
         with open(os.path.join(directory, "evaluation.json"), encoding="utf-8") as stream:
             scores = json.load(stream)["scores"]
         if not shown:
-            shown = _shown(scores)
-            print("| network | " + " | ".join(shown) + " | seconds |\n" + "|---" * (len(shown) + 2) + "|", flush=True)
-        cells = [name, *(f"{scores[score]:.4f}" for score in shown), f"{seconds:.0f}"]
+            shown = _shown(scores, settings)
+            print("| network | parameters | " + " | ".join(shown) + " | seconds |\n" + "|---" * (len(shown) + 3) + "|")
+        cells = [name, f"{_parameters(directory):,}", *(_number(scores[score]) for score in shown), f"{seconds:.0f}"]
         print("| " + " | ".join(cells) + " |", flush=True)
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -64,28 +81,38 @@ def _parser() -> argparse.ArgumentParser:
 
 def _trained(directory: str, settings: Dict[str, Any], flags: argparse.Namespace) -> float:
     """Train and evaluate one network; the seconds that it took."""
-    values = dict(load_recipe(flags.recipe).settings, **settings, **EQUAL)
-    values["dataset"] = flags.dataset or values["dataset"]
-    if flags.published_split:
-        values.pop("crossvalidation_idx", None)
-    recipe = directory + ".yaml"
     os.makedirs(flags.output, exist_ok=True)
+    recipe = directory + ".yaml"
     with open(recipe, "w", encoding="utf-8") as stream:
-        yaml.safe_dump({"settings": values}, stream)
+        yaml.safe_dump({"settings": settings}, stream)
     started = time.perf_counter()
     words = [sys.executable, os.path.join(ROOT, "main.py"), "--recipe", recipe, "--exec_mode", "train_and_evaluate",
              "--data_dir", flags.data_dir, "--max_steps", str(flags.steps), "--model_dir", directory, *flags.more]
     with open(directory + ".txt", "w", encoding="utf-8") as output:
         code = subprocess.run(words, stdout=output, stderr=subprocess.STDOUT, check=False).returncode
     if code:
-        sys.exit(f"{' '.join(words)}: exit code {code}; see {directory}.txt")
+        raise UserError(f"exit code {code} of {' '.join(words)}", "a run that ends well", f"see {directory}.txt")
     return time.perf_counter() - started
 
 
-def _shown(scores: Dict[str, float]) -> List[str]:
-    """The headline, and how well the second of two classes is found."""
-    return [next(iter(scores)), *(name for name in scores if name.startswith(("Dice_", "IoU_")) and "background" not in
-                                  name and "THS" not in name and not name.endswith("_fov"))][:5]
+def _parameters(directory: str) -> int:
+    """The variables of the network in a run's checkpoint, without what the optimiser keeps for each."""
+    checkpoint = newest_sound(directory)
+    shapes = read_mark(checkpoint.path).variables if checkpoint else {}
+    kept = ("kernel", "bias", "gamma", "beta")
+    return sum(math.prod(shape) for name, shape in shapes.items() if name.rpartition("/")[2] in kept)
+
+
+def _shown(scores: Dict[str, Any], settings: Dict[str, Any]) -> List[str]:
+    """The headline, what the recipe chooses by, and how well the second of two classes is found."""
+    found = [next(iter(scores)), settings.get("best_metric", "")]
+    classes = [name for name in scores if name.startswith("Dice_") and not name.endswith("_fov")]
+    found += [classes[1], classes[1].replace("Dice", "IoU")] if len(classes) == 2 else []
+    return [name for name in dict.fromkeys(found) if name in scores]
+
+
+def _number(value: Optional[float]) -> str:
+    return "not defined" if value is None else f"{value:.4f}"
 
 
 if __name__ == "__main__":

@@ -12,8 +12,13 @@ ALL_FOLDS = "all"
 PHANTOM = "phantom"
 CLASSES = 10
 """Of DAGM2007: textures, each with defects of its own."""
-_FOLD = f"a fold from 0 to {FOLDS - 1}, or {ALL_FOLDS}"
-parse_fold = number_or(ALL_FOLDS, int, _FOLD)
+NO_FOLD = "none"
+_FOLD = f"a fold from 0 to {FOLDS - 1}, {ALL_FOLDS}, or {NO_FOLD}"
+
+
+def parse_fold(text: str) -> Optional[Union[int, str]]:
+    """The fold that a flag means; None takes back that of a recipe. A wrong one raises ValueError."""
+    return None if text == NO_FOLD else number_or(ALL_FOLDS, int, _FOLD)(text)
 
 
 def _check_fold(fold: Union[int, str]) -> Optional[str]:
@@ -35,7 +40,8 @@ class DataOptions:
         "exists, else phantom)",
         kind=TRAINING)
     crossvalidation_idx: Optional[Union[int, str]] = option(
-        None, f"fold that validates, 0-{FOLDS - 1}; without it all slices train; '{ALL_FOLDS}' runs every fold in turn",
+        None, f"fold that validates, 0-{FOLDS - 1}; without it all training images train; '{ALL_FOLDS}' runs every "
+        f"fold in turn, '{NO_FOLD}' takes a recipe's fold back",
         parse=parse_fold, check=_check_fold)
     split_rule: str = option(
         "partition", "how folds are cut: an exact partition, or NVIDIA's overlapping folds for comparison",
@@ -76,5 +82,6 @@ class DataOptions:
     largest_class_share: float = option(
         0.75, "native_crops: a training crop is drawn again, ten times at most, while one class covers this share of "
         "it or it has one class alone; 1 takes the first", kind=TRAINING, flag=False, check=within(0.0, 1.0))
-    input_size: int = option(572, "height and width of a network's input in pixels", flag=False, check=at_least(1))
+    input_size: Optional[int] = option(None, "height and width of a network's input in pixels (default: 572 for unet, "
+                                       "512 for the others)", flag=False, check=at_least(1))
     border: str = option("zero", "what surrounds a slice in the input", flag=False, choices=("zero", "reflect"))

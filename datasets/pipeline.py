@@ -124,8 +124,16 @@ def _evaluation_samples(dataset: Dataset, read: Read, split: str, feeding: Feedi
 
 
 def _plain(function: Callable[[Tensor], Batch]) -> Callable[[Tensor], Batch]:
-    """A function on the graph as it stands: it holds no Python that TensorFlow would have to translate, slowly."""
-    return tf.autograph.experimental.do_not_convert(function)
+    """A function on the graph as it stands: it holds no Python that TensorFlow would have to translate, slowly.
+
+    XLA leaves it alone: what is drawn decides its shapes, which XLA would have to know beforehand.
+    """
+
+    def uncompiled(number: Tensor) -> Batch:
+        with tf.xla.experimental.jit_scope(compile_ops=False):
+            return function(number)
+
+    return tf.autograph.experimental.do_not_convert(uncompiled)
 
 
 def _augmentation(draw: Draw) -> Augmentation:

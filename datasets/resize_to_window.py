@@ -31,9 +31,9 @@ class ResizeToWindow(Feeding):
     def __init__(self, spec: DataSpec, geometry: Geometry, options: DataOptions) -> None:
         self.spec = spec
         self.border = options.border
-        self.input_size = options.input_size
-        self.window = (options.input_size, options.input_size)
-        self.output_size = geometry.output_size(options.input_size)
+        self.input_size = options.input_size or geometry.usual
+        self.window = (self.input_size, self.input_size)
+        self.output_size = geometry.output_size(self.input_size)
         self._margin = geometry.margin / self.output_size
         self.padding = geometry.margin / self.input_size
 

@@ -27,6 +27,7 @@ class Network(abc.ABC):
         published_filters: channels of the first level, unless the options say otherwise.
         published_style: how the layers are made; the activation, the data format and, where given, the
             initialiser come from the options.
+        takes: the options that it shares with few other networks; elsewhere they must stay as they are.
         levels: the pruning levels that it can be evaluated at, the smallest first; none where it cannot be pruned.
     """
 
@@ -34,6 +35,7 @@ class Network(abc.ABC):
     scope: str
     published_filters: int
     published_style: Style
+    takes: Tuple[str, ...] = ()
     levels: Tuple[int, ...] = ()
 
     def __init__(self, options: ModelOptions, spec: DataSpec, outputs: Optional[int] = None) -> None:

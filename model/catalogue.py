@@ -22,17 +22,24 @@ NETWORKS: Dict[str, Type[Network]] = {
     "unetpp": UNetPP,
     "plain_unet": PlainUNet,
 }
+SPECIAL = ("normalisation", "deep_supervision")
+"""Options that change few networks; where they would change nothing they are refused."""
 
 
 def build_network(options: ModelOptions, spec: DataSpec, outputs: Optional[int] = None) -> Network:
     """The network that `options` name, for images as in `spec` and `outputs` logit channels (one a class by default).
 
     Raises:
-        UserError: there is no such network, or it cannot be pruned at the level that is asked for.
+        UserError: there is no such network, it has no such option, or it cannot be pruned at the level asked for.
     """
     if options.model not in NETWORKS:
         raise unknown_name("model", options.model, NETWORKS)
     network = NETWORKS[options.model](options, spec, outputs)
+    for name in SPECIAL:
+        if getattr(options, name) != getattr(ModelOptions(), name) and name not in network.takes:
+            takers = [model for model, kind in NETWORKS.items() if name in kind.takes]
+            raise UserError(f"{name} {getattr(options, name)} with --model {options.model}",
+                            f"{name} with --model {' or '.join(takers)} alone", "leave it out, or use another --model")
     if options.pruning_level is not None and options.pruning_level not in network.levels:
         found = f"--pruning_level {options.pruning_level} of {options.model}"
         raise UserError(found + " without deep supervision" * bool(network.levels),

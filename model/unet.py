@@ -23,7 +23,7 @@ class UNet(Network):
     Input sizes are 188, 204, ... (in steps of 16); the output is 184 pixels smaller.
     """
 
-    geometry = Geometry(divisor=16, remainder=12, minimum=188, margin=92)
+    geometry = Geometry(divisor=16, remainder=12, minimum=188, margin=92, usual=572)
     scope = "unet"
     published_filters = 64
     published_style = Style(padding="VALID", kernel_initialiser="glorot_uniform")

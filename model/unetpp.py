@@ -47,6 +47,7 @@ class NodeNetwork(Network):
 
     geometry = Geometry(divisor=2 ** DEPTH, remainder=0, minimum=2 ** DEPTH, margin=0)
     published_filters = 32
+    takes: Tuple[str, ...] = ("normalisation",)
     published_style = Style(padding="SAME", kernel_initialiser="he_normal")
 
     def __init__(self, options: ModelOptions, spec: DataSpec, outputs: Optional[int] = None) -> None:
@@ -102,6 +103,7 @@ class UNetPP(NodeNetwork):
     """
 
     scope = "unetpp"
+    takes = ("normalisation", "deep_supervision")
 
     def __init__(self, options: ModelOptions, spec: DataSpec, outputs: Optional[int] = None) -> None:
         super().__init__(options, spec, outputs)

@@ -32,9 +32,9 @@ class BceDice(Semantic):
     def loss_parts(self, outputs: Outputs, targets: Targets) -> Dict[str, Tensor]:
         """See `Objective.loss_parts`: "ce" and "dice"."""
         weights = head_weights(self.options.head_weights)
-        cross = over_heads(outputs, weights, lambda logits: self._cross_entropy(logits, targets))
-        return {"ce": self.options.ce_weight * cross,
-                "dice": over_heads(outputs, weights, lambda logits: self._dice_loss(logits, targets))}
+        parts = over_heads(outputs, weights, lambda logits: {"ce": self._cross_entropy(logits, targets),
+                                                             "dice": self._dice_loss(logits, targets)})
+        return dict(parts, ce=self.options.ce_weight * parts["ce"])
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """See `Objective.probabilities`."""

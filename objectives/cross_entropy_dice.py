@@ -8,6 +8,8 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from objectives.base import Objective, Targets
+from objectives.options import head_weights
+from objectives.supervision import over_heads
 from utils.contracts import Outputs, Tensor
 from utils.losses import cross_entropy, soft_dice
 from utils.metrics import confusion_counts, mean_hard_dice, overlap_scores
@@ -22,9 +24,12 @@ class CrossEntropyDice(Objective):
     """
 
     def loss_parts(self, outputs: Outputs, targets: Targets) -> Dict[str, Tensor]:
-        """See `Objective.loss_parts`: parts "ce" and "dice"."""
-        per_image = self._per_image(outputs, targets)
-        return {name: tf.reduce_mean(values) for name, values in per_image.items()}
+        """See `Objective.loss_parts`: parts "ce" and "dice"; of several heads their mean."""
+
+        def loss(logits: Tensor) -> Dict[str, Tensor]:
+            return {name: tf.reduce_mean(values) for name, values in self._per_image(logits, targets).items()}
+
+        return over_heads(outputs, head_weights(self.options.head_weights), loss)
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """See `Objective.probabilities`."""
@@ -34,7 +39,7 @@ class CrossEntropyDice(Objective):
         """See `Objective.counts`: both losses per image, and the confusion of the arg-max class."""
         predicted = self.predicted(outputs.logits)
         confusion = confusion_counts(predicted, targets.labels, targets.valid, self.spec.classes)
-        return dict(self._per_image(outputs, targets), confusion=confusion)
+        return dict(self._per_image(outputs.logits, targets), confusion=confusion)
 
     def per_image(self, counts: Mapping[str, np.ndarray]) -> np.ndarray:
         """See `Objective.per_image`: the soft Dice."""
@@ -62,7 +67,7 @@ class CrossEntropyDice(Objective):
         scores.update(overlap_scores(self.confusion(counts), self.spec.class_names))
         return scores
 
-    def _per_image(self, outputs: Outputs, targets: Targets) -> Dict[str, Tensor]:
-        dice = soft_dice(self.probabilities(outputs.logits), targets.labels, targets.valid)
-        return {"ce": cross_entropy(outputs.logits, targets.labels, targets.valid),
+    def _per_image(self, logits: Tensor, targets: Targets) -> Dict[str, Tensor]:
+        dice = soft_dice(self.probabilities(logits), targets.labels, targets.valid)
+        return {"ce": cross_entropy(logits, targets.labels, targets.valid),
                 "dice": tf.reduce_mean(1.0 - dice, axis=-1)}

@@ -71,8 +71,8 @@ class Defects(Objective):
         """See `Objective.loss_parts`: one part, "reconstruction"."""
         truth = tf.cast(targets.labels, tf.float32)
         loss, weights = LOSSES[self.options.loss], head_weights(self.options.head_weights)
-        mean = over_heads(outputs, weights, lambda logits: loss(_single(logits), truth, targets.valid))
-        return {"reconstruction": mean}
+        return over_heads(outputs, weights, lambda logits: {
+            "reconstruction": loss(_single(logits), truth, targets.valid)})
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """See `Objective.probabilities`."""

@@ -55,8 +55,8 @@ class ObjectiveOptions:
     ce_weight: float = option(0.5, "objective `bce_dice`: weight of the cross-entropy beside the Dice loss",
                               kind=TRAINING, flag=False, check=at_least(0.0))
     head_weights: Optional[str] = option(
-        None, "objectives `bce_dice` and `defects`: weights of the heads in the loss, the output's first, as in "
-        "'1,0.5,0.5,0.5' (default: equal)", kind=TRAINING, flag=False, check=_check_head_weights)
+        None, "deep supervision, objectives other than `semantic`: weights of the heads in the loss, the output's "
+        "first, as in '1,0.5,0.5,0.5' (default: equal)", kind=TRAINING, flag=False, check=_check_head_weights)
     threshold: Optional[Union[float, str]] = option(
         None, f"probability above which a pixel, and an image, is the second of two classes; '{AUTO}' takes it from "
         "the validation split (default: the likelier class)",

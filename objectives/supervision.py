@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, Optional, Tuple
+from typing import Callable, Dict, Optional, Tuple
 
 import tensorflow.compat.v1 as tf
 
@@ -10,13 +10,14 @@ from utils.contracts import Outputs, Tensor
 from utils.errors import UserError
 
 
-def over_heads(outputs: Outputs, weights: Optional[Tuple[float, ...]], loss: Callable[[Tensor], Tensor]) -> Tensor:
-    """The weighted mean of what `loss` gives for the logits of each head; the plain mean without weights.
+def over_heads(outputs: Outputs, weights: Optional[Tuple[float, ...]],
+               loss: Callable[[Tensor], Dict[str, Tensor]]) -> Dict[str, Tensor]:
+    """The weighted means of the parts that `loss` gives for the logits of each head; plain means without weights.
 
     Args:
         outputs: of a network while it trains.
         weights: one for each head: of the output itself, then of the others in the network's order.
-        loss: from logits to a scalar.
+        loss: from logits to scalars by name.
 
     Raises:
         UserError: there are more or fewer weights than heads.
@@ -26,4 +27,6 @@ def over_heads(outputs: Outputs, weights: Optional[Tuple[float, ...]], loss: Cal
     if len(weights) != len(heads):
         raise UserError(f"{len(weights)} head_weights for {len(heads)} heads", f"{len(heads)} numbers",
                         "give one weight for each head, or leave head_weights out for equal ones")
-    return tf.add_n([weight * loss(head) for weight, head in zip(weights, heads)]) / sum(weights)
+    each = [loss(head) for head in heads]
+    return {name: tf.add_n([weight * parts[name] for weight, parts in zip(weights, each)]) / sum(weights)
+            for name in each[0]}

@@ -60,7 +60,11 @@ def test_train_and_evaluate_scores_every_test_image(run, capsys):
     assert len(table) == len(result["per_image"]) == sum(result["scores"][name] for name in (
         "TP_THS_0.5", "TN_THS_0.5", "FP_THS_0.5", "FN_THS_0.5"))
     assert {"file", "score", "verdict", "IoU_THS_0.99"} <= set(table[0])
-    assert "by its definition it is a Dice coefficient" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "by its definition it is a Dice coefficient" in printed
+    (header,) = [line.split() for line in printed.splitlines() if line.startswith("  above")]
+    (row,) = [line.split() for line in printed.splitlines() if line.startswith("  0.125 ")]
+    assert dict(zip(header, row))["TNR"] == f"{result['scores']['TNR_THS_0.125']:.4f}"
     rates = [data["learning_rate"] for data in losses(directory).values()]
     assert rates == pytest.approx([1e-4, 1e-4, 0.8e-4])
 

@@ -105,7 +105,9 @@ def test_what_levels_are_not_for_is_named(trained, capsys, arguments, words):
 
 @pytest.mark.parametrize("settings, arguments, words", [
     ({"deep_supervision": False}, ["--compare_levels"], "without deep supervision"),
-    ({"model": "plain_unet"}, ["--compare_levels"], "--compare_levels of plain_unet"),
+    ({"model": "plain_unet", "deep_supervision": False}, ["--compare_levels"], "--compare_levels of plain_unet"),
+    ({"model": "plain_unet"}, [], "deep_supervision with --model unetpp alone"),
+    ({"model": "unet_s5_d16"}, ["--no-deep_supervision", "--normalisation", "batch"], "unetpp or plain_unet alone"),
     ({"head_weights": "1,1"}, [], "2 head_weights for 4 heads"),
     ({"head_weights": "-1,1,1,1"}, [], "numbers not below 0")])
 def test_what_cannot_be_pruned_or_weighed_is_told(data, tmp_path, capsys, settings, arguments, words):
@@ -126,6 +128,14 @@ def test_a_resumed_run_is_the_uninterrupted_one(data, tmp_path):
         path.unlink()
     again(tmp_path / "parts", "--exec_mode", "train", "--resume_training")
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+
+
+def test_precision_and_compilation_may_be_asked_for(data, tmp_path):
+    """XLA must leave the input pipeline alone, whose crops have shapes that are drawn."""
+    recipe = write_recipe(tmp_path / "small.yaml", **dict(load_recipe("drive-unetpp").settings, **SMALL, **CROPS))
+    again(tmp_path / "run", "--recipe", recipe, "--data_dir", data, "--exec_mode", "train_and_evaluate", "--max_steps",
+          "1", "--use_amp", "--use_xla")
+    assert "mDice" in scores_of(tmp_path / "run")
 
 
 def test_slices_of_neurons(phantom, tmp_path):

@@ -57,12 +57,14 @@ class Geometry:
         remainder: a legal size leaves this remainder.
         minimum: the smallest legal input size.
         margin: pixels that each side of the input loses on the way to the output.
+        usual: the input size where none is asked for.
     """
 
     divisor: int
     remainder: int
     minimum: int
     margin: int
+    usual: int = 512
 
     def output_size(self, input_size: int) -> int:
         """The output size for a legal input size.

@@ -27,7 +27,7 @@ from runtime.modes.say import say
 from runtime.modes.summary import announce, summary, table
 from runtime.modes.train import train
 from runtime.restore import usable_checkpoint
-from runtime.settings.tree import Settings
+from runtime.settings.tree import NEWEST, Settings
 from runtime.stop import Stop
 from utils.commands import Stopped
 from utils.errors import UserError, unknown_name
@@ -205,5 +205,7 @@ def _telling_how_to_go_on(run: Run) -> Iterator[None]:
         words += ["python", "main.py", "--exec_mode", options.exec_mode, "--resume_training",
                   "--model_dir", options.model_dir]
         words += ["--log_dir", options.log_dir] if options.log_dir else []
+        words += ["--compare_levels"] if options.compare_levels else []
+        words += ["--checkpoint", options.checkpoint] if options.checkpoint != NEWEST else []
         stopped.way_on = " ".join(shlex.quote(word) for word in words)
         raise

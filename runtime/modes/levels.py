@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Sequence, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -12,12 +12,13 @@ from dllogger.logger import Logger, Verbosity
 from runtime.assembly import Run, with_model
 from runtime.checkpoints.find import Checkpoint
 from runtime.modes.benchmark import prediction_throughput
-from runtime.modes.evaluate import count
+from runtime.modes.evaluate import count, protocol
 from runtime.restore import reading
 from utils.contracts import StepContext
 from utils.files import replacing, write_csv
 
 TABLE, PICTURE = "levels.csv", "levels.png"
+COSTS = ("parameters", "gflop", "images_per_second")
 WARMUP_STEPS, MEASURED_STEPS = 2, 8
 Row = Dict[str, Any]
 
@@ -28,7 +29,7 @@ def compare_levels(run: Run, logger: Logger, checkpoint: Checkpoint) -> List[Row
     Returns:
         A row for each level, the smallest first: "level", "parameters" (trainable), "gflop" (multiplications and
         additions of the convolutions, in 10^9, for one input of the network's window), "images_per_second" (predicted
-        at full size, batches as `--batch_size`, all ranks together), and every score of the split.
+        at full size, batches as `--batch_size`, all ranks together), every score of the split, and how they were made.
 
     Raises:
         UserError: a file of the split is missing.
@@ -36,10 +37,11 @@ def compare_levels(run: Run, logger: Logger, checkpoint: Checkpoint) -> List[Row
     rows = [_row(with_model(run, pruning_level=level), checkpoint, level) for level in run.network.levels]
     if run.distributed.is_chief:
         for row in rows:
-            figures = {f"{name}_L{row['level']}": value for name, value in row.items() if name != "level"}
+            figures = {f"{name}_L{row['level']}": row[name] for name in (*COSTS, *run.objective.score_names)}
             logger.log(step=(), data=figures, verbosity=Verbosity.VERBOSE)
         write_csv(os.path.join(run.settings.run.model_dir, TABLE), rows)
-        draw(rows, run.objective.score_names[0], os.path.join(run.settings.run.model_dir, PICTURE))
+        title = f"{run.dataset.spec.name}, {run.dataset.evaluation_split}, after {checkpoint.step} steps"
+        draw(rows, run.objective.score_names[0], title, os.path.join(run.settings.run.model_dir, PICTURE))
     return rows
 
 
@@ -53,7 +55,9 @@ def _row(run: Run, checkpoint: Checkpoint, level: int) -> Row:
         parameters = sum(variable.shape.num_elements() for variable in tf.trainable_variables())
         gflop = convolution_operations(graph) / 1e9
     speed = prediction_throughput(run, split, WARMUP_STEPS, MEASURED_STEPS)
-    return {"level": level, "parameters": parameters, "gflop": gflop, "images_per_second": speed, **scores}
+    return {"level": level, "parameters": parameters, "gflop": gflop, "images_per_second": speed, **scores,
+            "step": checkpoint.step, "split": split, "data": run.location.label,
+            **{name: value for name, value in protocol(run).items() if name != "pruning_level"}}
 
 
 def convolution_operations(graph: tf.Graph) -> int:
@@ -73,29 +77,36 @@ def _operations(node: tf.Operation) -> int:
 
 def lines(rows: Sequence[Row], headline: str) -> List[str]:
     """The rows as a table to read."""
-    shown = {"level": "{}", "parameters": "{:,}", "gflop": "{:.2f}", "images_per_second": "{:.3g}", headline: "{:.4f}"}
+    shown = {"level": "{}", "parameters": "{:,}", "gflop": "{:.3g}", "images_per_second": "{:.3g}", headline: "{:.4f}"}
     table = [list(shown)] + [[form.format(row[name]) for name, form in shown.items()] for row in rows]
     widths = [max(map(len, column)) for column in zip(*table)]
     return ["  ".join(word.rjust(width) for word, width in zip(words, widths)) for words in table]
 
 
-def draw(rows: Sequence[Row], headline: str, path: str) -> None:
+def draw(rows: Sequence[Row], headline: str, title: str, path: str) -> None:
     """Write the score of each level against its speed as a PNG."""
     # Imported where it is needed: it takes most of a second, and nothing else draws.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.0, 4.0), dpi=120, layout="constrained")
+    figure = Figure(figsize=(7.0, 4.5), dpi=120)
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    speeds, scores = [[row[name] for row in rows] for name in ("images_per_second", headline)]
-    axes.plot(speeds, scores, color="0.7", zorder=1)
-    axes.scatter(speeds, scores, zorder=2)
-    for row, place in zip(rows, zip(speeds, scores)):
-        text = f"L{row['level']}: {row['parameters'] / 1e6:.2f} M parameters, {row['gflop']:.3g} GFLOP"
-        axes.annotate(text, place, xytext=(6, 6), textcoords="offset points", fontsize=8)
-    axes.set(xlabel="images a second", ylabel=headline, xscale="log", title="Pruning levels")
-    axes.margins(x=0.35, y=0.2)
+    axes.plot(*_places(rows, headline), color="0.8", zorder=1)
+    for row in rows:
+        size = f"{row['parameters']:,} parameters, {row['gflop']:.3g} GFLOP"
+        axes.scatter(*_places([row], headline), s=60, zorder=2, label=f"L{row['level']}: {size}")
+        axes.annotate(f"L{row['level']}", (row["images_per_second"], row[headline]), xytext=(0, 8),
+                      textcoords="offset points", ha="center")
+    axes.set(xlabel="images a second", ylabel=headline, title=title)
+    axes.set_xlim(left=0)
+    axes.margins(y=0.15)
     axes.grid(alpha=0.3)
+    axes.legend(loc="best", fontsize=8)
+    figure.tight_layout()
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png")
+
+
+def _places(rows: Sequence[Row], headline: str) -> Tuple[List[float], List[float]]:
+    return [row["images_per_second"] for row in rows], [row[headline] for row in rows]

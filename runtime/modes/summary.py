@@ -22,6 +22,7 @@ from utils.errors import UserError
 
 THRESHOLD = "_THS_"
 """Stands between what a score is called and the threshold it is taken at."""
+COLUMN = 13
 
 
 def announce(run: Run) -> List[str]:
@@ -104,13 +105,15 @@ def _chosen(evaluation: Mapping[str, Any]) -> str:
 
 def _listed(scores: Mapping[str, Any]) -> List[str]:
     """A line for each score; those that are there at several thresholds form a table, a line a threshold."""
-    lines = [f"  {name:<24} {_number(value)}" for name, value in scores.items() if THRESHOLD not in name]
+    headline = next(iter(scores))
+    lines = [f"  {name:<24} {_number(value)}" for name, value in scores.items()
+             if THRESHOLD not in name or name == headline]
     pairs = [name.split(THRESHOLD) for name in scores if THRESHOLD in name]
     kinds, thresholds = list(dict.fromkeys(kind for kind, _ in pairs)), sorted({text for _, text in pairs}, key=float)
     if pairs:
-        lines.append("  " + "above".ljust(6) + "".join(kind.rjust(len(kind) + 2) for kind in kinds))
-    return lines + ["  " + text.ljust(6) + "".join(
-        _number(scores.get(kind + THRESHOLD + text)).rjust(len(kind) + 2) for kind in kinds) for text in thresholds]
+        lines.append("  above " + "".join(kind.rjust(COLUMN) for kind in kinds))
+    return lines + [f"  {text:<6}" + "".join(_number(scores[kind + THRESHOLD + text]).rjust(COLUMN) for kind in kinds)
+                    for text in thresholds]
 
 
 def _number(value: Any) -> str:

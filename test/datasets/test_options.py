@@ -22,7 +22,8 @@ def _option(name: str) -> Option:
     return {field.name: field.metadata["option"] for field in dataclasses.fields(DataOptions)}[name]
 
 
-@pytest.mark.parametrize("text, fold", [("0", 0), ("4", 4), ("7", 7), ("-1", -1), ("all", ALL_FOLDS)])
+@pytest.mark.parametrize("text, fold", [("0", 0), ("4", 4), ("7", 7), ("-1", -1), ("all", ALL_FOLDS),
+                                        ("none", None)])
 def test_parse_fold(text: str, fold: Any) -> None:
     parsed = parse_fold(text)
     assert parsed == fold
@@ -31,7 +32,7 @@ def test_parse_fold(text: str, fold: Any) -> None:
 
 @pytest.mark.parametrize("text", ["", "one", "1.0", "ALL", "0,1", "None"])
 def test_parse_fold_says_what_it_expected(text: str) -> None:
-    with pytest.raises(ValueError, match="^a fold from 0 to 4, or all$"):
+    with pytest.raises(ValueError, match="^a fold from 0 to 4, all, or none$"):
         parse_fold(text)
 
 
@@ -42,7 +43,7 @@ def test_legal_folds_pass_the_check(fold: Any) -> None:
 
 @pytest.mark.parametrize("fold", [-1, FOLDS, 2.0, "1", "every"])
 def test_other_folds_do_not(fold: Any) -> None:
-    assert _option("crossvalidation_idx").check(fold) == "a fold from 0 to 4, or all"
+    assert _option("crossvalidation_idx").check(fold) == "a fold from 0 to 4, all, or none"
 
 
 @pytest.mark.parametrize("name, known", [("dataset", DATASETS), ("split_rule", SPLIT_RULES), ("border", BORDERS),

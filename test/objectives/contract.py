@@ -149,6 +149,16 @@ class ObjectiveContract:
             for name, count in instance.counts(batch).items():
                 assert np.isfinite(count).all(), name
 
+    def test_every_head_is_trained(self) -> None:
+        """What a network computes beside its output and averages with it later has a part in the loss."""
+        _, labels, valid = self.batch()
+        with self.built() as instance:
+            heads = [tf.random_normal([4, SIZE, SIZE, instance.objective.channels], seed=seed) for seed in range(3)]
+            targets = Targets(tf.constant(labels, tf.int32), tf.constant(valid))
+            parts = instance.objective.loss_parts(Outputs(heads[0], tuple(heads[1:])), targets)
+            for slope in instance.session.run(tf.gradients(tf.add_n(list(parts.values())), heads)):
+                assert np.abs(slope).max() > 0
+
     def test_loss_is_a_mean_over_the_images(self, instance: Instance) -> None:
         batch = self.batch()
         singles = [instance.loss_parts(image) for image in _singles(batch)]

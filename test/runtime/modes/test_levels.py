@@ -30,12 +30,12 @@ def test_a_transposed_convolution():
 
 def test_the_table_lines_up():
     assert lines(ROWS, "mDice") == ["level  parameters  gflop  images_per_second   mDice",
-                                    "    1     100,961   0.50                 20  0.8000",
+                                    "    1     100,961    0.5                 20  0.8000",
                                     "    2     511,138   1.25                  9  0.8500"]
 
 
 def test_a_score_that_is_not_defined_can_be_shown(tmp_path):
     rows = [dict(ROWS[0], mDice=float("nan")), ROWS[1]]
     assert lines(rows, "mDice")[1].endswith("nan")
-    draw(rows, "mDice", str(tmp_path / "levels.png"))
+    draw(rows, "mDice", "drive", str(tmp_path / "levels.png"))
     assert (tmp_path / "levels.png").read_bytes().startswith(b"\x89PNG")

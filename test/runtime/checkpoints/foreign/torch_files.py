@@ -36,6 +36,9 @@ class Tensor:
         self.arguments = (numbers, offset, (numbers.values.size,) if shape is None else shape,
                           (1,) if strides is None else strides, False, OrderedDict())
 
+    def __repr__(self):
+        return "a tensor"
+
     def __reduce__(self):
         return fake("torch._utils", "_rebuild_tensor_v2"), self.arguments
 
@@ -55,6 +58,9 @@ class Instance:
 
     def __init__(self, module, name, *arguments, state=None):
         self.module, self.name, self.arguments, self.state = module, name, arguments, state
+
+    def __repr__(self):
+        return f"an instance of {self.module}.{self.name}"
 
     def __reduce__(self):
         return (fake(self.module, self.name), self.arguments, self.state)
