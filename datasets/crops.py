@@ -39,28 +39,26 @@ class CropRule:
         return self.height, self.width
 
 
-def random_crop(decoded: Decoded, key: Tensor, rule: CropRule, rescale: bool,
-                fill: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
-    """A crop of a decoded image, of its label and of its valid pixels.
+def random_crop(decoded: Decoded, key: Tensor, rule: CropRule, rescale: bool) -> Tuple[Tensor, Tensor, Tensor]:
+    """A crop of a decoded image, of its label and of its valid pixels; smaller where the scaled image is.
 
     Args:
         decoded: the image, uint8 or float32 in [-1, 1], and its maps.
         key: int64 [2], the sample's; equal keys give equal crops.
         rule: how it is drawn.
         rescale: whether the image is scaled at random before; else it stays as it is.
-        fill: float32 [channels], 0..255, what surrounds an image that is smaller than the crop, below and to the right.
 
     Returns:
         The image, float32 [height, width, channels], 0..255, whole numbers where it was uint8; the label, int32
-        [height, width], 0 where pixels are not valid; the valid pixels, float32 [height, width], 1 or 0.
+        [height, width], 0 where pixels are not valid; the valid pixels, float32 [height, width], 1 or 0. Height and
+        width are the rule's, or less.
     """
     ratio = _ratio(key, rule) if rescale else 1.0
     size = scaled_size(tf.shape(decoded.label)[0], tf.shape(decoded.label)[1], ratio)
     offsets = _offsets(key, tf.maximum(size - rule.extent, 0) + 1)
     window, numbers = _first_that_suits(decoded, size, offsets, rule)
-    image = resize_window(decoded.image, size, offsets[window], rule.extent)
+    image = resize_window(decoded.image, size, offsets[window], tf.unstack(tf.minimum(size, rule.extent)))
     image = image if decoded.image.dtype == tf.uint8 else (image + 1.0) * 127.5
-    image = tf.cond(tf.reduce_all(size >= rule.extent), lambda: image, lambda: _surrounded(image, size, fill))
     return image, tf.maximum(numbers - 1, 0), tf.cast(numbers > 0, tf.float32)
 
 
@@ -77,7 +75,7 @@ def _offsets(key: Tensor, places: Tensor) -> Tensor:
 
 
 def _first_that_suits(decoded: Decoded, size: Tensor, offsets: Tensor, rule: CropRule) -> Tuple[Tensor, Tensor]:
-    """Which of the windows is taken, and its labels as `_numbers`, [height, width] with 0 beyond the image."""
+    """Which of the windows is taken, and its labels as `_numbers`, but [rows, columns]."""
     rows, columns = (shown(tf.shape(decoded.label)[axis], size[axis], offsets[:, axis:axis + 1], rule.extent[axis])
                      [:, :size[axis]] for axis in (0, 1))
 
@@ -92,8 +90,7 @@ def _first_that_suits(decoded: Decoded, size: Tensor, offsets: Tensor, rule: Cro
         window, numbers, _ = tf.while_loop(
             lambda window, numbers, suits: ~suits, lambda window, numbers, suits: (window + 1, *attempt(window + 1)),
             (window, *attempt(window)), parallel_iterations=1)
-    beyond = [[0, extent - tf.shape(numbers)[axis]] for axis, extent in enumerate(rule.extent[::-1])]
-    return window, tf.ensure_shape(tf.transpose(tf.pad(numbers, beyond)), rule.extent)
+    return window, tf.transpose(numbers)
 
 
 def _numbers(decoded: Decoded, rows: Tensor, columns: Tensor) -> Tensor:
@@ -108,9 +105,3 @@ def _is_mixed(numbers: Tensor, largest_share: float) -> Tensor:
     counts = tf.cast(tf.math.bincount(numbers)[1:], tf.float64)
     total = tf.reduce_sum(counts)
     return (total > 0.0) & (tf.reduce_max(counts) / total < largest_share)
-
-
-def _surrounded(image: Tensor, size: Tensor, fill: Tensor) -> Tensor:
-    """The crop of an image that is smaller, filled beyond it; the image begins at the crop's first row and column."""
-    rows, columns = (tf.range(extent) < size[axis] for axis, extent in enumerate(image.shape.as_list()[:2]))
-    return tf.where_v2((rows[:, tf.newaxis] & columns)[..., tf.newaxis], image, fill)

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Sequence, Tuple
+from typing import Any, List, Tuple
 
 import tensorflow.compat.v1 as tf
 
-from datasets.augmentation import Augmentation
+from datasets.augmentation import Arrays, Augmentation
 from datasets.crops import CropRule, random_crop
 from datasets.feeding import Decoded, Feeding, Function, Samples
 from datasets.options import DataOptions
@@ -58,12 +58,15 @@ class NativeCrops(Feeding):
         self._mean, self._deviation = _colours(spec, options.image_normalisation)
 
     def training_sample(self, decoded: Decoded, augmentation: Augmentation, key: Tensor) -> Samples:
-        """See `Feeding.training_sample`: crop, flips, and what the augmentation does to colours."""
+        """See `Feeding.training_sample`: crop, flips, what the augmentation does to colours; then what is missing."""
         options = self.options
         rule = CropRule(*self.window, options.scale_minimum, options.scale_maximum, options.largest_class_share)
-        arrays = random_crop(decoded, key, rule, augmentation.rescales, self._mean)
-        image, label, valid = augmentation.turned(arrays, key)
-        image = augmentation.distorted(image, key)
+        crop = random_crop(decoded, key, rule, augmentation.rescales)
+        image, label, valid = augmentation.turned(crop, key)
+        parts = (augmentation.distorted(image, key), label, valid)
+        missing = tf.subtract(self.window, tf.shape(label))
+        image, label, valid = tf.cond(tf.reduce_any(missing > 0), lambda: self._surrounded(parts, missing),
+                                      lambda: parts)
         return {"image": tf.ensure_shape(image, [*self.window, self.spec.channels]),
                 "label": tf.ensure_shape(label, self.window), "valid": tf.ensure_shape(valid, self.window)}
 
@@ -110,6 +113,12 @@ class NativeCrops(Feeding):
         """See `Feeding.restore`: they have that size already."""
         return probabilities
 
+    def _surrounded(self, parts: Arrays, missing: Tensor) -> Arrays:
+        """Image, label and valid pixels with `missing` rows and columns: what normalisation makes 0, and not valid."""
+        image, label, valid = (_filled_up(part, missing) for part in parts)
+        inside = _filled_up(tf.ones_like(parts[0]), missing) > 0.0
+        return tf.where_v2(inside, image, self._mean), label, valid
+
     def _of_image(self, image: Tensor, network: Function, batch_size: int) -> Tensor:
         """Logits [height, width, channels] of a normalised image [height, width, channels]."""
         if self.whole:
@@ -123,9 +132,9 @@ class NativeCrops(Feeding):
         return logits[:height, :width]
 
 
-def _filled_up(image: Tensor, missing: Sequence[Any]) -> Tensor:
-    """A normalised image with `missing` rows below and columns to the right, of what is 0 after normalisation."""
-    return tf.pad(image, [[0, missing[0]], [0, missing[1]], [0, 0]])
+def _filled_up(array: Tensor, missing: Any) -> Tensor:
+    """An array, [height, width, ...], with `missing` rows of 0 below and columns of 0 to the right."""
+    return tf.pad(array, [[0, missing[0]], [0, missing[1]], [0, 0]][:array.shape.ndims])
 
 
 def _eight_bit(image: Tensor) -> Tensor:

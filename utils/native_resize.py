@@ -69,19 +69,20 @@ def resize_image(image: Tensor, ratio: Any) -> Tensor:
     return _window(image, size, (0, 0), size)
 
 
-def resize_window(image: Tensor, size: Tensor, offset: Tensor, extent: Tuple[int, int]) -> Tensor:
+def resize_window(image: Tensor, size: Tensor, offset: Tensor, extent: Sequence[Any]) -> Tensor:
     """A window of `image` resized bilinearly with half-pixel centres, clamped edges and no anti-aliasing.
 
     Args:
         image: [height, width, channels], uint8 (resized as `cv2.INTER_LINEAR` does, in fixed point) or float32.
         size: int32 [2], height and width that the image is resized to.
         offset: int32 [2], the window's first row and column.
-        extent: the window's height and width.
+        extent: the window's height and width; int32 scalars or Python's.
 
     Returns:
         float32 [*extent, channels] on the scale of `image`; whole numbers where that is uint8.
     """
-    return tf.ensure_shape(_window(image, size, offset, extent), [*extent, image.shape[2]])
+    static = [length if isinstance(length, int) else None for length in extent]
+    return tf.ensure_shape(_window(image, size, offset, extent), [*static, image.shape[2]])
 
 
 def resize_labels_window(labels: Tensor, size: Tensor, offset: Tensor, extent: Tuple[int, int]) -> Tensor:

@@ -69,6 +69,35 @@ def test_without_augmentation_a_crop_is_a_part_of_the_image() -> None:
     np.testing.assert_array_equal(sample["valid"], whole.valid[top:top + 32, left:left + 48])
 
 
+@pytest.mark.parametrize("name, keys", [("photometric", 60), (None, 1)])
+def test_what_an_image_lacks_is_added_last(name: Any, keys: int) -> None:
+    """Below and to the right, 0 after normalisation and not valid, whatever the flip and the distortion did."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        way, key, everywhere = feeding(), tf.placeholder(tf.int64, [2]), tf.ones([40, 44], tf.bool)
+        image = np.random.RandomState(0).randint(0, 256, [40, 44, 3]).astype(np.uint8)
+        columns = np.tile(np.arange(44, dtype=np.int32), [40, 1])
+        sample = way.training_sample(Decoded(tf.constant(image), tf.constant(columns), everywhere, everywhere),
+                                     AUGMENTATIONS[name]() if name else Augmentation(), key)
+        sample["normalised"] = way.normalised(sample["image"])
+        found = [session.run(sample, {key: [2, number]}) for number in range(keys)]
+    sizes, mirrored = set(), 0
+    for each in found:
+        size = tuple(int(each["valid"].max(axis=axis).sum()) for axis in (1, 0))
+        beyond = np.ones([32, 48], bool)
+        beyond[:size[0], :size[1]] = False
+        np.testing.assert_array_equal(each["valid"], ~beyond)
+        assert not each["normalised"][beyond].any() and not each["label"][beyond].any()
+        # A flip turns the columns around within what there is of the image.
+        steps = np.diff(each["label"][:size[0], :size[1]], axis=1)
+        assert (steps >= 0).all() or (steps <= 0).all()
+        sizes.add(size)
+        mirrored += int(steps.min() < 0)
+    if name is None:
+        assert (sizes, mirrored) == ({(32, 44)}, 0)
+    else:
+        assert 10 < mirrored < 50 and {size == (32, 48) for size in sizes} == {True, False}
+
+
 def test_colours_are_normalised_as_published_and_shown_as_everywhere() -> None:
     with tf.Graph().as_default():
         image = np.array([[[[0.0, 127.5, 255.0]]]], np.float32)

@@ -6,10 +6,11 @@ import contextlib
 from typing import Any, Dict, Iterator, List
 from unittest import mock
 
+import cv2
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
-from mmseg.registry import TRANSFORMS
+from mmseg.registry import MODELS, TRANSFORMS
 
 from datasets.augmentation import AUGMENTATIONS
 from datasets.feeding import Decoded
@@ -22,6 +23,8 @@ from . import ours, reference
 
 DRIVE = (584, 565)
 IGNORED = 255
+AT_ONCE = 32
+"""Columns that OpenCV converts together between colour spaces; it cuts fractions off there, and rounds in the rest."""
 
 
 class Draws:
@@ -94,20 +97,45 @@ class Script:
             yield
 
 
-def their_sample(image, label, draws):
-    """Image and label after the transforms of the configuration file, from the resizing to the distortion."""
+def _with_all_columns_alike(convert):
+    """OpenCV's conversion, without the rest of columns whose fractions it would round."""
+    def converted(image, code):
+        width = image.shape[1]
+        missing = -width % AT_ONCE
+        return np.ascontiguousarray(convert(np.pad(image, [(0, 0), (0, missing), (0, 0)]), code)[:, :width])
+    return converted
+
+
+def their_results(image, label, draws):
+    """What the transforms of the configuration file make, from the resizing to the distortion."""
     pipeline = reference.config("fcn").train_pipeline
     names = [step.type for step in pipeline]
     results = {"img": np.ascontiguousarray(image[..., ::-1]), "gt_seg_map": label, "seg_fields": ["gt_seg_map"],
                "img_shape": image.shape[:2], "ori_shape": image.shape[:2]}
-    with Script(draws).playing():
+    with Script(draws).playing(), mock.patch("cv2.cvtColor", _with_all_columns_alike(cv2.cvtColor)):
         for step in pipeline[names.index("RandomResize"):names.index("PackSegInputs")]:
-            results = TRANSFORMS.build(step)(results)
+            # `scale` is the size of the data's images.
+            own = {"scale": image.shape[:2]} if step.type == "RandomResize" else {}
+            results = TRANSFORMS.build(dict(step, **own))(results)
+    return results
+
+
+def their_sample(image, label, draws):
+    """Image and label before the model's own preparation."""
+    results = their_results(image, label, draws)
     return results["img"][..., ::-1], results["gt_seg_map"]
 
 
+def their_input(image, label, draws):
+    """The same after it, which normalises and fills up to the size of a crop."""
+    packed = TRANSFORMS.build({"type": "PackSegInputs"})(their_results(image, label, draws))
+    prepare = MODELS.build(reference.config("fcn").model.data_preprocessor)
+    data = prepare({"inputs": [packed["inputs"]], "data_samples": [packed["data_samples"]]}, True)
+    return reference.channels_last(data["inputs"])[0], data["data_samples"][0].gt_sem_seg.data.numpy()[0]
+
+
 class Ours:
-    """Our samples of one photograph, whatever the key."""
+    """Our samples of one photograph, whatever the key; "input" is the network's."""
 
     def __init__(self, image: np.ndarray, label: np.ndarray) -> None:
         self.graph = tf.Graph()
@@ -119,6 +147,7 @@ class Ours:
             decoded = Decoded(tf.constant(image), tf.constant(np.where(valid, label, 0), tf.int32),
                               tf.constant(valid), tf.constant(valid))
             self.sample = feeding.training_sample(decoded, AUGMENTATIONS["photometric"](), self.key)
+            self.sample["input"] = feeding.normalised(self.sample["image"])
             self.session = tf.Session()
 
     def __call__(self, key: List[int]) -> Any:
@@ -139,6 +168,25 @@ def test_training_samples(share, ignored, compare):
         theirs, their_label = their_sample(image, label, draws(key))
         compare("training samples: grey levels", found["image"], theirs, 0.0)
         compare("training samples: labels", np.where(found["valid"] > 0.0, found["label"], IGNORED), their_label, 0.0)
+
+
+@pytest.mark.parametrize("size", [(70, 80), (90, 50)])
+def test_training_samples_of_small_images(size, compare):
+    """Many a scale makes them smaller than a crop: what is missing is added last, below and to the right.
+
+    Then widths are no multiples of `AT_ONCE`, as those of all published crops are.
+    """
+    image, label = photograph(size, 4, 0.6)
+    sampler, draws, small = Ours(image, label), Draws(), 0
+    for number in range(40):
+        key = [8, number]
+        found = sampler(key)
+        theirs, their_label = their_input(image, label, draws(key))
+        small += int((their_label == IGNORED).any())
+        compare("training samples of small images: normalised pixels", found["input"], theirs, 1e-6)
+        compare("training samples of small images: labels",
+                np.where(found["valid"] > 0.0, found["label"], IGNORED), their_label, 0.0)
+    assert 5 < small < 40
 
 
 @pytest.mark.parametrize("size", [DRIVE, (605, 700), (960, 999), (37, 80)])
