@@ -50,8 +50,8 @@ class NativeCrops(Feeding):
         if geometry.margin:
             raise UserError("native_crops with a network whose output is smaller than its input",
                             "a network that keeps the size", "use the feeding resize_to_window, or another --model")
-        for extent in self.window:
-            geometry.output_size(extent)
+        for extent, setting in zip(self.window, ("crop_height", "crop_width")):
+            geometry.output_size(extent, setting)
         if options.window_stride > min(self.window):
             raise UserError(f"window_stride {options.window_stride} with windows of {self.window[0]} x "
                             f"{self.window[1]} pixels", "windows that leave no gap", "lower window_stride")

@@ -66,16 +66,17 @@ class Geometry:
     margin: int
     usual: int = 512
 
-    def output_size(self, input_size: int) -> int:
-        """The output size for a legal input size.
+    def output_size(self, input_size: int, setting: str = "input_size") -> int:
+        """The output size for a legal input size; `setting` is what a recipe calls it.
 
         Raises:
             UserError: the size is illegal; the text names the nearest legal ones.
         """
         if input_size < self.minimum or input_size % self.divisor != self.remainder:
             legal = " or ".join(str(size) for size in self.nearest(input_size))
-            raise UserError(f"input size {input_size} does not fit the network",
-                            f"{self.minimum} or more, in steps of {self.divisor}", f"use {legal}")
+            raise UserError(f"{setting} {input_size} does not fit the network",
+                            f"{self.minimum} or more, in steps of {self.divisor}",
+                            f"use {legal}, set as {setting} in a recipe, or a --recipe of that network")
         return input_size - 2 * self.margin
 
     def holding(self, size: int) -> int:

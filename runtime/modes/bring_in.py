@@ -12,6 +12,7 @@ from runtime.assembly import Run
 from runtime.checkpoints.find import checkpoint_directory
 from runtime.checkpoints.foreign.recognise import read_foreign
 from runtime.checkpoints.write import write_checkpoint
+from runtime.modes.say import say
 from utils.contracts import StepContext
 
 
@@ -36,7 +37,8 @@ def read_weights(run: Run) -> Dict[str, np.ndarray]:
 def bring_in(run: Run, arrays: Mapping[str, np.ndarray]) -> Dict[str, Any]:
     """Write the first checkpoint of a run, of step 0, from what `read_weights` gave; the chief works alone.
 
-    Evaluate, predict and further training take it like any other.
+    Evaluate, predict and further training take it like any other. An auxiliary head that the file is without keeps the
+    values that a run begins with; a line says so.
 
     Returns:
         "variables" that were read, and the "source".
@@ -50,13 +52,16 @@ def _write(run: Run, arrays: Mapping[str, np.ndarray]) -> None:
     os.makedirs(directory, exist_ok=True)
     with tf.Graph().as_default(), tf.Session(config=run.device.session_config()) as session:
         _build(run)
-        variables = tf.global_variables()
+        variables = {variable.op.name: variable for variable in tf.global_variables()}
         tf.train.get_or_create_global_step()
         saver = tf.train.Saver(save_relative_paths=True)
         session.run(tf.global_variables_initializer())
-        for variable in variables:
-            variable.load(arrays[variable.op.name], session)
+        for name, array in arrays.items():
+            variables[name].load(array, session)
         write_checkpoint(session, saver, directory, step=0, samples=0)
+    if len(arrays) < len(variables):
+        say(run.distributed, [f"{run.settings.run.weights} has no auxiliary head: that of the run, which training "
+                              "alone uses, keeps its initial values"])
 
 
 def _build(run: Run) -> None:

@@ -118,9 +118,9 @@ class TestPlain:
     @pytest.mark.parametrize("input_size, nearest", [(570, "use 556 or 572"), (573, "use 572 or 588"),
                                                      (100, "use 188")])
     def test_an_illegal_size_is_refused_at_once(self, input_size: int, nearest: str) -> None:
-        with pytest.raises(UserError, match=f"input size {input_size}") as caught:
+        with pytest.raises(UserError, match=f"input_size {input_size}") as caught:
             _feeding(UNET, input_size)
-        assert caught.value.repair == nearest
+        assert caught.value.repair.startswith(f"{nearest}, set as input_size in a recipe")
 
 
 class _Fed:

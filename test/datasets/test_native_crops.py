@@ -164,7 +164,8 @@ def test_variants_are_flipped_and_scaled_back() -> None:
 
 
 @pytest.mark.parametrize("options, found", [
-    ({"crop_height": 40}, "40"), ({"window_stride": 33}, "33"), ({"spec": GREY}, "1 channels")])
+    ({"crop_height": 40}, "crop_height 40"), ({"crop_width": 40}, "crop_width 40"),
+    ({"window_stride": 33}, "33"), ({"spec": GREY}, "1 channels")])
 def test_what_does_not_fit_is_named(options: Dict[str, Any], found: str) -> None:
     with pytest.raises(UserError, match=found):
         feeding(**options)

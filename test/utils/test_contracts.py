@@ -32,8 +32,13 @@ class TestGeometry:
     def test_illegal_size_names_its_legal_neighbours(self, size: int, legal: str) -> None:
         with pytest.raises(UserError) as caught:
             UNET.output_size(size)
-        assert str(size) in caught.value.found
-        assert (caught.value.expected, caught.value.repair) == ("188 or more, in steps of 16", f"use {legal}")
+        assert caught.value.found == f"input_size {size} does not fit the network"
+        assert caught.value.expected == "188 or more, in steps of 16"
+        assert caught.value.repair == f"use {legal}, set as input_size in a recipe, or a --recipe of that network"
+
+    def test_the_setting_at_fault_is_named(self) -> None:
+        with pytest.raises(UserError, match="crop_width 60 does not fit"):
+            UNET.output_size(60, "crop_width")
 
     @pytest.mark.parametrize("size", [188, 204, 572])
     def test_a_legal_size_is_its_own_neighbour(self, size: int) -> None:

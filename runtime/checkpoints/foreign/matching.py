@@ -44,11 +44,13 @@ def match(tensors: Mapping[str, np.ndarray], wanted: Mapping[str, Tuple[int, ...
         else:
             sources[name] = source
     needed = {source.name for source in sources.values()}
-    _refuse(strange, f"variables that no {network} has", "a run of that network", "choose the run's model")
+    _refuse(strange, f"variables that no {network} has", "a run of that network",
+            "choose another --recipe, one of that network")
     _refuse([name for name in tensors if name not in needed], "tensors that the run's network has no place for",
-            "those of its network alone", "set up the run's network and head as the checkpoint's")
+            "those of its network alone", "choose another --recipe, one with the checkpoint's network and head")
     _refuse([source.name for source in sources.values() if source.name not in tensors], "missing tensors",
-            f"all that the run's network has of a {network}", "set up the run's network and head as the checkpoint's")
+            f"all that the run's network has of a {network}",
+            "choose another --recipe, one with the checkpoint's network and head")
     return _converted(tensors, wanted, sources)
 
 
@@ -64,7 +66,7 @@ def _converted(tensors: Mapping[str, np.ndarray], wanted: Mapping[str, Tuple[int
             wrong.append(f"{source.name} has shape {_text(value.shape)} instead of {_text(wanted[name])} ({name})")
         found[name] = np.array(value, np.float32, order="C")
     _refuse(wrong, "tensors that do not fit", "the shapes of the run's network, floating point",
-            "set up the run's classes, channels and width as the checkpoint's")
+            "choose another --recipe, one with the checkpoint's classes, channels and width")
     return found
 
 

@@ -35,6 +35,7 @@ _HEADS = {"an FCN head": ("decode_head.convs.", "head/conv0/"),
           "a PSPNet head": ("decode_head.psp_modules.", "head/pool"),
           "a DeepLabV3 head": ("decode_head.aspp_modules.", "head/dilation")}
 """By what each head is known, there and here."""
+_AUXILIARY_THERE, _AUXILIARY_HERE = "auxiliary_head.", "auxiliary/"
 
 
 def from_mmseg(tensors: Mapping[str, np.ndarray], wanted: Mapping[str, Tuple[int, ...]]) -> Dict[str, np.ndarray]:
@@ -45,18 +46,21 @@ def from_mmseg(tensors: Mapping[str, np.ndarray], wanted: Mapping[str, Tuple[int
 
     Args:
         tensors: the state dict.
-        wanted: the shapes of the run's variables by name, trainable ones and the moments of batch normalisation. With
-            those of the auxiliary head the state dict must have it too, without them it must not.
+        wanted: the shapes of the run's variables by name, trainable ones and the moments of batch normalisation.
+            Without those of the auxiliary head the state dict must not have it.
 
     Returns:
-        float32 arrays by the names of `wanted`.
+        float32 arrays by the names of `wanted`, but those of an auxiliary head that the state dict does not have.
 
     Raises:
-        UserError: the run has another network, or the checkpoint another head, auxiliary head, width or number of
-            classes, or it is not of such a U-Net.
+        UserError: the run has another network, or the checkpoint another head, width or number of classes, or an
+            auxiliary head that the run has not, or it is not of such a U-Net.
     """
     held = {name: tensor for name, tensor in tensors.items() if not name.endswith(_COUNTER)}
+    _require_network(wanted)
     _compare_heads(held, [name[len(SCOPE):] for name in wanted if name.startswith(SCOPE)])
+    if not any(name.startswith(_AUXILIARY_THERE) for name in held):
+        wanted = {name: shape for name, shape in wanted.items() if not name.startswith(SCOPE + _AUXILIARY_HERE)}
     return match(held, wanted, _source, "U-Net of MMSegmentation")
 
 
@@ -76,21 +80,25 @@ def _kernel(weights: np.ndarray) -> np.ndarray:
     return weights.transpose(2, 3, 1, 0) if weights.ndim == 4 else weights
 
 
+def _require_network(ours: Iterable[str]) -> None:
+    others = sorted({name.partition("/")[0] for name in ours if not name.startswith(SCOPE)})
+    if others:
+        raise UserError(f"weights of a PyTorch program for a run whose network is {others[0]}",
+                        f"a run of {SCOPE[:-1]}, the U-Net of MMSegmentation",
+                        "name the configuration that they were trained with, which decides the network: for instance "
+                        "--recipe drive-fcn")
+
+
 def _compare_heads(theirs: Mapping[str, np.ndarray], ours: Sequence[str]) -> None:
     """Whole heads that differ are told as such, before the names of their tensors."""
     there, here = _head(theirs, 0), _head(ours, 1)
     if there and here and there != here:
         raise UserError(f"a checkpoint with {there}; the run has {here}", f"a checkpoint with {here}",
-                        "fetch that one, or set the run's decode_head to the checkpoint's")
-    auxiliary_there = sorted(name for name in theirs if name.startswith("auxiliary_head."))
-    auxiliary_here = any(name.startswith("auxiliary/") for name in ours)
-    if auxiliary_there and not auxiliary_here:
-        raise UserError(f"a checkpoint with an auxiliary head ({few(auxiliary_there)}); the run has none",
-                        "a checkpoint without one", "import it into a run that trains, whose network has that head")
-    if auxiliary_here and not auxiliary_there:
-        raise UserError("a checkpoint without the auxiliary head (no auxiliary_head.*)",
-                        "a checkpoint of a model in training, with that head",
-                        "import it for inference, where the network has no auxiliary head")
+                        "fetch that one, or choose another --recipe, one with the checkpoint's head")
+    auxiliary = sorted(name for name in theirs if name.startswith(_AUXILIARY_THERE))
+    if auxiliary and not any(name.startswith(_AUXILIARY_HERE) for name in ours):
+        raise UserError(f"a checkpoint with an auxiliary head ({few(auxiliary)}); the run's network has none",
+                        "a checkpoint without one", "choose another --recipe, one whose network has that head")
 
 
 def _head(names: Iterable[str], side: int) -> Optional[str]:

@@ -27,7 +27,7 @@ def read_foreign(path: str, wanted: Mapping[str, Tuple[int, ...]]) -> Dict[str, 
         wanted: the shapes of the run's variables by name, trainable ones and the moments of batch normalisation.
 
     Returns:
-        float32 arrays by the names of `wanted`.
+        float32 arrays by the names of `wanted`, but those of an auxiliary head that the weights are without.
 
     Raises:
         UserError: the path names neither, the file is damaged, or its network is not the run's.

@@ -13,6 +13,10 @@ import main
 from runtime.settings.compose import compose
 from utils.errors import UserError
 
+from ...conftest import write_recipe
+from ..checkpoints.foreign.networks import mmseg_state_dict
+from ..checkpoints.foreign.torch_files import WRITERS, state_dict
+
 NARROW = """
 settings: {model: unet, filters: 2, input_size: 204, log_every: 1}
 """
@@ -75,6 +79,27 @@ def test_weights_are_evaluated_and_trained_on(tmp_path: Path, capsys: Any) -> No
     assert _command(tmp_path, *go_on, "--resume_with_changes", "--learning_rate", "1e-6") == 0
     moved = max(np.abs(_weights(tmp_path, 1).get_tensor(name) - array).max() for name, array in arrays.items())
     assert 0 < moved < 1e-4, "training went on from the weights"
+
+
+def test_an_auxiliary_head_that_the_file_is_without_keeps_its_initial_values(tmp_path: Path, capsys: Any) -> None:
+    tensors = mmseg_state_dict("pspnet", auxiliary=False)
+    weights = WRITERS["zip"](tmp_path / "inference.pth", {"state_dict": state_dict(**tensors)})
+    recipe = write_recipe(tmp_path / "narrow.yaml", model="unet_s5_d16", decode_head="pspnet", filters=4,
+                          dataset="drive", feeding="native_crops")
+    assert _command(tmp_path, "--exec_mode", "import", "--weights", weights, "--recipe", recipe) == 0
+    said = capsys.readouterr().out
+    assert said.count("inference.pth has no auxiliary head") == 1 and "variables from" in said
+    reader = _weights(tmp_path, 0)
+    np.testing.assert_array_equal(reader.get_tensor("unet_s5_d16/head/logits/bias"),
+                                  tensors["decode_head.conv_seg.bias"])
+    assert 0 < np.abs(reader.get_tensor("unet_s5_d16/auxiliary/conv0/kernel")).max() < 10
+
+
+def test_weights_for_another_network_than_the_run_has(tmp_path: Path, capsys: Any) -> None:
+    weights = WRITERS["zip"](tmp_path / "theirs.pth", {"state_dict": state_dict(**mmseg_state_dict())})
+    assert _command(tmp_path, "--exec_mode", "import", "--weights", weights, "--recipe", _recipe(tmp_path)) == 2
+    said = capsys.readouterr().err
+    assert "whose network is unet\n" in said and "--recipe drive-fcn" in said
 
 
 @pytest.mark.parametrize("flags", [{"exec_mode": "import"}, {"exec_mode": "train", "weights": "x"},
