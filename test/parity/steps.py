@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import types
-from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -27,6 +28,8 @@ from utils.contracts import MOVING
 from . import ours, reference
 
 MAX_STEPS = 40000
+NUDGE = 1e-7
+"""What every normalised pixel of a perturbed run is more or less."""
 Arrays = Dict[str, np.ndarray]
 
 
@@ -70,9 +73,14 @@ def some_batch(step: int, size: int, batch: int) -> Batch:
 
 
 class Theirs:
-    """MMSegmentation's training: its model, optimiser and schedule, as the configuration file says."""
+    """MMSegmentation's training: its model, optimiser and schedule, as the configuration file says.
 
-    def __init__(self, kind: str, filters: int, dice: bool) -> None:
+    Args:
+        kind, filters, dice: which model.
+        perturbed: seed of the signs of `NUDGE` for every pixel; without it pixels are as they are.
+    """
+
+    def __init__(self, kind: str, filters: int, dice: bool, perturbed: Optional[int] = None) -> None:
         settings = reference.config(kind, dice)
         self.model = reference.build(kind, filters, dice, dropout=False)
         self.model.train()
@@ -80,14 +88,14 @@ class Theirs:
         schedule = dict(settings.param_scheduler[0], optimizer=self.wrapper.optimizer)
         self.schedule = PARAM_SCHEDULERS.build(schedule)
         self.norms: List[float] = []
-        self.wrapper.optimizer.register_step_pre_hook(lambda *_: self.norms.append(self._norm()))
+        self.wrapper.optimizer.register_step_pre_hook(lambda *_: self.norms.append(_norm(self.model)))
+        if perturbed is not None:
+            self.model.data_preprocessor.register_forward_hook(_nudging(perturbed))
 
     def step(self, batch: Batch) -> Step:
         """One step of training."""
         before, velocity, rate = reference.arrays(self.model), self._velocity(), self._rate()
-        inputs = [reference.eight_bit(image) for image in batch.images]
-        samples = [reference.labelled(label) for label in batch.labels]
-        found = self.model.train_step({"inputs": inputs, "data_samples": samples}, self.wrapper)
+        found = self.model.train_step(_data(batch), self.wrapper)
         self.schedule.step()
         losses = {"ce": found["decode.loss_ce"], "auxiliary_ce": found["aux.loss_ce"]}
         if "decode.loss_dice" in found:
@@ -95,9 +103,21 @@ class Theirs:
         return Step(before, velocity, {name: value.item() for name, value in losses.items()}, self.norms[-1], rate,
                     reference.arrays(self.model), self._velocity(), {})
 
-    def _norm(self) -> float:
-        squares = sum(float((parameter.grad.double() ** 2).sum()) for parameter in self.model.parameters())
-        return squares ** 0.5
+    def coming_step_in_float64(self, batch: Batch) -> Tuple[float, Arrays]:
+        """The norm of the gradient and the state dict that the coming step would have without float32's rounding."""
+        twin, optimiser = copy.deepcopy(self.model).double(), self.wrapper.optimizer
+        own = {name: value for name, value in optimiser.param_groups[0].items() if name in optimiser.defaults}
+        precise = torch.optim.SGD(twin.parameters(), **own)
+        for parameter, double in zip(self.model.parameters(), twin.parameters()):
+            if parameter in optimiser.state:
+                velocity = optimiser.state[parameter]["momentum_buffer"]
+                precise.state[double]["momentum_buffer"] = velocity.double()
+        data = self.model.data_preprocessor(_data(batch), True)
+        total, _ = twin.parse_losses(twin.loss(data["inputs"].double(), data["data_samples"]))
+        precise.zero_grad()
+        total.backward()
+        precise.step()
+        return _norm(twin), reference.arrays(twin)
 
     def _rate(self) -> float:
         return float(self.wrapper.optimizer.param_groups[0]["lr"])
@@ -106,6 +126,26 @@ class Theirs:
         state = self.wrapper.optimizer.state
         return {name: state[parameter]["momentum_buffer"].numpy().copy() if parameter in state else
                 np.zeros(tuple(parameter.shape), np.float32) for name, parameter in self.model.named_parameters()}
+
+
+def _data(batch: Batch) -> Dict[str, Any]:
+    return {"inputs": [reference.eight_bit(image) for image in batch.images],
+            "data_samples": [reference.labelled(label) for label in batch.labels]}
+
+
+def _norm(model: Any) -> float:
+    return sum(float((parameter.grad.double() ** 2).sum()) for parameter in model.parameters()) ** 0.5
+
+
+def _nudging(seed: int) -> Any:
+    """A hook that moves the pixels that a preparation gives."""
+    draws = np.random.RandomState(seed)
+
+    def moved(module: Any, arguments: Any, data: Dict[str, Any]) -> Dict[str, Any]:
+        signs = draws.choice([-NUDGE, NUDGE], tuple(data["inputs"].shape)).astype(np.float32)
+        return dict(data, inputs=data["inputs"] + torch.from_numpy(signs))
+
+    return moved
 
 
 class Ours:
@@ -143,15 +183,25 @@ class Ours:
 
     def step(self, number: int, batch: Batch, state: Step) -> Step:
         """The same step as `state`, which `expected` gave, from where that began."""
-        slots = {name + "/Momentum": value for name, value in state.velocity.items()}
+        self.begin(state)
+        found = self.go_on(number, batch)
         with self.graph.as_default():
-            ours.load(self.session, {**state.before, **slots})
-            self.number.load(number, self.session)
-            feed = {self.images: batch.images, self.labels: batch.labels}
-            found = self.session.run(dict(self.found, update=self.update), feed)
             after, velocity = (self._values(end) for end in ("", "/Momentum"))
         return Step(state.before, state.velocity, found["losses"], float(found["norm"]), float(found["rate"]), after,
                     velocity, found["gradients"])
+
+    def begin(self, state: Step) -> None:
+        """Take weights, moments and velocity from where `state`, which `expected` gave, began."""
+        slots = {name + "/Momentum": value for name, value in state.velocity.items()}
+        with self.graph.as_default():
+            ours.load(self.session, {**state.before, **slots})
+
+    def go_on(self, number: int, batch: Batch) -> Any:
+        """One step from where it is: "losses", "norm", "rate", "gradients"."""
+        feed = {self.images: batch.images, self.labels: batch.labels}
+        with self.graph.as_default():
+            self.number.load(number, self.session)
+            return self.session.run(dict(self.found, update=self.update), feed)
 
     def expected(self, state: Step) -> Step:
         """`state` by our names."""
@@ -174,13 +224,29 @@ class Ours:
 
 
 def steps(kind: str, filters: int, dice: bool, count: int, size: int, batch: int) -> Iterator[Any]:
-    """(ours, theirs) of each of `count` successive steps; each of ours begins where theirs began."""
+    """(ours, theirs, theirs in float64) of each of `count` successive steps; all begin where theirs began."""
     theirs = Theirs(kind, filters, dice)
     mine = Ours(kind, filters, dice, some_batch(0, size, batch))
     for number in range(count):
         drawn = some_batch(number, size, batch)
-        state = mine.expected(theirs.step(drawn))
-        yield mine.step(number, drawn, state), state
+        norm, after = theirs.coming_step_in_float64(drawn)
+        found = theirs.step(drawn)
+        state, precise = mine.expected(found), mine.expected(found._replace(gradient_norm=norm, after=after))
+        yield mine.step(number, drawn, state), state, precise
+
+
+def curves(kind: str, filters: int, dice: bool, count: int, size: int, batch: int) -> Tuple[np.ndarray, ...]:
+    """The loss of `count` steps that follow each other freely: ours, theirs, and theirs of two perturbed runs."""
+    batches = [some_batch(number, size, batch) for number in range(count)]
+    mine, theirs = Ours(kind, filters, dice, batches[0]), []
+    for seed in (None, 1, 2):
+        training = Theirs(kind, filters, dice, seed)
+        found = [training.step(drawn) for drawn in batches]
+        theirs.append([sum(step.losses.values()) for step in found])
+        if seed is None:
+            mine.begin(mine.expected(found[0]))
+    found = [mine.go_on(number, drawn) for number, drawn in enumerate(batches)]
+    return (np.array([sum(step["losses"].values()) for step in found]), *(np.array(curve) for curve in theirs))
 
 
 def updated(state: Step, settings: Any) -> Tuple[Arrays, Arrays]:
