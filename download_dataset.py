@@ -11,8 +11,8 @@ from datasets.acquire import command
 from datasets.acquire.contract import Entry
 from datasets.acquire.fetch import Patience
 from datasets.acquire.sources import CATALOGUE, entry_of
-from datasets.acquire.trees import ORIGINAL, TREES, planted
-from datasets.options import CLASSES
+from datasets.acquire.trees import TREES, planted
+from datasets.options import CLASSES, ORIGINAL
 from utils.commands import exit_code
 from utils.errors import UserError, unknown_flag
 

@@ -16,8 +16,8 @@ from datasets.cityscapes import Cityscapes
 from datasets.dagm2007 import DAGM2007, class_of
 from datasets.dagm2007_layouts import LAYOUTS
 from datasets.fundus import opener
-from datasets.fundus_families import CONVERTED, FAMILIES, ORIGINAL
-from datasets.options import PHANTOM, DataOptions
+from datasets.fundus_families import FAMILIES
+from datasets.options import CONVERTED, ORIGINAL, PHANTOM, DataOptions
 from datasets.phantoms import cityscapes as cityscapes_phantom
 from datasets.phantoms import dagm2007 as dagm2007_phantom
 from datasets.phantoms import fundus as fundus_phantom
@@ -48,6 +48,10 @@ class Entry:
 
 
 _OF_DAGM2007 = ("class_id", "train_on", "validation_fraction")
+_NEEDED = {"class_id": "classes to choose among", "train_on": "defective images among others",
+           "validation_fraction": "training images to hold out at will", "crossvalidation_idx": "folds",
+           "split_rule": "rules for its folds", "fov": "fields of view"}
+"""What a data set must have for an option to say something."""
 
 
 def _fundus(name: str) -> Entry:
@@ -115,8 +119,8 @@ def open_dataset(options: DataOptions, location: Location, seed: int) -> Dataset
     entry, default = _entry(options.dataset), DataOptions()
     for name in entry.without:
         if getattr(options, name) != getattr(default, name):
-            raise UserError(f"--{name} {getattr(options, name)} with the data set {options.dataset}",
-                            f"settings of {options.dataset}", f"leave --{name} out")
+            raise UserError(f"--{name} {getattr(options, name)} with the data set {options.dataset}, which has no "
+                            f"{_NEEDED[name]}", "a data set that has them", f"leave --{name} out")
     if options.layout not in ("any", *entry.layouts):
         raise UserError(f"layout {options.layout} with the data set {options.dataset}",
                         " or ".join(("any", *entry.layouts)), "mend the recipe's `layout`")

@@ -17,13 +17,13 @@ import numpy as np
 from datasets.cityscapes_labels import read_ids, read_polygons, read_train_ids
 from datasets.folders import names_in
 from datasets.images import ending, require_same_size
+from datasets.options import CONVERTED, ORIGINAL
 from utils.errors import UserError
 from utils.regular import unopened
 
 IMAGES, LABELS = "leftImg8bit", "gtFine"
 IMAGE_END, TRAIN_IDS_END, IDS_END, POLYGONS_END = (
     "_leftImg8bit.png", "_gtFine_labelTrainIds.png", "_gtFine_labelIds.png", "_gtFine_polygons.json")
-ORIGINAL, CONVERTED = "original", "converted"
 OFFICIAL = {"train": 2975, "val": 500, "test": 1525}
 """Images of each published part."""
 

@@ -18,10 +18,11 @@ import dataclasses
 import re
 from typing import Dict, Optional, Tuple
 
+from datasets.options import ORIGINAL
+
 TRAINING, VALIDATION = "training", "validation"
 PARTS = (TRAINING, VALIDATION)
 """The published ones; a fold is cut from the first."""
-ORIGINAL, CONVERTED = "original", "converted"
 
 _TIFF, _JPEG, _PPM = (".tif", ".tiff"), (".jpg", ".jpeg"), (".ppm.gz", ".ppm")
 

@@ -9,8 +9,9 @@ from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 import numpy as np
 
 from datasets.folders import names_in
-from datasets.fundus_families import CONVERTED, ORIGINAL, Family, Named, Place
+from datasets.fundus_families import Family, Named, Place
 from datasets.images import ending, read_grey, read_indices, require_same_size
+from datasets.options import CONVERTED, ORIGINAL
 from utils.errors import UserError
 from utils.regular import unopened
 

@@ -12,6 +12,8 @@ ALL_FOLDS = "all"
 PHANTOM = "phantom"
 CLASSES = 10
 """Of DAGM2007: textures, each with defects of its own."""
+ORIGINAL, CONVERTED = "original", "converted"
+"""Layouts: as the archives of a set unpack, and as mmsegmentation's converters write them."""
 NO_FOLD = "none"
 _FOLD = f"a fold from 0 to {FOLDS - 1}, {ALL_FOLDS}, or {NO_FOLD}"
 
@@ -54,7 +56,7 @@ class DataOptions:
         0.0, "DAGM2007: share of the training images that is held out for validation", check=_check_fraction)
     layout: str = option("any", "the layout that the directory must have: of DAGM2007 competition or free, of the "
                          "others original (as the archives unpack) or converted (images/, annotations/)", flag=False,
-                         choices=("any", "competition", "free", "original", "converted"))
+                         choices=("any", "competition", "free", ORIGINAL, CONVERTED))
     fov: bool = option(False, "score the pixels inside the field of view too, where the data set has such masks",
                        kind=OPERATIONAL)
     augment: bool = option(False, "augment training images", kind=TRAINING)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from typing import Iterable, Optional
+from typing import Iterable, List, Optional
 
 
 class UserError(Exception):
@@ -36,8 +36,12 @@ def system_error(error: OSError) -> UserError:
 
 def nearest(word: str, candidates: Iterable[str]) -> Optional[str]:
     """The candidate that `word` was probably meant to be, or None where none is close."""
-    matches = difflib.get_close_matches(word, list(candidates), n=1, cutoff=0.5)
-    return matches[0] if matches else None
+    return next(iter(similar(word, candidates)), None)
+
+
+def similar(word: str, candidates: Iterable[str], most: int = 3) -> List[str]:
+    """The candidates that `word` may have been meant to be, the nearest first."""
+    return difflib.get_close_matches(word, list(candidates), n=most, cutoff=0.5)
 
 
 def unknown_name(kind: str, word: str, candidates: Iterable[str]) -> UserError:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from datasets.acquire.contract import Report, State
 from datasets.acquire.place import Shelf
-from datasets.acquire.trees import CONVERTED, TreeLayout, folders_under, unpacked
+from datasets.acquire.trees import TreeLayout, folders_under, unpacked
 from datasets.acquire.unpack import Limits
 from datasets.base import TEST
 from datasets.cityscapes import PARTS, inspect
@@ -39,6 +39,7 @@ from datasets.cityscapes_layout import (
 )
 from datasets.folders import names_in
 from datasets.images import image_size
+from datasets.options import CONVERTED
 from utils.errors import UserError
 
 ARCHIVES = ("leftImg8bit_trainvaltest.zip", "gtFine_trainvaltest.zip")

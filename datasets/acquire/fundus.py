@@ -21,11 +21,12 @@ from datasets.acquire.place import Shelf
 from datasets.acquire.trees import TreeLayout, folders_under, unpacked
 from datasets.acquire.unpack import Limits
 from datasets.folders import names_in
-from datasets.fundus_families import CONVERTED, FAMILIES, ORIGINAL, PARTS, TRAINING, VALIDATION, Family, Named, Place
+from datasets.fundus_families import FAMILIES, PARTS, TRAINING, VALIDATION, Family, Named, Place
 from datasets.fundus_inspection import Needs, inspect
 from datasets.fundus_layouts import Item, find_layout
 from datasets.fundus_layouts import Layout as Held
 from datasets.images import ending, image_size, read_colour
+from datasets.options import CONVERTED, ORIGINAL
 from utils.errors import UserError
 
 

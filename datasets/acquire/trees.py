@@ -12,9 +12,9 @@ from typing import Iterator, List, Sequence, Tuple
 
 from datasets.acquire.contract import Entry, Layout
 from datasets.acquire.unpack import Limits, is_archive, unpack
+from datasets.options import CONVERTED, ORIGINAL
 from utils.errors import UserError
 
-ORIGINAL, CONVERTED = "original", "converted"
 TREES = (ORIGINAL, CONVERTED)
 
 

@@ -12,9 +12,11 @@ from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 import yaml
 
-from utils.errors import UserError, unknown_name
+from utils.errors import UserError, similar, unknown_name
 
 _ENDINGS = (".yaml", ".yml")
+_CONFIGURATION = ".py"
+"""What MMSegmentation's files of the same names end in."""
 _SINGLE = ("title", "source", "settings", "expect")
 _FAMILY = ("title", "source", "settings", "parts", "recipes")
 _MEMBER = ("parts", "aliases", "expect")
@@ -46,7 +48,7 @@ def recipe_names() -> List[str]:
 
 
 def canonical_recipe(name: str) -> str:
-    """`name` as it means the same from every directory: the recipe's own name, or the absolute path of a file.
+    """`name` as it means the same from every directory: the recipe's own name, or the absolute path of a YAML file.
 
     Raises:
         UserError: a recipe that comes with the project cannot be read.
@@ -57,6 +59,8 @@ def canonical_recipe(name: str) -> str:
 def load_recipe(name: str) -> Recipe:
     """The recipe `name`: one of `recipe_names` or an alias of it, or the path of a YAML file that holds one.
 
+    The path of a configuration of MMSegmentation, `configs/unet/NAME.py`, means NAME; the file is not read.
+
     Raises:
         UserError: there is no such recipe, or the file is not one.
     """
@@ -65,12 +69,21 @@ def load_recipe(name: str) -> Recipe:
     known = _known()
     own = _own_name(name, known)
     if own not in known:
-        raise unknown_name("recipe", name, [*known, *(alias for recipe in known.values() for alias in recipe.aliases)])
+        raise _unknown(name, known)
     return known[own]
 
 
 def _own_name(name: str, known: Mapping[str, Recipe]) -> str:
+    if name.endswith(_CONFIGURATION):
+        name = os.path.basename(name)[:-len(_CONFIGURATION)]
     return next((own for own, recipe in known.items() if name in recipe.aliases), name)
+
+
+def _unknown(name: str, known: Mapping[str, Recipe]) -> UserError:
+    word = os.path.splitext(os.path.basename(name))[0] if name.endswith((*_ENDINGS, _CONFIGURATION)) else name
+    close = similar(word, [*known, *(alias for recipe in known.values() for alias in recipe.aliases)])
+    return UserError(f"unknown recipe {name!r}", "a name or an alias from recipes/*.yaml, or the path of a YAML file",
+                     f"use {' or '.join(map(repr, close))}" if close else "look there for the names")
 
 
 def _known() -> Dict[str, Recipe]:
@@ -91,7 +104,7 @@ def _only(path: str, found: Mapping[str, Recipe]) -> Recipe:
 def _read(path: str) -> Dict[str, Recipe]:
     """The recipes of a file by their names."""
     if not os.path.isfile(path):
-        raise unknown_name("recipe", path, recipe_names())
+        raise _unknown(path, _known())
     try:
         with open(path, encoding="utf-8") as stream:
             document = yaml.safe_load(stream)

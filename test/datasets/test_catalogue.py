@@ -269,8 +269,17 @@ class TestNames:
                     open_dataset(options, Location("nowhere", False), 0)
                 assert "any" in caught.value.expected
 
-    @pytest.mark.parametrize("name", ["sstem", "dagm2007", "cityscapes"])
-    def test_sets_without_a_field_of_view(self, name: str) -> None:
-        options = DataOptions(dataset=name, class_id=1 if name == "dagm2007" else None, fov=True)
-        with pytest.raises(UserError, match=f"--fov True with the data set {name}"):
-            open_dataset(options, Location("nowhere", False), 0)
+    @pytest.mark.parametrize("name, option, value, lacking", [
+        *((name, "fov", True, "fields of view") for name in ("sstem", "dagm2007", "cityscapes")),
+        *((name, "crossvalidation_idx", 0, "folds") for name in ("dagm2007", "cityscapes")),
+        *((name, "split_rule", "nvidia", "rules for its folds") for name in ("drive", "cityscapes")),
+        *((name, "validation_fraction", 0.1, "training images to hold out at will") for name in ("sstem", "hrf"))])
+    def test_what_says_nothing_about_a_set(self, name: str, option: str, value: Any, lacking: str) -> None:
+        given = {"class_id": 1 if name == "dagm2007" else None, option: value}
+        with pytest.raises(UserError) as caught:
+            open_dataset(DataOptions(dataset=name, **given), Location("nowhere", False), 0)
+        assert caught.value.found == f"--{option} {value} with the data set {name}, which has no {lacking}"
+        assert caught.value.repair == f"leave --{option} out"
+
+    def test_every_such_option_is_told(self) -> None:
+        assert {name for entry in DATASETS.values() for name in entry.without} == set(catalogue._NEEDED)

@@ -12,8 +12,7 @@ from datasets.catalogue import DATASETS
 from datasets.dagm2007_layouts import LAYOUTS
 from datasets.feedings import FEEDINGS
 from datasets.folds import SPLIT_RULES
-from datasets.fundus_families import CONVERTED, ORIGINAL
-from datasets.options import ALL_FOLDS, FOLDS, DataOptions, parse_fold
+from datasets.options import ALL_FOLDS, CONVERTED, FOLDS, ORIGINAL, DataOptions, parse_fold
 from utils.options import Option
 from utils.resample import BORDERS
 

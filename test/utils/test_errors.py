@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils.errors import UserError, nearest, unknown_name
+from utils.errors import UserError, nearest, similar, unknown_name
 
 NAMES = ["sstem-unet", "dagm-tinyunet", "drive-unet-s5-d16"]
 
@@ -29,6 +29,13 @@ def test_parts_are_attributes_and_survive_a_process_border() -> None:
                                          ("zzz", None), ("", None)])
 def test_nearest(word: str, meant: object) -> None:
     assert nearest(word, NAMES) == meant
+
+
+def test_similar_words_come_nearest_first() -> None:
+    names = ["drive-pspnet", "drive-fcn-dice", "zzz", "drive-fcn"]
+    assert similar("drive_fcn", names)[0] == "drive-fcn"
+    assert similar("drive_fcn", names, most=1) == ["drive-fcn"] and "zzz" not in similar("drive_fcn", names)
+    assert similar("0", names) == []
 
 
 def test_nearest_takes_an_iterator_and_nothing() -> None:

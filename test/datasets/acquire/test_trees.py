@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from datasets.acquire.sources import CATALOGUE
-from datasets.acquire.trees import CONVERTED, ORIGINAL, TREES, TreeLayout, folders_under, planted, unpacked
+from datasets.acquire.trees import TREES, TreeLayout, folders_under, planted, unpacked
 from datasets.acquire.unpack import Limits
+from datasets.options import CONVERTED, ORIGINAL
 from utils.errors import UserError
 
 from .support import read, write

@@ -35,9 +35,22 @@ def test_the_DAGM2007_recipe_carries_what_was_published_for_each_class():
             assert len(scores) == 6 and all(0.9 < score <= 1 for score in scores.values())
 
 
-def test_an_unknown_recipe_names_the_nearest():
-    with pytest.raises(UserError, match="sstem-unet"):
-        load_recipe("sstem-unt")
+@pytest.mark.parametrize("name, close", [
+    ("sstem-unt", "'sstem-unet'"), ("drive_fcn", "'drive-fcn' or "), ("configs/unet/drive-fnc.py", "'drive-fcn' or "),
+    ("elsewhere/stare-fcn.yaml", "'stare-fcn' or "), ("0123456789", "look there")])
+def test_an_unknown_recipe_names_the_nearest_alone(name, close):
+    with pytest.raises(UserError) as caught:
+        load_recipe(name)
+    assert caught.value.found == f"unknown recipe {name!r}"
+    assert close in caught.value.repair and "recipes/" in caught.value.expected
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("path", ["configs/unet/{}.py", "/anywhere/{}.py", "{}.py"])
+@pytest.mark.parametrize("name", ["unet-s5-d16_fcn_4xb4-40k_drive-64x64", "fcn_unet_s5-d16_64x64_40k_drive"])
+def test_a_configuration_file_means_its_name(path, name):
+    assert canonical_recipe(path.format(name)) == "unet-s5-d16_fcn_4xb4-40k_drive-64x64"
+    assert load_recipe(path.format(name)) == load_recipe("drive-fcn")
 
 
 @pytest.mark.parametrize("text, words", [
