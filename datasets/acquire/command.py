@@ -14,6 +14,7 @@ from datasets.acquire.contract import Entry, State
 from datasets.acquire.courier import Courier
 from datasets.acquire.fetch import Patience
 from datasets.acquire.place import Shelf, files_under
+from datasets.acquire.unpack import naming
 from utils.errors import UserError
 
 STAGING = ".download"
@@ -90,7 +91,9 @@ def check(entry: Entry, request: Request) -> None:
 
 def manual_route(entry: Entry, directory: str) -> str:
     """How a person gets the data set without this command's downloads."""
-    return (f"By hand: get {', '.join(entry.names)}, or an archive that holds them, from\n"
+    others = [name for name in entry.layout.archives if name not in entry.names]
+    also = f", or {', '.join(others)}" if others else ""
+    return (f"By hand: get {', '.join(entry.names)}{also}, or an archive that holds them, from\n"
             f"  {entry.home}\n"
             f"and pass the directory or the archive that you got:\n"
             f"  python download_dataset.py --dataset {entry.name} --data_dir {shlex.quote(directory)} --source PATH\n"
@@ -114,8 +117,9 @@ def _bring(entry: Entry, request: Request, shelf: Shelf, names: Sequence[str], p
                         "get them as told below")
     for sources in alternatives:
         try:
-            roots = [root for source in sources for root in courier.bring(source, names)]
-            entry.layout.install(names, roots, shelf, request.partial)
+            with naming(courier.archives):
+                roots = [root for source in sources for root in courier.bring(source, names)]
+                entry.layout.install(names, roots, shelf, request.partial)
         except UserError as error:
             failures.append(error)
         else:

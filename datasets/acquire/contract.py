@@ -48,7 +48,13 @@ class Report:
 
 
 class Layout(abc.ABC):
-    """How a data set lies in its directory, and how fetched files become that."""
+    """How a data set lies in its directory, and how fetched files become that.
+
+    Attributes:
+        archives: names of archives that it comes in, of any host; those that a person may hold.
+    """
+
+    archives: Tuple[str, ...] = ()
 
     @abc.abstractmethod
     def state(self, directory: str, name: str) -> State:

@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import os
 import shutil
-from typing import List, Sequence
+from typing import Dict, List, Sequence
 from urllib.parse import quote, unquote, urlsplit
 
 from datasets.acquire.contract import Entry, Remote
@@ -26,11 +26,13 @@ class Courier:
         entry: the data set.
         staging: the directory for downloads, half ones too, and for what archives unpack to.
         patience: for servers.
+        archives: sources by the directories that they were unpacked to.
     """
 
     entry: Entry
     staging: str
     patience: Patience
+    archives: Dict[str, str] = dataclasses.field(default_factory=dict)
 
     def bring(self, source: str, names: Sequence[str]) -> List[str]:
         """Directories and files that hold what `source` has to offer; of a folder at a URL, the files `names`.
@@ -88,7 +90,9 @@ class Courier:
 
     def _tree(self, source: str, archive: str) -> str:
         # Under the archive's own name: some archives leave out the folder that they are called after.
-        return os.path.join(self.staging, "unpacked", _key(source), archive.partition(".")[0])
+        tree = os.path.join(self.staging, "unpacked", _key(source), archive.partition(".")[0])
+        self.archives[tree] = source
+        return tree
 
 
 def _key(source: str) -> str:

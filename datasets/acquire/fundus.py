@@ -36,13 +36,13 @@ class Photographs(TreeLayout):
 
     Attributes:
         name: of the set.
-        archives: names of archives that it comes in, of any host.
+        archives: see `Layout`.
         tree: the one that is asked for; None for the original one, where the directory holds neither.
         limits: of an archive within an archive.
     """
 
     name: str
-    archives: Tuple[str, ...]
+    archives: Tuple[str, ...] = ()
     tree: Optional[str] = None
     limits: Limits = Limits()
 

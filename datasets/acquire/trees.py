@@ -8,10 +8,10 @@ import dataclasses
 import os
 import shutil
 import tempfile
-from typing import Iterator, List, Sequence, Tuple
+from typing import Dict, Iterator, List, Sequence, Tuple
 
 from datasets.acquire.contract import Entry, Layout
-from datasets.acquire.unpack import Limits, is_archive, unpack
+from datasets.acquire.unpack import Limits, is_archive, naming, unpack
 from datasets.options import CONVERTED, ORIGINAL
 from utils.errors import UserError
 
@@ -72,6 +72,7 @@ def unpacked(roots: Sequence[str], names: Sequence[str], limits: Limits, directo
     """`roots`, and what the archives among their files unpack to that have one of `names`; removed in the end.
 
     Some sets come as archives in an archive, and a person may give the directory that archives were fetched into.
+    Errors of the body name the archives.
 
     Args:
         roots: directories.
@@ -90,9 +91,11 @@ def unpacked(roots: Sequence[str], names: Sequence[str], limits: Limits, directo
         return
     os.makedirs(directory, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=directory) as scratch:
-        trees = []
+        trees: Dict[str, str] = {}
         for number, path in enumerate(archives):
             # Under the archive's own name: some archives leave out the folder that they are called after.
-            trees.append(os.path.join(scratch, str(number), os.path.basename(path).partition(".")[0]))
-            unpack(path, trees[-1], limits)
-        yield [*roots, *trees]
+            tree = os.path.join(scratch, str(number), os.path.basename(path).partition(".")[0])
+            trees[tree] = path
+            unpack(path, tree, limits)
+        with naming(trees):
+            yield [*roots, *trees]

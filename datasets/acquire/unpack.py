@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import os
@@ -10,7 +11,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from typing import IO, Callable, Iterator, List, Optional
+from typing import IO, Callable, Iterator, List, Mapping, Optional
 
 from utils.errors import UserError
 
@@ -76,6 +77,22 @@ def unpack(path: str, target: str, limits: Limits, name: Optional[str] = None) -
         if error.errno is not None:
             raise
         raise _damaged(place, error) from error
+
+
+@contextlib.contextmanager
+def naming(archives: Mapping[str, str]) -> Iterator[None]:
+    """Errors of the body name archives, not what they were unpacked to: that is gone when a person reads them.
+
+    Args:
+        archives: their paths or addresses by the directories that they were unpacked to.
+    """
+    try:
+        yield
+    except UserError as error:
+        texts = [error.found, error.expected, error.repair]
+        for tree, archive in archives.items():
+            texts = [text.replace(tree, archive) for text in texts]
+        raise UserError(*texts) from error
 
 
 def _zip_members(path: str) -> Iterator[_Member]:

@@ -183,6 +183,13 @@ def test_what_was_fetched_by_hand(originals: Any, target: str, tmp_path: Path, n
     assert tree(target) == tree(originals[name])
 
 
+def test_the_manual_route_names_every_archive_that_may_be_held(target: str, capsys: Any) -> None:
+    assert run("--dataset", "hrf", "--data_dir", target, "--source", "nowhere") == 2
+    said = capsys.readouterr().err
+    assert "get all.zip, or healthy.zip, healthy_manualsegm.zip, " in said
+    assert "diabetic_retinopathy_manualsegm.zip" in said and "an archive that holds them" in said
+
+
 def test_hrf_by_group(originals: Any, target: str, tmp_path: Path) -> None:
     files = sorted(tree(originals["hrf"]))
     packed = []
@@ -348,6 +355,28 @@ class TestRefused:
         before = read(path)
         assert run(*words) == 2
         assert "differ" in capsys.readouterr().err and read(path) == before
+
+    def test_errors_name_the_archives_that_were_given(self, originals: Any, target: str, tmp_path: Path,
+                                                      capsys: Any) -> None:
+        copy, words = shutil.copytree(originals["drive"], str(tmp_path / "copy")), ["--dataset", "drive"]
+        os.remove(os.path.join(copy, "training", "images", "21_training.tif"))
+        given = archives("drive", copy, tmp_path / "fetched")
+        assert run(*words, "--data_dir", target, "--source", *given) == 2
+        said = capsys.readouterr().err
+        assert f"DRIVE in {given[0]}, {given[1]}: 2 images of the training part" in said and ".download" not in said
+
+    def test_so_do_errors_of_what_lies_in_them(self, originals: Any, target: str, tmp_path: Path, capsys: Any) -> None:
+        copy = shutil.copytree(originals["stare"], str(tmp_path / "copy"))
+        damaged = Path(copy) / "stare-images" / "im0001.ppm.gz"
+        damaged.write_bytes(damaged.read_bytes()[:-30])
+        given = archives("stare", copy, tmp_path / "fetched")
+        outer = zipped(str(tmp_path / "fetched"), tmp_path / "outer.zip", [os.path.basename(path) for path in given])
+        for sources, where in ((given, given[0]), ([outer], f"{outer}/stare-images.tar")):
+            words = ["--dataset", "stare", "--data_dir", target, "--tree", "converted", "--source", *sources]
+            assert run(*words) == 2
+            said = capsys.readouterr().err
+            assert f"{where}/im0001.ppm.gz: cannot be decoded" in said
+            assert ".download" not in said and ".unpacked" not in said
 
     @pytest.mark.parametrize("name", ["../im0001.ppm.gz", "/etc/im0001.ppm.gz"])
     def test_unsafe_archives_leave_nothing(self, target: str, tmp_path: Path, name: str, capsys: Any) -> None:
