@@ -10,6 +10,7 @@ from typing import Any, Dict, Optional, Sequence
 
 from runtime.distributed.launch import announced_rank, connect
 from runtime.settings.flags import parse_flags
+from runtime.settings.tree import RANK_TABLE
 from runtime.stop import Stop
 from runtime.terminal import outliving_terminal
 from utils.commands import exit_code
@@ -26,6 +27,11 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
 def _run(flags: Dict[str, Any], stop: Stop) -> None:
     if not flags.get("debug"):
         _quieten()
+    if flags.get("exec_mode") == RANK_TABLE:
+        from runtime.modes.tabulate import tabulate
+
+        tabulate(flags)
+        return
     # TensorFlow takes seconds to import and reads its environment then: after the flags, after the silence.
     from runtime.modes.dispatch import carry_out
     from runtime.settings.compose import compose

@@ -13,10 +13,10 @@ from objectives.options import AUTO, ObjectiveOptions
 from utils.errors import UserError, unknown_name
 from utils.options import INVOCATION, OPERATIONAL, TRAINING, Option, above, at_least, option, within
 
-TRAIN, EVALUATE, PREDICT, IMPORT = "train", "evaluate", "predict", "import"
+TRAIN, EVALUATE, PREDICT, IMPORT, RANK_TABLE = "train", "evaluate", "predict", "import", "rank_table"
 NEWEST, BEST = "newest", "best"
 STAIR_STEPS = 500
-EXEC_MODES = (TRAIN, EVALUATE, "train_and_evaluate", PREDICT, "train_and_predict", IMPORT)
+EXEC_MODES = (TRAIN, EVALUATE, "train_and_evaluate", PREDICT, "train_and_predict", IMPORT, RANK_TABLE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,8 +109,13 @@ class DeviceOptions:
     device: str = option("auto", "where to compute", kind=OPERATIONAL, choices=("auto", "cpu", "gpu", "npu"))
     use_amp: bool = option(False, "mixed precision: float16 on NVIDIA, bfloat16 on CPUs that have it",
                            kind=TRAINING, aliases=("amp",))
+    loss_scale: Optional[float] = option(
+        None, "a fixed loss scale, where --use_amp means float16 (default: one that adapts)", kind=TRAINING,
+        check=at_least(1.0))
     use_xla: bool = option(False, "compile with XLA", kind=TRAINING, aliases=("xla",))
     deterministic: bool = option(False, "bit-identical repetition", kind=OPERATIONAL)
+    iterations_per_loop: int = option(1, "Ascend: training steps that the device does at a time, without the host",
+                                      kind=OPERATIONAL, check=at_least(1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,6 +129,19 @@ class BenchmarkOptions:
 
 
 @dataclasses.dataclass(frozen=True)
+class RankTableOptions:
+    """Rank table (exec_mode rank_table)."""
+
+    devices: Optional[str] = option(None, "Ascend devices of this server, by rank: 0-7, or 4,5", kind=INVOCATION)
+    server_ip: Optional[str] = option(None, "address of this server", kind=INVOCATION)
+    device_ips: Optional[str] = option(
+        None, "addresses of the devices, with commas (default: those of /etc/hccn.conf)", kind=INVOCATION)
+    format: str = option("new", "of servers, or of groups as older CANN releases have it", kind=INVOCATION,
+                         choices=("new", "old"))
+    output: str = option("hccl.json", "the file to write", kind=INVOCATION)
+
+
+@dataclasses.dataclass(frozen=True)
 class Settings:
     """Everything that decides a run. Immutable; `with_values` makes a changed copy."""
 
@@ -134,6 +152,7 @@ class Settings:
     training: TrainingOptions = TrainingOptions()
     device: DeviceOptions = DeviceOptions()
     benchmark: BenchmarkOptions = BenchmarkOptions()
+    rank_table: RankTableOptions = RankTableOptions()
 
     @property
     def trains(self) -> bool:
@@ -156,6 +175,11 @@ class Settings:
         return self.run.exec_mode == IMPORT
 
     @property
+    def tabulates(self) -> bool:
+        """Whether the exec mode writes a rank table, and does nothing with any run."""
+        return self.run.exec_mode == RANK_TABLE
+
+    @property
     def watches(self) -> bool:
         """Whether the command looks at the validation split on the way: while training, or for a threshold."""
         training = self.trains and self.training.evaluate_every is not None
@@ -164,7 +188,9 @@ class Settings:
     @property
     def reads_run(self) -> bool:
         """Whether the command builds on the run in model_dir."""
-        return not self.benchmark.benchmark and not self.imports and (not self.trains or self.run.resume_training)
+        if self.benchmark.benchmark or self.imports or self.tabulates:
+            return False
+        return not self.trains or self.run.resume_training
 
     def values(self) -> Dict[str, Any]:
         """All fields of the tree as one flat mapping; names are unique over the groups."""
