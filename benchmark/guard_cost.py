@@ -43,7 +43,8 @@ WARMUP_PAIRS = 2
 
 def bare_update(run: Run, minimised: Any, losses: Dict[str, Any], rate: Any) -> Update:
     """What `build_update` does, without a guard."""
-    optimiser = run.device.wrap_optimiser(run.distributed.wrap_optimiser(build_optimiser(run.settings.training, rate)))
+    optimiser = run.distributed.wrap_optimiser(build_optimiser(run.settings.training, rate))
+    optimiser = run.device.wrap_optimiser(optimiser, run.distributed.place.size)
     return Update(optimiser.apply_gradients(optimiser.compute_gradients(minimised)), {})
 
 

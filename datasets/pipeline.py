@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import multiprocessing
-from typing import Callable, Dict, Sequence
+from typing import Callable, Dict, Optional, Sequence, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -38,12 +38,15 @@ class Share:
         rank, size: this process among all.
         batch_size: images a step of this process.
         local_size: processes that share this host's cores.
+        static: whether every batch of a split has the same shape, known before the first: the last one is filled up
+            with its last image, and images have the split's size.
     """
 
     batch_size: int
     rank: int = 0
     size: int = 1
     local_size: int = 1
+    static: bool = False
 
     @property
     def threads(self) -> int:
@@ -95,14 +98,15 @@ def training_batches(dataset: Dataset, feeding: Feeding, draw: Draw, share: Shar
 
 
 def evaluation_batches(dataset: Dataset, split: str, feeding: Feeding, share: Share) -> tf.data.Dataset:
-    """Every image of a split once, over all ranks, the last batch possibly smaller.
+    """Every image of a split once, over all ranks; the last batch may be smaller, or with `Share.static` filled up
+    with more of its last image.
 
     Each batch is a dict: "image", "label" and "valid" as in `training_batches`, "region" float32 like "valid" where the
     data has one, "index" int64 [batch], the place in `dataset.ids(split)`. Without labels (the test split) "label" is
     all 0 and "valid" all 1. Where images may differ in size a batch is one image.
     """
     samples = _evaluation_samples(dataset, _reader(dataset, dataset.ids(split)), split, feeding, share)
-    return samples.batch(share.batch_size if feeding.batched else 1).prefetch(2)
+    return samples.batch(share.batch_size if feeding.batched else 1, drop_remainder=share.static).prefetch(2)
 
 
 def endless_batches(dataset: Dataset, split: str, feeding: Feeding, share: Share) -> tf.data.Dataset:
@@ -114,13 +118,21 @@ def endless_batches(dataset: Dataset, split: str, feeding: Feeding, share: Share
 
 def _evaluation_samples(dataset: Dataset, read: Read, split: str, feeding: Feeding,
                         share: Share) -> tf.data.Dataset:
-    load = _loader(dataset, read)
+    size = dataset.native_size(split) if share.static else (None, None)
+    load = _loader(dataset, read, size)
 
     def sample(index: Tensor) -> Batch:
         return {**feeding.evaluation_sample(load(index)), "index": index}
 
-    indices = tf.data.Dataset.range(share.rank, len(dataset.ids(split)), share.size)
+    indices = tf.data.Dataset.from_tensor_slices(_indices(len(dataset.ids(split)), feeding, share))
     return indices.map(_plain(sample), num_parallel_calls=share.threads)
+
+
+def _indices(images: int, feeding: Feeding, share: Share) -> np.ndarray:
+    """The images of a share in order, int64; filled up to whole batches where these are static."""
+    own = np.arange(share.rank, images, share.size, dtype=np.int64)
+    missing = -len(own) % (share.batch_size if feeding.batched else 1)
+    return np.concatenate([own, np.repeat(own[-1:], missing)]) if share.static else own
 
 
 def _plain(function: Callable[[Tensor], Batch]) -> Callable[[Tensor], Batch]:
@@ -156,16 +168,16 @@ def _reader(dataset: Dataset, ids: Sequence[str]) -> Read:
     return lambda index: _filled(dataset.read(ids[int(index)]))
 
 
-def _loader(dataset: Dataset, read: Read) -> Callable[[Tensor], Decoded]:
-    """What `read` does, as a function on the graph."""
+def _loader(dataset: Dataset, read: Read,
+            size: Tuple[Optional[int], Optional[int]] = (None, None)) -> Callable[[Tensor], Decoded]:
+    """What `read` does, as a function on the graph; images have `size`, where it is known."""
     types = [tf.as_dtype(dataset.spec.image_dtype), tf.int32, tf.bool, tf.bool]
 
     def load(index: Tensor) -> Decoded:
         image, *maps = tf.numpy_function(read, [index], types)
         image.set_shape([None, None, dataset.spec.channels])
-        for each in maps:
-            each.set_shape([None, None])
-        return Decoded(image, *maps)
+        return Decoded(tf.ensure_shape(image, [*size, dataset.spec.channels]),
+                       *(tf.ensure_shape(each, size) for each in maps))
 
     return load
 

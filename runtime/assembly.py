@@ -43,7 +43,8 @@ class Run:
     def share(self) -> Share:
         """The part of the data that this process takes."""
         place = self.distributed.place
-        return Share(self.settings.training.batch_size, place.rank, place.size, place.local_size)
+        return Share(self.settings.training.batch_size, place.rank, place.size, place.local_size,
+                     self.device.needs_static_shapes)
 
     @property
     def splits(self) -> Tuple[str, ...]:
@@ -85,7 +86,12 @@ def assemble(settings: Settings, distributed: Distributed, stop: Optional[Stop] 
         UserError: the device, the data directory or a name is not there, or sizes do not fit.
     """
     device = select_device(settings.device, distributed.place.local_rank)
+    if distributed.transport and distributed.transport not in device.transports:
+        raise UserError(f"ranks that talk through {distributed.transport} on the device {device.name}",
+                        f"{' or '.join(device.transports)} for several ranks of it",
+                        "give --device npu to the ranks of an Ascend host, and start others with horovodrun")
     device.prepare()
+    distributed.start(device.collectives_config())
     if settings.model.data_format == "channels_first" and not device.computes_channels_first:
         raise UserError(f"data_format channels_first on the device {device.name}", "a device that computes in it",
                         "use channels_last there; a trained run may be evaluated with either")

@@ -23,8 +23,9 @@ def bad_numbers_error(run: Run, bad: BadNumbers, first_sample: int) -> UserError
         bad: what is known of the step.
         first_sample: the first training sample of the step, over all ranks.
     """
-    parts = [f"{name} is {value:g}" for name, value in bad.losses.items() if not np.isfinite(value)]
-    layer = first_bad_layer(run, bad, first_sample)
+    largest = np.finfo(np.float32).max
+    parts = [f"{name} is {value:g}" for name, value in bad.losses.items() if not abs(value) < largest]
+    layer = first_bad_layer(run, bad, first_sample) if bad.weights else None
     if layer is not None:
         parts.append(f"the first layer with a number that is not finite is {layer}")
     elif bad.bad_gradients:

@@ -21,7 +21,7 @@ class BadNumbers:
         step: its number; the first step of a run is 1.
         losses: the parts of the loss, means over the ranks, by the name they are logged under.
         bad_gradients: the variables whose gradient is not finite, in the order of the network.
-        weights: the variables as they were before the step, by name.
+        weights: the variables as they were before the step, by name; empty where the device did not keep them.
     """
 
     step: int

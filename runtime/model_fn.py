@@ -13,6 +13,7 @@ import tensorflow.compat.v1 as tf
 
 from objectives.base import Targets
 from runtime.assembly import Run
+from runtime.guard import Failure
 from runtime.optimisers import learning_rate, weight_decay_loss
 from runtime.update import build_update
 from utils.contracts import Outputs, StepContext, Tensor
@@ -31,8 +32,9 @@ class Report:
         scalars: float32 scalars by the name they are logged under; losses are means over the ranks.
         images: uint8 [batch, height, width, 1 or 3] by name.
         features: the batch.
-        stop_wish: placeholder, float32 scalar: 1 where this rank wants to stop; None in one process.
+        stop_wish: variable, float32 scalar: 1 where this rank wants to stop; None in one process.
         stop_agreed: float32 scalar, above 0 where any rank wants to; None in one process.
+        failure: the first step with bad numbers, where the graph only notes it.
     """
 
     scalars: Dict[str, Tensor]
@@ -40,6 +42,7 @@ class Report:
     features: Dict[str, Tensor]
     stop_wish: Optional[Tensor] = None
     stop_agreed: Optional[Tensor] = None
+    failure: Optional[Failure] = None
 
 
 def training_fn(run: Run, make_hooks: Callable[[Report], List[Any]],
@@ -59,13 +62,15 @@ def training_fn(run: Run, make_hooks: Callable[[Report], List[Any]],
         rate = learning_rate(run.settings.training)
         losses = {"train_" + name + "_loss": part for name, part in parts.items()}
         losses.update(train_total_loss=total, train_weight_decay_loss=decay)
-        wish = tf.placeholder_with_default(0.0, [], "stop_wish") if run.distributed.place.size > 1 else None
+        wish = _local("stop_wish", []) if run.distributed.place.size > 1 else None
         means = _mean_over_ranks(run, losses if wish is None else dict(losses, stop=wish))
         agreed = means.pop("stop", None)
         update = build_update(run, total + decay, means, rate)
         scalars = dict(means, learning_rate=rate, **update.counters)
-        report = Report(scalars, _pictures(run, features, outputs), features, wish, agreed)
-        return run.device.spec(mode=mode, loss=total, train_op=_counted(update.op, list(means.values())),
+        report = Report(scalars, _pictures(run, features, outputs), features, wish, agreed, update.failure)
+        # The Estimator has a hook of its own against NaN, which would come first and tell less.
+        shown = tf.where(tf.math.is_finite(total), total, tf.zeros_like(total))
+        return run.device.spec(mode=mode, loss=shown, train_op=_counted(update.op, list(means.values())),
                                training_hooks=make_hooks(report), scaffold=_scaffold(run, restored))
 
     return model_fn
@@ -75,7 +80,8 @@ def forward(run: Run, features: Dict[str, Tensor]) -> Tuple[Outputs, Dict[str, T
     """What the network computes of a training batch, and the parts of its loss, float32 scalars by name."""
     found = run.network(run.feeding.normalised(features["image"]), _training_context(run, features))
     outputs = Outputs(run.device.widen(found.logits), tuple(run.device.widen(head) for head in found.auxiliaries))
-    return outputs, run.objective.loss_parts(outputs, _targets(features))
+    with run.device.wide():
+        return outputs, run.objective.loss_parts(outputs, _targets(features))
 
 
 def counting_fn(run: Run, split: str) -> ModelFn:
@@ -84,7 +90,8 @@ def counting_fn(run: Run, split: str) -> ModelFn:
     def model_fn(features: Dict[str, Tensor], mode: str) -> Any:
         outputs, targets = Outputs(_merged_logits(run, features, split)), _targets(features)
         shown = run.feeding.shown(features["image"])
-        counts = dict(run.objective.counts(outputs, targets), index=features["index"])
+        with run.device.wide():
+            counts = dict(run.objective.counts(outputs, targets), index=features["index"])
         counts["histogram"] = grey_histogram(shown, targets.labels, targets.valid, run.dataset.spec.classes)
         return run.device.spec(mode=mode, predictions=counts)
 
@@ -148,9 +155,14 @@ def _mean_over_ranks(run: Run, scalars: Dict[str, Tensor]) -> Dict[str, Tensor]:
     for free of side effects, would leave it out there, and the others would wait for ever.
     """
     means = run.distributed.mean(tf.stack(list(scalars.values())))
-    kept = tf.get_variable("reported", [len(scalars)], tf.float32, initializer=tf.zeros_initializer(),
-                           trainable=False, collections=[tf.GraphKeys.LOCAL_VARIABLES])
-    return dict(zip(scalars, tf.unstack(tf.assign(kept, means), num=len(scalars))))
+    kept = tf.assign(_local("reported", [len(scalars)]), means)
+    return dict(zip(scalars, tf.unstack(kept, num=len(scalars))))
+
+
+def _local(name: str, shape: List[int]) -> Any:
+    """A float32 variable of this session alone, 0 at first."""
+    return tf.get_variable(name, shape, tf.float32, initializer=tf.zeros_initializer(), trainable=False,
+                           collections=[tf.GraphKeys.LOCAL_VARIABLES])
 
 
 def _counted(update: Any, also: List[Tensor]) -> Tensor:

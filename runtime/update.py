@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, NamedTuple, Optional
 
-import numpy as np
 import tensorflow.compat.v1 as tf
 
 from runtime.assembly import Run
-from runtime.faults import BadNumbers, Faults
+from runtime.guard import Failure, Pairs, all_finite, fail_step, note_failure
 from runtime.optimisers import build_optimiser
 from runtime.spikes import spike_gate
 from utils.contracts import MOVING, Tensor
@@ -17,18 +16,25 @@ SKIPPED = "skipped_updates"
 
 
 class Update(NamedTuple):
-    """The operation that applies a step, and what it counts, float32 scalars by the name they are logged under."""
+    """The operation that applies a step, and what it tells.
+
+    Attributes:
+        op: the operation.
+        counters: float32 scalars by the name they are logged under.
+        failure: the first bad step, where the graph only notes it.
+    """
 
     op: Any
     counters: Dict[str, Tensor]
+    failure: Optional[Failure] = None
 
 
 def build_update(run: Run, minimised: Tensor, losses: Dict[str, Tensor], rate: Tensor) -> Update:
     """Minimise `minimised`, unless a number is bad.
 
-    NaN or Inf in a part of the loss or in a gradient fails the step before anything of it is applied. Where the
-    device scales the loss, overflowing gradients are expected: the optimiser skips such a step, and it is counted,
-    until the scale can fall no further. With `skip_loss_spikes` a step whose loss jumps is skipped and counted too.
+    NaN or Inf in a part of the loss or in a gradient ends the run (see `runtime.guard`). Where the device scales the
+    loss, overflowing gradients are expected: the optimiser skips such a step, and it is counted, until the scale can
+    fall no further. With `skip_loss_spikes` a step whose loss jumps is skipped and counted too.
 
     Args:
         run: the run's parts.
@@ -36,24 +42,46 @@ def build_update(run: Run, minimised: Tensor, losses: Dict[str, Tensor], rate: T
         losses: its parts as they are logged, means over the ranks, "train_total_loss" among them.
         rate: the learning rate.
     """
-    optimiser = build_optimiser(run.settings.training, rate)
-    optimiser = run.device.wrap_optimiser(run.distributed.wrap_optimiser(optimiser))
+    optimiser = run.distributed.wrap_optimiser(build_optimiser(run.settings.training, rate))
+    optimiser = run.device.wrap_optimiser(optimiser, run.distributed.place.size)
     pairs = [pair for pair in optimiser.compute_gradients(minimised) if pair[0] is not None]
-    overflowed = tf.logical_not(_all_finite([gradient for gradient, _ in pairs]))
-    guard = _guard(run.faults, losses, pairs, _unexpected(run, optimiser, overflowed))
-    skips = [overflowed] if run.device.scales_loss else []
+    overflowed = tf.logical_not(all_finite([gradient for gradient, _ in pairs]))
+    unexpected = _unexpected(run, optimiser, overflowed)
+    if run.device.calls_python:
+        failure, guard = None, fail_step(run.faults, losses, pairs, unexpected)
+    else:
+        failure = note_failure(losses, pairs, unexpected)
+        guard = tf.group(failure.step, failure.losses, failure.good)
     with tf.control_dependencies([guard]):
-        if not run.settings.training.skip_loss_spikes:
-            return _counted(_apply(optimiser, pairs), skips)
-        gate = spike_gate(losses["train_total_loss"])
-        applied = tf.cond(gate.accepted, lambda: _as_tensor(_apply(optimiser, pairs)), lambda: tf.constant(0))
-        return _counted(tf.group(applied, gate.learned), skips + [tf.logical_not(gate.accepted)])
+        return _guarded(run, optimiser, pairs, losses["train_total_loss"])._replace(failure=failure)
 
 
-def _apply(optimiser: Any, pairs: Sequence[Tuple[Any, Any]]) -> Any:
+def _guarded(run: Run, optimiser: Any, pairs: Pairs, loss: Tensor) -> Update:
+    """Apply the gradients, unless the optimiser or the gate of loss spikes skips them, which is counted."""
+    gated = run.settings.training.skip_loss_spikes
+    if not gated and not run.device.scales_loss:
+        return Update(_apply(optimiser, pairs), {})
+    # An optimiser that scales the loss skips in ways of its own; what it counts up is what it applied.
+    applied = tf.get_variable("applied", [], tf.int64, initializer=tf.zeros_initializer(), trainable=False,
+                              collections=[tf.GraphKeys.LOCAL_VARIABLES])
+    with tf.control_dependencies([tf.assign(applied, 0)]):
+        op = _gated(optimiser, pairs, applied, loss) if gated else _apply(optimiser, pairs, applied)
+    total = tf.get_variable(SKIPPED, [], tf.float32, initializer=tf.zeros_initializer(), trainable=False)
+    with tf.control_dependencies([op]):
+        count = tf.assign_add(total, 1.0 - tf.cast(applied.read_value(), tf.float32))
+    return Update(tf.group(op, count), {SKIPPED: count})
+
+
+def _gated(optimiser: Any, pairs: Pairs, applied: Any, loss: Tensor) -> Any:
+    gate = spike_gate(loss)
+    update = tf.cond(gate.accepted, lambda: _as_tensor(_apply(optimiser, pairs, applied)), lambda: tf.constant(0))
+    return tf.group(update, gate.learned)
+
+
+def _apply(optimiser: Any, pairs: Pairs, applied: Any = None) -> Any:
     """Apply gradients, and with them the moving statistics that layers keep."""
     kept = [tf.assign(variable, value) for variable, value in tf.get_collection(MOVING)]
-    return tf.group(optimiser.apply_gradients(pairs), *kept)
+    return tf.group(optimiser.apply_gradients(pairs, global_step=applied), *kept)
 
 
 def _unexpected(run: Run, optimiser: Any, overflowed: Tensor) -> Tensor:
@@ -62,52 +90,6 @@ def _unexpected(run: Run, optimiser: Any, overflowed: Tensor) -> Tensor:
         return overflowed
     scale = run.device.loss_scale(optimiser)
     return tf.constant(False) if scale is None else tf.logical_and(overflowed, scale <= 1.0)
-
-
-def _guard(faults: Faults, losses: Dict[str, Tensor], pairs: Sequence[Tuple[Tensor, Any]],
-           overflowed: Tensor) -> Tensor:
-    """An operation that fails the step where a loss is not finite, or `overflowed`, and tells `faults` why.
-
-    What it tells is computed in the branch of the failure alone, so a good step pays for nothing but the sums.
-    """
-    good = tf.logical_and(_all_finite(list(losses.values())), tf.logical_not(overflowed))
-    variables = tf.global_variables()
-
-    def fail() -> Tensor:
-        step = tf.cast(tf.train.get_or_create_global_step(), tf.int64) + 1
-        flags = tf.stack([_all_finite([gradient]) for gradient, _ in pairs])
-        values = [variable.read_value() for variable in variables]
-        names = [variable.op.name for _, variable in pairs]
-        report = _reporter(faults, list(losses), names, [variable.op.name for variable in variables])
-        return tf.numpy_function(report, [step, tf.stack(list(losses.values())), flags, *values], tf.bool)
-
-    return tf.cond(good, lambda: tf.constant(True), fail)
-
-
-def _reporter(faults: Faults, losses: List[str], trained: List[str], variables: List[str]) -> Any:
-    def report(step: np.ndarray, values: np.ndarray, finite: np.ndarray, *weights: np.ndarray) -> np.ndarray:
-        faults.bad_numbers = BadNumbers(
-            int(step), {name: float(value) for name, value in zip(losses, values)},
-            [name for name, good in zip(trained, finite) if not good], dict(zip(variables, weights)))
-        raise FloatingPointError(f"step {int(step)}: a loss or a gradient is not finite")
-
-    return report
-
-
-def _all_finite(tensors: Sequence[Tensor]) -> Tensor:
-    """Bool scalar: a sum is finite only if every term is."""
-    return tf.math.is_finite(tf.add_n([tf.reduce_sum(tensor) for tensor in tensors]))
-
-
-def _counted(op: Any, skips: List[Tensor]) -> Update:
-    """`op`, counting the steps at which any of `skips` (bool scalars) holds."""
-    if not skips:
-        return Update(op, {})
-    total = tf.get_variable(SKIPPED, [], tf.float32, initializer=tf.zeros_initializer(), trainable=False)
-    skipped = tf.cast(tf.reduce_any(tf.stack(skips)), tf.float32)
-    with tf.control_dependencies([op]):
-        count = tf.assign_add(total, skipped)
-    return Update(tf.group(op, count), {SKIPPED: count})
 
 
 def _as_tensor(op: Any) -> Tensor:

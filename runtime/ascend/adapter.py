@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, List, Mapping, Optional, Sequence
 
 import tensorflow.compat.v1 as tf
 
@@ -48,19 +48,28 @@ def optional_part(module: str, *names: str) -> Optional[Any]:
     return next((getattr(loaded, name) for name in names if hasattr(loaded, name)), None)
 
 
+def require(function: Any, names: Sequence[str]) -> None:
+    """Make sure that a function of the adapter takes arguments of these names.
+
+    Raises:
+        UserError: it does not.
+    """
+    missing = lacking(function, names)
+    if missing:
+        raise UserError(f"{function.__name__} of the installed npu_bridge takes no {', '.join(missing)}",
+                        "an adapter that does", "install npu_bridge 1.15 of the CANN release on this host")
+
+
 def call(function: Any, required: Mapping[str, Any], optional: Optional[Mapping[str, Any]] = None) -> Any:
     """Call a function of the adapter with keywords, the optional ones as far as it takes them.
 
     Raises:
         UserError: it does not take a required one.
     """
-    missing = lacking(function, list(required))
-    if missing:
-        raise UserError(f"{function.__name__} of the installed npu_bridge takes no {', '.join(missing)}",
-                        "an adapter that does", "install npu_bridge 1.15 of the CANN release on this host")
-    dropped = lacking(function, list(optional or {}))
-    kept: Dict[str, Any] = {name: value for name, value in (optional or {}).items() if name not in dropped}
-    return function(**required, **kept)
+    require(function, list(required))
+    wishes = optional or {}
+    dropped = lacking(function, list(wishes))
+    return function(**required, **{name: value for name, value in wishes.items() if name not in dropped})
 
 
 def lacking(function: Any, names: Sequence[str]) -> List[str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import os
-from typing import Any, Callable, List, Optional
+from typing import Any, Callable, ContextManager, List, Optional, Tuple
 
 import tensorflow.compat.v1 as tf
 
@@ -23,6 +24,8 @@ class Device(abc.ABC):
     """
 
     name: str
+    transports: Tuple[str, ...] = ("horovod",)
+    """What its ranks may talk through, by `Distributed.transport`."""
 
     def __init__(self, options: DeviceOptions, local_rank: int = 0) -> None:
         self.options = options
@@ -62,9 +65,32 @@ class Device(abc.ABC):
         """The EstimatorSpec class of the device, called with `details`."""
         return tf.estimator.EstimatorSpec(**details)
 
-    def wrap_optimiser(self, optimiser: Any) -> Any:
-        """`optimiser` with the loss scaling that the precision needs."""
+    def wrap_optimiser(self, optimiser: Any, ranks: int = 1) -> Any:
+        """`optimiser`, whose gradients are means over `ranks`, with the loss scaling that the precision needs."""
         return optimiser
+
+    def collectives_config(self) -> tf.ConfigProto:
+        """The config of sessions that only talk with the other ranks."""
+        return tf.ConfigProto(device_count={"GPU": 0})
+
+    @property
+    def loops(self) -> bool:
+        """Whether a call of the session may do several training steps (`iterations_per_loop`)."""
+        return False
+
+    @property
+    def calls_python(self) -> bool:
+        """Whether the graph of a step may call back into Python."""
+        return True
+
+    @property
+    def needs_static_shapes(self) -> bool:
+        """Whether all batches of a graph must be alike, the last one too."""
+        return False
+
+    def wide(self) -> ContextManager[Any]:
+        """A scope whose operations keep their precision, for what must not be narrowed: losses and scores."""
+        return contextlib.nullcontext()
 
     @property
     def computes_channels_first(self) -> bool:

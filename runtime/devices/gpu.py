@@ -32,20 +32,23 @@ class GPU(Device):
             config.graph_options.rewrite_options.auto_mixed_precision = _REWRITER_ON
         return config
 
-    def wrap_optimiser(self, optimiser: Any) -> Any:
+    def wrap_optimiser(self, optimiser: Any, ranks: int = 1) -> Any:
         """See `Device.wrap_optimiser`; what `enable_mixed_precision_graph_rewrite` does, without its global switch.
 
-        The scale starts at 2^15, doubles after 2000 good steps and halves, skipping the update, on an overflow.
+        The scale starts at 2^15, doubles after 2000 good steps and halves, skipping the update, on an overflow; one
+        that the settings fix stays, and an overflow is an error.
         """
         if self.precision != FLOAT16:
             return optimiser
-        return tf.train.experimental.MixedPrecisionLossScaleOptimizer(
-            optimiser, tf.train.experimental.DynamicLossScale())
+        fixed = self.options.loss_scale
+        scale = (tf.train.experimental.DynamicLossScale() if fixed is None else
+                 tf.train.experimental.FixedLossScale(fixed))
+        return tf.train.experimental.MixedPrecisionLossScaleOptimizer(optimiser, scale)
 
     @property
     def scales_loss(self) -> bool:
         """See `Device.scales_loss`."""
-        return self.precision == FLOAT16
+        return self.precision == FLOAT16 and self.options.loss_scale is None
 
     def loss_scale(self, optimiser: Any) -> Optional[Tensor]:
         """See `Device.loss_scale`."""

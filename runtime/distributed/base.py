@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Callable, List
+from typing import Any, Callable, List, Tuple
 
 import numpy as np
 
@@ -32,8 +32,20 @@ class Distributed:
     Collectives are called by all ranks in the same order.
     """
 
+    transport = ""
+    """What the ranks talk through: "horovod" or "hccl"; empty in one process."""
+    launcher: Tuple[str, ...] = ()
+    """The words that go before the command on the command line; `{ranks}` stands for the number of ranks."""
+
     def __init__(self, place: Place = Place()) -> None:
         self.place = place
+
+    def start(self, config: Any) -> None:
+        """Begin to talk with the others.
+
+        Args:
+            config: a tf.ConfigProto for the sessions that collectives outside any graph take place in.
+        """
 
     @property
     def is_chief(self) -> bool:

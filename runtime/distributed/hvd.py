@@ -16,6 +16,9 @@ from utils.contracts import Tensor
 class HorovodRanks(Distributed):
     """The ranks that `horovodrun` or `mpirun` started; built once per process."""
 
+    transport = "horovod"
+    launcher = ("horovodrun", "-np", "{ranks}")
+
     def __init__(self) -> None:
         hvd.init()
         super().__init__(Place(hvd.rank(), hvd.size(), hvd.local_rank(), hvd.local_size()))

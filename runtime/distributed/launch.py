@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Mapping, Tuple
 
+from runtime.ascend.environment import announced_size, read_environment
 from runtime.distributed.base import Distributed
 from utils.errors import UserError
 
@@ -15,10 +16,17 @@ _RANK_VARIABLES = ("HOROVOD_RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK")
 def connect(environment: Mapping[str, str] = os.environ) -> Distributed:
     """Join the other ranks, or be the only one. One process needs no Horovod installed.
 
+    A launcher's variables go before Ascend's (RANK_SIZE or CM_WORKER_SIZE), which no launcher sets.
+
     Raises:
-        UserError: a launcher started several processes, but Horovod cannot be imported.
+        UserError: a launcher started several processes, but Horovod cannot be imported; or the variables of several
+            ranks of Ascend are wrong.
     """
     size = _first(environment, _SIZE_VARIABLES, 1)
+    if size == 1 and announced_size(environment) > 1:
+        from runtime.distributed.hccl import HcclRanks
+
+        return HcclRanks(read_environment(environment))
     if size == 1:
         return Distributed()
     try:
@@ -31,8 +39,9 @@ def connect(environment: Mapping[str, str] = os.environ) -> Distributed:
 
 
 def announced_rank(environment: Mapping[str, str] = os.environ) -> int:
-    """The rank that the launcher gave to this process, 0 without a launcher."""
-    return _first(environment, _RANK_VARIABLES, 0)
+    """The rank that the launcher, or Ascend's environment, gave to this process; 0 without either."""
+    ascend = ("RANK_ID",) if announced_size(environment) > 1 else ()
+    return _first(environment, _RANK_VARIABLES + ascend, 0)
 
 
 def _first(environment: Mapping[str, str], names: Tuple[str, ...], default: int) -> int:

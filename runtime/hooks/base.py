@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any, Dict, TypeVar
 
 import tensorflow.compat.v1 as tf
 
 Context = Any
 Values = Any
+Self = TypeVar("Self", bound="StepHook")
 
 
 class StepHook(tf.train.SessionRunHook):
@@ -15,11 +16,25 @@ class StepHook(tf.train.SessionRunHook):
 
     Subclasses say what to fetch at a step, and take what came back.
 
+    A device may do several steps in one call of the session. Hooks run once a call then, and see its last step.
+
     Attributes:
-        step: the number of the running step; the first of a new run is 1.
+        step: the number of the running step, of a call's last; the first of a new run is 1.
+        stride: steps of a call.
     """
 
     step = 0
+    stride = 1
+
+    def every_call_of(self: Self, steps: int) -> Self:
+        """The same hook, told how many steps a call does."""
+        self.stride = steps
+        return self
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the first call of a new run."""
+        return self.step == self.stride
 
     def after_create_session(self, session: tf.Session, coord: Any) -> None:
         """Read where the run stands."""
@@ -27,7 +42,7 @@ class StepHook(tf.train.SessionRunHook):
 
     def before_run(self, run_context: Context) -> Any:
         """Count the step and ask for what is due."""
-        self.step += 1
+        self.step += self.stride
         due = self.fetches()
         return tf.train.SessionRunArgs(due) if due else None
 

@@ -27,7 +27,7 @@ class RecordHook(StepHook):
 
     def fetches(self) -> Dict[str, Any]:
         """See `StepHook.fetches`."""
-        due = self.step % self._every == 0 or self.step in (1, self._last_step)
+        due = self.step % self._every == 0 or self.first or self.step == self._last_step
         return self._scalars if due else {}
 
     def take(self, values: Dict[str, Any]) -> None:

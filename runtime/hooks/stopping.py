@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, Optional
 
-import tensorflow.compat.v1 as tf
-
 from runtime.hooks.base import Context, StepHook, Values
 
 
 class StopHook(StepHook):
     """Ends the run after the step in which a rank was asked to stop.
 
-    One process looks for itself. Several agree: each feeds its wish into the step and reads whether any rank has
-    one, so that all of them end after the same step.
+    One process looks for itself. Several agree: each writes its wish into a variable that the step reads, and reads
+    whether any rank has one, so that all of them end after the same step.
 
     Args:
         requested: the number of the signal that asked this rank to stop, or None.
-        wish: placeholder, float32 scalar, for 1 where this rank wants to stop; None in one process.
+        wish: variable, float32 scalar, 1 once this rank wants to stop; None in one process.
         agreed: float32 scalar, above 0 where any rank wants to; None in one process.
 
     Attributes:
@@ -29,14 +27,19 @@ class StopHook(StepHook):
         self._requested = requested
         self._wish = wish
         self._agreed = agreed
+        self._wished = False
         self.stopped = False
 
     def before_run(self, run_context: Context) -> Any:
-        """Feed this rank's wish, and ask for that of all."""
-        super().before_run(run_context)
-        if self._agreed is None:
-            return None
-        return tf.train.SessionRunArgs({"agreed": self._agreed}, {self._wish: float(self._requested() is not None)})
+        """Say once that this rank wants to stop. In a variable: what does several steps a call takes no feed."""
+        if self._wish is not None and not self._wished and self._requested() is not None:
+            self._wished = True
+            self._wish.load(1.0, run_context.session)
+        return super().before_run(run_context)
+
+    def fetches(self) -> Dict[str, Any]:
+        """See `StepHook.fetches`."""
+        return {} if self._agreed is None else {"agreed": self._agreed}
 
     def take(self, values: Dict[str, Any]) -> None:
         """See `StepHook.take`."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any, Callable, Dict
 
+import numpy as np
 import tensorflow.compat.v1 as tf
+from PIL import Image
 
 from runtime.hooks.base import StepHook
 from utils.contracts import Tensor
@@ -13,17 +16,19 @@ from utils.contracts import Tensor
 class SummaryHook(StepHook):
     """Writes a summary at the first step and every `every` steps.
 
-    Where the event file cannot be written that is told once, and the run goes on without summaries.
+    Numbers are fetched, and summaries made of them here: not every device computes with strings. Where the event file
+    cannot be written that is told once, and the run goes on without summaries.
 
     Args:
-        summary: string scalar, what `tf.summary.merge` gives.
+        values: what to show, by name: float scalars, and images, uint8 [batch, height, width, 1 or 3], the first of
+            which is shown.
         every: steps between two summaries.
         directory: where the event file lies; hooks of one directory share it.
         tell: shows a line to the user.
     """
 
-    def __init__(self, summary: Tensor, every: int, directory: str, tell: Callable[[str], None]) -> None:
-        self._summary = summary
+    def __init__(self, values: Dict[str, Tensor], every: int, directory: str, tell: Callable[[str], None]) -> None:
+        self._values = {name: value[0] if value.shape.ndims else value for name, value in values.items()}
         self._every = every
         self._directory = directory
         self._tell = tell
@@ -31,13 +36,14 @@ class SummaryHook(StepHook):
 
     def fetches(self) -> Dict[str, Any]:
         """See `StepHook.fetches`."""
-        due = self.step == 1 or self.step % self._every == 0
-        return {"summary": self._summary} if due and not self._failed else {}
+        due = self.first or self.step % self._every == 0
+        return self._values if due and not self._failed else {}
 
     def take(self, values: Dict[str, Any]) -> None:
         """See `StepHook.take`."""
         if values:
-            self._attempt(lambda writer: writer.add_summary(values["summary"], self.step))
+            summary = tf.Summary(value=[_shown(name, np.asarray(value)) for name, value in values.items()])
+            self._attempt(lambda writer: writer.add_summary(summary, self.step))
 
     def end(self, session: tf.Session) -> None:
         """Flush the event file."""
@@ -51,3 +57,14 @@ class SummaryHook(StepHook):
             # TensorFlow's writer raises any of these, long after the write, from a thread of its own.
             self._failed = True
             self._tell(f"warning: no more TensorBoard summaries ({str(error).splitlines()[0]}); going on")
+
+
+def _shown(name: str, value: np.ndarray) -> Any:
+    """A scalar, or an image [height, width, 1 or 3], under the name that TensorFlow's own operations give it."""
+    if not value.ndim:
+        return tf.Summary.Value(tag=name, simple_value=float(value))
+    height, width, channels = value.shape
+    encoded = io.BytesIO()
+    Image.fromarray(value[..., 0] if channels == 1 else value).save(encoded, format="PNG")
+    return tf.Summary.Value(tag=f"{name}/image", image=tf.Summary.Image(
+        height=height, width=width, colorspace=channels, encoded_image_string=encoded.getvalue()))

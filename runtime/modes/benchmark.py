@@ -9,12 +9,12 @@ import resource
 import shutil
 import tempfile
 import time
-from typing import Any, Dict, Iterator, List, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Sequence, Tuple
 
 import numpy as np
 
 from datasets.base import TEST
-from datasets.pipeline import Share, endless_batches, training_batches
+from datasets.pipeline import endless_batches, training_batches
 from dllogger.logger import Logger, Verbosity
 from runtime.assembly import Run
 from runtime.hooks.progress import ProgressHook
@@ -30,8 +30,8 @@ def benchmark(run: Run, logger: Logger) -> Dict[str, float]:
     Returns:
         For mode m in {train, test}: `throughput_m` in images/s (images of all ranks over the wall time of the
         measured steps), `latency_m_{mean,50,90,95,99}` in ms a step, `input_wait_m` (share of the wall time spent
-        waiting for input) and `peak_memory_mib`. Latency, waiting and memory are those of the chief; memory is its
-        device's where that has memory of its own, else the process'.
+        waiting for input, where the device can tell) and `peak_memory_mib`. Latency, waiting and memory are those of
+        the chief; memory is its device's where that has memory of its own, else the process'.
     """
     with _scratch_directory() as directory:
         marks, waits = _time_training(run, directory) if run.settings.trains else _time_prediction(run, directory, TEST)
@@ -55,24 +55,27 @@ def prediction_throughput(run: Run, split: str, warmup_steps: int, steps: int) -
     return _figures(brief_run, "test", marks, waits)["throughput_test"]
 
 
-def measure(marks: Sequence[float], waits: Sequence[float], warmup: int, images: int) -> Dict[str, float]:
+def measure(marks: Sequence[float], waits: Sequence[float], warmup: int, images: int,
+            stride: int = 1) -> Dict[str, float]:
     """Figures from clock readings.
 
     Args:
-        marks: seconds, before the first step and after every step.
-        waits: seconds that each step waited for its input.
-        warmup: steps to leave out.
+        marks: seconds, before the first call and after every call.
+        waits: seconds that each call waited for its input; empty where that is not known.
+        warmup: calls to leave out.
         images: images a step, over all ranks.
+        stride: steps of a call.
 
     Returns:
-        "throughput" in images/s, "latency_{mean,50,90,95,99}" in ms, "input_wait" as a share of the time.
+        "throughput" in images/s, "latency_{mean,50,90,95,99}" in ms a step, "input_wait" as a share of the time.
     """
     seconds = np.diff(np.asarray(marks, np.float64))[warmup:]
     wall = marks[-1] - marks[warmup]
-    figures = {"throughput": images * len(seconds) / wall, "latency_mean": 1000.0 * float(seconds.mean())}
+    figures = {"throughput": images * stride * len(seconds) / wall,
+               "latency_mean": 1000.0 * float(seconds.mean()) / stride}
     for percent in (50, 90, 95, 99):
-        figures[f"latency_{percent}"] = 1000.0 * float(np.percentile(seconds, percent))
-    return dict(figures, input_wait=float(np.sum(waits[warmup:])) / wall)
+        figures[f"latency_{percent}"] = 1000.0 * float(np.percentile(seconds, percent)) / stride
+    return dict(figures, input_wait=float(np.sum(waits[warmup:])) / wall) if len(waits) else figures
 
 
 def _time_training(run: Run, directory: str) -> Tuple[List[float], List[float]]:
@@ -80,12 +83,13 @@ def _time_training(run: Run, directory: str) -> Tuple[List[float], List[float]]:
     hooks: List[TimingHook] = []
 
     def make_hooks(report: Report) -> List[Any]:
-        hooks.append(TimingHook(report.features[INPUT_WAIT]))
+        hooks.append(TimingHook(report.features.get(INPUT_WAIT)))
         progress = ProgressHook(report.scalars["train_total_loss"], training.images_per_step, training.max_steps)
-        return [hooks[0], progress] if run.distributed.is_chief else [hooks[0]]
+        shown = [hooks[0], progress] if run.distributed.is_chief else [hooks[0]]
+        return [hook.every_call_of(run.settings.device.iterations_per_loop) for hook in shown]
 
     estimator = run.device.estimator(training_fn(run, make_hooks), directory, training.seed)
-    estimator.train(timed(lambda: training_batches(run.dataset, run.feeding, run.draw(), run.share)),
+    estimator.train(_timed(run, lambda: training_batches(run.dataset, run.feeding, run.draw(), run.share)),
                     hooks=run.distributed.training_hooks(), max_steps=training.max_steps)
     return hooks[0].marks, hooks[0].waits
 
@@ -93,25 +97,31 @@ def _time_training(run: Run, directory: str) -> Tuple[List[float], List[float]]:
 def _time_prediction(run: Run, directory: str, split: str) -> Tuple[List[float], List[float]]:
     training = run.settings.training
     estimator = run.device.estimator(predicting_fn(run, split), directory, training.seed)
-    share = Share(training.batch_size, local_size=run.distributed.place.local_size)
-    input_fn = timed(lambda: endless_batches(run.dataset, split, run.feeding, share))
+    share = dataclasses.replace(run.share, rank=0, size=1)
+    input_fn = _timed(run, lambda: endless_batches(run.dataset, split, run.feeding, share))
     run.distributed.barrier()
     # The random weights need no checkpoint; initialising them falls into the first step, which is warm-up.
     steps = estimator.predict(input_fn, yield_single_examples=False)
     marks, waits = [time.perf_counter()], []
     for outputs in itertools.islice(steps, training.max_steps):
         marks.append(time.perf_counter())
-        waits.append(float(outputs[INPUT_WAIT]))
+        waits += [float(outputs[INPUT_WAIT])] if INPUT_WAIT in outputs else []
     return marks, waits
 
 
+def _timed(run: Run, make_batches: Callable[[], Any]) -> Callable[[], Any]:
+    """An `input_fn` that tells how long a step waited for it, where the device lets the clock be read."""
+    return timed(make_batches) if run.device.calls_python else make_batches
+
+
 def _figures(run: Run, mode: str, marks: Sequence[float], waits: Sequence[float]) -> Dict[str, float]:
-    warmup = run.settings.benchmark.warmup_steps
+    stride = run.settings.device.iterations_per_loop if run.settings.trains else 1
+    warmup = run.settings.benchmark.warmup_steps // stride
     images = run.settings.training.batch_size if run.settings.trains or run.feeding.batched else 1
-    mine = measure(marks, waits, warmup, images)
+    mine = measure(marks, waits, warmup, images, stride)
     # Ranks that predict run freely: the slowest decides how long all of them took.
     slowest = float(run.distributed.gather(np.array([marks[-1] - marks[warmup]])).max())
-    mine["throughput"] = images * run.distributed.place.size * (len(marks) - 1 - warmup) / slowest
+    mine["throughput"] = images * stride * run.distributed.place.size * (len(marks) - 1 - warmup) / slowest
     figures = {}
     for name, value in mine.items():
         kind, _, rest = name.partition("_")

@@ -17,6 +17,7 @@ from runtime.checkpoints.directory import claim, require_writable
 from runtime.checkpoints.find import Checkpoint
 from runtime.distributed.base import Distributed
 from runtime.journal import open_journal
+from runtime.loop import check_loop
 from runtime.modes.benchmark import benchmark
 from runtime.modes.bring_in import bring_in, read_weights
 from runtime.modes.crossvalidate import crossvalidate, fold_settings
@@ -121,6 +122,7 @@ def _check(run: Run) -> Optional[Choice]:
         The checkpoint to work with, and what to tell about it, where one must be there by now.
     """
     settings, chosen = run.settings, None
+    check_loop(settings, run.device)
     if VALIDATION in run.splits and run.dataset.spec.folds and settings.data.crossvalidation_idx is None:
         raise _no_fold(settings)
     metric = settings.training.best_metric
@@ -201,7 +203,7 @@ def _telling_how_to_go_on(run: Run) -> Iterator[None]:
         yield
     except Stopped as stopped:
         options, ranks = run.settings.run, run.distributed.place.size
-        words = ["horovodrun", "-np", str(ranks)] if ranks > 1 else []
+        words = [word.format(ranks=ranks) for word in run.distributed.launcher]
         words += ["python", "main.py", "--exec_mode", options.exec_mode, "--resume_training",
                   "--model_dir", options.model_dir]
         words += ["--log_dir", options.log_dir] if options.log_dir else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 from typing import Any, Dict, List, Mapping, Optional
@@ -116,7 +117,7 @@ def count(run: Run, checkpoint: Checkpoint, split: str) -> Dict[str, np.ndarray]
         mine = _count(run, checkpoint, split, share)
     else:
         # A rank without an image of its own looks at the first, to learn the shapes, and counts nothing.
-        spare = _count(run, checkpoint, split, Share(batch_size=1, size=images))
+        spare = _count(run, checkpoint, split, dataclasses.replace(run.share, batch_size=1, rank=0, size=images))
         mine = {name: array[:0] for name, array in spare.items()}
     gathered = {name: run.distributed.gather(array) for name, array in sorted(mine.items())}
     order = np.argsort(gathered["index"])
@@ -130,7 +131,9 @@ def _count(run: Run, checkpoint: Checkpoint, split: str, share: Share) -> Dict[s
     predictions = estimator.predict(lambda: evaluation_batches(run.dataset, split, run.feeding, share),
                                     checkpoint_path=checkpoint.path, yield_single_examples=False)
     batches = list(with_bar(predictions, "evaluate", run.distributed.is_chief))
-    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+    # What fills up the last batch comes behind the images.
+    images = len(range(share.rank, len(run.dataset.ids(split)), share.size))
+    return {name: np.concatenate([batch[name] for batch in batches])[:images] for name in batches[0]}
 
 
 def _table(run: Run, split: str, counts: Mapping[str, np.ndarray], threshold: Optional[float]) -> List[Dict[str, Any]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from typing import Any, Dict, Iterator, List, Mapping, Optional
 
 import numpy as np
 
 from datasets.base import TEST
-from datasets.pipeline import Share, evaluation_batches
+from datasets.pipeline import evaluation_batches
 from runtime.assembly import Run
 from runtime.checkpoints.directory import move_aside
 from runtime.checkpoints.find import Checkpoint, checkpoint_directory
@@ -61,7 +62,7 @@ def _make_room(run: Run, folder: str) -> None:
 def _pages(run: Run, checkpoint: str) -> Iterator[Mapping[str, np.ndarray]]:
     directory = checkpoint_directory(run.settings.run.model_dir)
     estimator = run.device.estimator(predicting_fn(run, TEST), directory, run.settings.training.seed)
-    share = Share(run.settings.training.batch_size)
+    share = dataclasses.replace(run.share, rank=0, size=1, local_size=1)
     return estimator.predict(lambda: evaluation_batches(run.dataset, TEST, run.feeding, share),
                              checkpoint_path=checkpoint)
 

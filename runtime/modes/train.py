@@ -21,11 +21,13 @@ from runtime.checkpoints.find import Checkpoint, checkpoint_directory, prefix_of
 from runtime.checkpoints.mark import mark_path, read_mark
 from runtime.checkpoints.write import prune, write_checkpoint
 from runtime.diagnosis import bad_numbers_error
+from runtime.hooks.guarding import GuardHook
 from runtime.hooks.progress import ProgressHook
 from runtime.hooks.records import RecordHook
 from runtime.hooks.saving import SaveHook
 from runtime.hooks.stopping import StopHook
 from runtime.hooks.summaries import SummaryHook
+from runtime.loop import check_start, whole_calls
 from runtime.model_fn import Report, training_fn
 from runtime.modes.evaluate import count, score
 from runtime.modes.say import say
@@ -50,6 +52,7 @@ def train(run: Run, logger: Logger) -> Dict[str, Any]:
     """
     training = run.settings.training
     position, lines = starting_position(run)
+    check_start(run.settings, position.step)
     say(run.distributed, lines)
     if run.settings.run.resume_training and position.step < training.max_steps:
         # Not before it is known that the run can go on: the file describes the weights.
@@ -70,9 +73,12 @@ def _train_to(run: Run, logger: Logger, target: int, start: Position, history: H
     hooks: List[Any] = []
 
     def make_hooks(report: Report) -> List[Any]:
-        stop = StopHook(lambda: run.stop.requested, report.stop_wish, report.stop_agreed)
-        hooks.extend(_chief_hooks(run, logger, report) + [stop] if run.distributed.is_chief else [stop])
-        return hooks + [save] if run.distributed.is_chief else hooks
+        # A bad step ends the run before anything is written; a stop is known before it is decided what to save.
+        hooks.extend([GuardHook(report.failure, run.faults)] if report.failure is not None else [])
+        hooks.extend(_chief_hooks(run, logger, report) if run.distributed.is_chief else [])
+        hooks.append(StopHook(lambda: run.stop.requested, report.stop_wish, report.stop_agreed))
+        every = hooks + [save] if run.distributed.is_chief else hooks
+        return [hook.every_call_of(run.settings.device.iterations_per_loop) for hook in every]
 
     with _estimator_directory(run) as directory:
         save = _save_hook(run, logger, directory, start, history)
@@ -110,7 +116,7 @@ def _named(run: Run, start: Position) -> Iterator[None]:
     try:
         with run.faults.told():
             yield
-    except tf.errors.OpError as error:
+    except (tf.errors.OpError, FloatingPointError) as error:
         bad = run.faults.bad_numbers
         if bad is None:
             raise
@@ -184,13 +190,12 @@ def _estimator_directory(run: Run) -> Iterator[str]:
 
 def _chief_hooks(run: Run, logger: Logger, report: Report) -> List[Any]:
     training = run.settings.training
-    scalars = [tf.summary.scalar(name, value) for name, value in report.scalars.items()]
-    pictures = [tf.summary.image(name, image, max_outputs=1) for name, image in report.images.items()]
-    due = ((scalars, training.log_every), (pictures, max(1, training.max_steps // PICTURES_PER_RUN)))
+    pictures = whole_calls(run.settings, training.max_steps // PICTURES_PER_RUN)
     directory = checkpoint_directory(run.settings.run.model_dir)
     return [RecordHook(logger, report.scalars, training.log_every, training.max_steps),
             ProgressHook(report.scalars["train_total_loss"], training.images_per_step, training.max_steps),
-            *(SummaryHook(tf.summary.merge(summaries), every, directory, _teller(run)) for summaries, every in due)]
+            SummaryHook(report.scalars, training.log_every, directory, _teller(run)),
+            SummaryHook(report.images, pictures, directory, _teller(run))]
 
 
 def _teller(run: Run) -> Callable[[str], None]:

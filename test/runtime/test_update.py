@@ -27,7 +27,7 @@ class ScalingCPU(CPU):
         super().__init__(DeviceOptions())
         self.scale = scale
 
-    def wrap_optimiser(self, optimiser):
+    def wrap_optimiser(self, optimiser, ranks=1):
         return tf.train.experimental.MixedPrecisionLossScaleOptimizer(
             optimiser, tf.train.experimental.DynamicLossScale(initial_loss_scale=self.scale))
 
@@ -53,7 +53,7 @@ class Step:
             self.update = build_update(run, minimised, {"train_total_loss": self.loss}, tf.constant(0.5))
             self.weights = weights
             self.session = tf.Session()
-            self.session.run(tf.global_variables_initializer())
+            self.session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
 
     def run(self, a=1.0, b=1.0, loss=1.0):
         """One step; the counters after it."""

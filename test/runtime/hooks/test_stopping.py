@@ -32,11 +32,11 @@ def test_a_request_ends_the_run_after_its_step():
 
 def ranks(requested, others):
     """A hook among ranks of which another one feeds `others`."""
-    wish = tf.placeholder_with_default(0.0, [])
-    return StopHook(requested, wish, (wish + others) / 2.0)
+    wish = tf.get_variable("wish", [], initializer=tf.zeros_initializer(), collections=[tf.GraphKeys.LOCAL_VARIABLES])
+    return StopHook(requested, wish, (wish.read_value() + others) / 2.0)
 
 
-def test_a_wish_of_this_rank_is_fed_to_all():
+def test_a_wish_of_this_rank_is_told_to_all():
     answers = iter([None, 15, 15])
     hook = steps_until_stop(lambda: ranks(lambda: next(answers), 0.0))
     assert (hook.step, hook.stopped) == (2, True)
