@@ -44,9 +44,11 @@ class Failure(NamedTuple):
 def all_finite(tensors: Sequence[Tensor]) -> Tensor:
     """Bool scalar: a sum is finite only if every term is.
 
-    Devices that saturate end at the largest number instead of Inf; and comparisons with NaN are false.
+    Devices that saturate end at the largest number instead of Inf. The comparison alone would not do for NaN:
+    TensorFlow takes the opposite of "less" for "greater or equal".
     """
-    return tf.abs(tf.add_n([tf.reduce_sum(tensor) for tensor in tensors])) < tf.float32.max
+    total = tf.add_n([tf.reduce_sum(tensor) for tensor in tensors])
+    return tf.logical_and(tf.math.is_finite(total), tf.abs(total) < tf.float32.max)
 
 
 def fail_step(faults: Faults, losses: Dict[str, Tensor], pairs: Pairs, overflowed: Tensor) -> Tensor:
