@@ -53,7 +53,7 @@ def build_update(run: Run, minimised: Tensor, losses: Dict[str, Tensor], rate: T
         failure = note_failure(losses, pairs, unexpected)
         guard = tf.group(failure.step, failure.losses, failure.good)
     with tf.control_dependencies([guard]):
-        return _guarded(run, optimiser, pairs, losses["train_total_loss"])._replace(failure=failure)
+        return _guarded(run, optimiser, _waiting(pairs), losses["train_total_loss"])._replace(failure=failure)
 
 
 def _guarded(run: Run, optimiser: Any, pairs: Pairs, loss: Tensor) -> Update:
@@ -65,16 +65,28 @@ def _guarded(run: Run, optimiser: Any, pairs: Pairs, loss: Tensor) -> Update:
     applied = tf.get_variable("applied", [], tf.int64, initializer=tf.zeros_initializer(), trainable=False,
                               collections=[tf.GraphKeys.LOCAL_VARIABLES])
     with tf.control_dependencies([tf.assign(applied, 0)]):
+        pairs = _waiting(pairs)
         op = _gated(optimiser, pairs, applied, loss) if gated else _apply(optimiser, pairs, applied)
     total = tf.get_variable(SKIPPED, [], tf.float32, initializer=tf.zeros_initializer(), trainable=False)
     with tf.control_dependencies([op]):
-        count = tf.assign_add(total, 1.0 - tf.cast(applied.read_value(), tf.float32))
+        # Not read, but counted up by nothing: TensorFlow 1.15 takes one reading of a variable for another.
+        now = tf.assign_add(applied, tf.zeros([], tf.int64))
+        count = tf.assign_add(total, 1.0 - tf.cast(now, tf.float32))
     return Update(tf.group(op, count), {SKIPPED: count})
+
+
+def _waiting(pairs: Pairs) -> Pairs:
+    """The same gradients, once the control dependencies around are met.
+
+    A branch of a condition does not wait for those by itself, and optimisers that scale the loss apply in one.
+    """
+    return [(tf.identity(gradient), variable) for gradient, variable in pairs]
 
 
 def _gated(optimiser: Any, pairs: Pairs, applied: Any, loss: Tensor) -> Any:
     gate = spike_gate(loss)
-    update = tf.cond(gate.accepted, lambda: _as_tensor(_apply(optimiser, pairs, applied)), lambda: tf.constant(0))
+    accepted = tf.identity(gate.accepted)
+    update = tf.cond(accepted, lambda: _as_tensor(_apply(optimiser, pairs, applied)), lambda: tf.constant(0))
     return tf.group(update, gate.learned)
 
 
