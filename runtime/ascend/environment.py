@@ -17,6 +17,10 @@ from utils.errors import UserError
 
 CHIEF = ("CM_CHIEF_IP", "CM_CHIEF_PORT", "CM_CHIEF_DEVICE", "CM_WORKER_SIZE", "CM_WORKER_IP")
 TABLE = ("RANK_ID", "RANK_SIZE", "RANK_TABLE_FILE")
+FOREIGN = {"TF_CONFIG": "the adapter takes it for a cluster of parameter servers",
+           "LOCAL_CHECKPOINT_DIR": "the adapter would begin with the weights that lie there",
+           "RESTORE_FROM": "the adapter would begin with the weights that lie there"}
+"""Variables that change what the adapter does with a run, unseen."""
 LARGEST_PORT = 65520
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -51,6 +55,10 @@ def read_environment(environment: Mapping[str, str]) -> AscendEnvironment:
         UserError: a variable is missing or wrong, or two of them contradict each other; the text says what to export.
     """
     _check_job(environment)
+    for name, consequence in FOREIGN.items():
+        if environment.get(name):
+            raise UserError(f"{name}={environment[name]}: {consequence}", "a run that its own settings decide",
+                            f"`unset {name}`")
     chief = [name for name in CHIEF if environment.get(name)]
     table = [name for name in TABLE if environment.get(name)]
     if chief and table:
@@ -127,5 +135,5 @@ def _number(environment: Mapping[str, str], name: str, least: int, most: Optiona
 def complete(environment: MutableMapping[str, str], checked: AscendEnvironment) -> None:
     """Say of a single rank that it is one: the adapter of 2021 fails where nobody does."""
     if checked.size == 1 and not environment.get("CM_WORKER_SIZE"):
-        environment.setdefault("RANK_SIZE", "1")
-        environment.setdefault("RANK_ID", "0")
+        environment.update({name: environment.get(name) or value for name, value in
+                            (("RANK_SIZE", "1"), ("RANK_ID", "0"))})

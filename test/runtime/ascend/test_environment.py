@@ -52,6 +52,12 @@ def test_a_job_id_that_it_takes(job):
     assert read_environment({"JOB_ID": job}).size == 1
 
 
+@pytest.mark.parametrize("name", ["TF_CONFIG", "LOCAL_CHECKPOINT_DIR", "RESTORE_FROM"])
+def test_what_would_change_a_run_unseen_is_refused(name):
+    with pytest.raises(UserError, match=f"unset {name}"):
+        read_environment({**ALONE, name: "something"})
+
+
 @pytest.mark.parametrize("name, value, words", [
     ("RANK_ID", "jobname-worker-0", "export RANK_ID=0"), ("RANK_ID", "2", "from 0 to 1"),
     ("RANK_ID", "", "RANK_ID is not set"), ("RANK_SIZE", "two", "export RANK_SIZE="),
@@ -81,7 +87,7 @@ def test_how_many_ranks_are_announced(variables, size):
 
 
 def test_a_single_rank_is_said_to_be_one():
-    variables = dict(ALONE)
+    variables = dict(ALONE, RANK_SIZE="")
     complete(variables, read_environment(variables))
     assert variables == dict(ALONE, RANK_SIZE="1", RANK_ID="0")
     variables = dict(CHIEF)
