@@ -113,6 +113,7 @@ def test_what_an_adapter_lacks_is_told_or_refused(monkeypatch):
         assert [line.split(":")[0] for line in device.remarks] == [
             "the installed npu_bridge takes no modify_mixlist", "the installed npu_bridge takes no deterministic"]
         assert NPU(options()).remarks == []
+        assert "without effect" in NPU(options(use_xla=True)).remarks[0]
         config = importlib.import_module(CONFIG)
         monkeypatch.setattr(config, "NPURunConfig", lambda model_dir=None, tf_random_seed=None: None)
         with pytest.raises(UserError, match="takes no session_config, save_checkpoints_steps"):

@@ -63,10 +63,3 @@ def test_a_chief_gives_out_ranks_and_a_signal_stops_all_of_them(family_arguments
             process.kill()
     assert "to go on: python main.py --exec_mode train --resume_training" in ranks.output(0)
     assert "rank 1" not in ranks.output(0)
-
-
-def test_ranks_end_with_the_chiefs_error(tmp_path):
-    ranks = Ranks(2, tmp_path)
-    codes = ranks.run("--exec_mode", "predict", "--model_dir", str(tmp_path / "nowhere"))
-    assert codes == [2, 2]
-    assert "rank 1: error: " in ranks.output(1)

@@ -32,7 +32,9 @@ def test_several_processes_without_horovod_are_an_error(monkeypatch, variable):
         connect({variable: "2"})
 
 
-@pytest.mark.parametrize("environment, rank", [({}, 0), ({"HOROVOD_RANK": "3"}, 3), ({"OMPI_COMM_WORLD_RANK": "1"}, 1)])
+@pytest.mark.parametrize("environment, rank", [
+    ({}, 0), ({"HOROVOD_RANK": "3"}, 3), ({"OMPI_COMM_WORLD_RANK": "1"}, 1),
+    ({"RANK_SIZE": "8", "RANK_ID": "5"}, 5), ({"RANK_ID": "5"}, 0)])
 def test_the_launcher_tells_the_rank(environment, rank):
     assert announced_rank(environment) == rank
 
