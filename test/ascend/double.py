@@ -87,11 +87,11 @@ class Ranks:
                     env=self.environment(rank), stdout=output, stderr=subprocess.STDOUT))
         return started
 
-    def run(self, *arguments):
-        """Run them all to their ends: their exit codes."""
+    def run(self, *arguments, seconds=COMMAND_SECONDS):
+        """Run them all to their ends, each within `seconds`: their exit codes."""
         started = self.start(*arguments)
         try:
-            return [process.wait(COMMAND_SECONDS) for process in started]
+            return [process.wait(seconds) for process in started]
         finally:
             for process in started:
                 process.kill()
