@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes an environment that has PyTorch and MMSegmentation beside TensorFlow, and compares this project with them.
 #
-#   bash test/run_parity.sh                             everything: about ten minutes on two cores
+#   bash test/run_parity.sh                             everything: a quarter of an hour on two cores
 #   bash test/run_parity.sh test/parity/test_losses.py  the comparisons named, by pytest's own arguments
 #
 # PYTHON names the interpreter to use, PARITY_VENV the environment (.venv-parity), PARITY_REPORT a file for the figures

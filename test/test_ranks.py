@@ -136,21 +136,25 @@ def test_a_user_error_ends_all_ranks(tiny_recipe, tmp_path):
     assert "no such directory" in result.stdout
 
 
-@pytest.mark.parametrize("flags, agree", [((), True), (("--no-sync_batch_norm",), False)])
-def test_batch_statistics_are_taken_over_all_ranks(tmp_path, flags, agree):
-    """One step of eight crops on one rank, and of four on each of two: the same losses, weights and moving moments."""
+@pytest.mark.parametrize("ranks, crops, flags, agree", [
+    (4, 16, (), True), (2, 8, ("--no-sync_batch_norm",), False)])
+def test_batch_statistics_are_taken_over_all_ranks(tmp_path, ranks, crops, flags, agree):
+    """One step of all crops on one rank, and of four on each of several: the same losses, weights, moving moments."""
     recipe = write_recipe(tmp_path / "small.yaml", **dict(
         load_recipe("drive-pspnet-dice").settings, filters=8, crop_height=32, crop_width=32, window_stride=24,
-        log_every=1, global_batch_size=8))
-    found = {}
-    for ranks in (1, 2):
-        result = launch(ranks, "--data_dir", "phantom", "--recipe", recipe, "--max_steps", "1", *flags,
-                        "--model_dir", str(tmp_path / str(ranks)), directory=tmp_path)
+        log_every=1, global_batch_size=crops))
+    found = []
+    for number in (1, ranks):
+        directory = tmp_path / str(number)
+        result = launch(number, "--data_dir", "phantom", "--recipe", recipe, "--max_steps", "1", *flags,
+                        "--model_dir", str(directory), directory=tmp_path)
         assert result.returncode == 0, result.stdout
-        found[ranks] = weights(tmp_path / str(ranks))
-        found[ranks]["loss"] = losses(tmp_path / str(ranks))
-    assert sorted(found[1]) == sorted(found[2])
-    alike = [np.allclose(found[1][name], found[2][name], rtol=1e-5, atol=1e-5) for name in found[1]]
+        found.append(dict(weights(directory), loss=losses(directory)))
+    one, several = found
+    assert sorted(one) == sorted(several)
+    # Velocities are gradients: sums over all pixels, of which much cancels.
+    alike = [np.allclose(one[name], several[name], rtol=1e-4 if name.endswith("/Momentum") else 1e-5, atol=1e-5)
+             for name in one]
     assert all(alike) == agree
 
 

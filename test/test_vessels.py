@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +14,11 @@ import tensorflow.compat.v1 as tf
 from PIL import Image
 
 import main as command_line
+from datasets.base import TRAIN, VALIDATION
+from runtime.assembly import assemble
 from runtime.checkpoints.find import newest_sound
+from runtime.distributed.base import Distributed
+from runtime.settings.compose import compose
 from runtime.settings.recipes import load_recipe, recipe_names
 from runtime.settings.tree import settings_from
 
@@ -18,6 +26,8 @@ from .conftest import write_recipe
 from .test_end_to_end import losses, same, weights
 
 PUBLISHED = "unet-s5-d16_pspnet_4xb4-ce-1.0-dice-3.0-40k_drive-64x64"
+SCALES = (0.75, 1.0)
+"""For whole runs; all of the published ones are those of test/datasets/test_native_crops.py."""
 
 
 @pytest.fixture(scope="module")
@@ -29,127 +39,137 @@ def data(tmp_path_factory):
     return str(directory)
 
 
-@pytest.fixture()
-def run(data, tmp_path):
-    recipe = write_recipe(tmp_path / "small.yaml", **dict(
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    return write_recipe(tmp_path_factory.mktemp("recipe") / "small.yaml", **dict(
         load_recipe(PUBLISHED).settings, filters=4, crop_height=32, crop_width=32, window_stride=24, log_every=1,
         global_batch_size=4))
 
-    def call(*arguments, code=0, fresh=True, name="run"):
-        common = ["--data_dir", data, "--recipe", recipe] if fresh else []
-        directory = tmp_path / name
-        assert command_line.main([*common, "--device", "cpu", "--model_dir", str(directory), *arguments]) == code
-        return directory
 
-    return call
+def call(directory, *arguments, code=0):
+    assert command_line.main(["--device", "cpu", "--model_dir", str(directory), *arguments]) == code
+
+
+@pytest.fixture(scope="module")
+def whole(data, recipe, tmp_path_factory):
+    """Four steps, saved every two, and evaluated; what was said lies beside it. Not to be changed."""
+    directory = tmp_path_factory.mktemp("whole") / "run"
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        call(directory, "--data_dir", data, "--recipe", recipe, "--exec_mode", "train_and_evaluate", "--max_steps", "4",
+             "--save_checkpoints_steps", "2", "--deterministic", "--fov")
+    (directory.parent / "said.txt").write_text(said.getvalue())
+    return directory
+
+
+@pytest.fixture()
+def trained(whole, tmp_path):
+    """The same run, to be gone on with."""
+    return Path(shutil.copytree(str(whole), str(tmp_path / "run")))
 
 
 def result_of(directory):
     return json.loads((directory / "evaluation.json").read_text())
 
 
-def test_train_and_evaluate(run, capsys):
-    directory = run("--exec_mode", "train_and_evaluate", "--max_steps", "3", "--fov")
-    result = result_of(directory)
+def test_train_and_evaluate(whole):
+    result = result_of(whole)
     assert (result["split"], len(result["per_image"])) == ("validation", 2)
     assert {"mDice", "Dice_vessel", "AUC", "AUC_fov", "sensitivity_fov", "aAcc"} <= set(result["scores"])
     assert next(iter(result["scores"])) == "mDice"
-    assert "inside the field of view" in capsys.readouterr().out
-    log = losses(directory)
-    assert [data["learning_rate"] for data in log.values()] == pytest.approx([0.01, 0.005405, 0.0001], rel=1e-3)
+    assert "inside the field of view" in (whole.parent / "said.txt").read_text()
+    log = losses(whole)
+    rates = [data["learning_rate"] for data in log.values()]
+    assert rates == pytest.approx([0.01, 0.006973, 0.003783, 0.0001], rel=1e-3)
     assert {"train_ce_loss", "train_dice_loss", "train_auxiliary_ce_loss"} <= set(log[1])
 
 
-def test_moving_statistics_are_learnt_and_saved(run):
-    directory = run("--exec_mode", "train", "--max_steps", "2")
-    reader = tf.train.load_checkpoint(newest_sound(str(directory)).path)
+def test_moving_statistics_are_learnt_and_saved(whole):
+    reader = tf.train.load_checkpoint(newest_sound(str(whole)).path)
     name = "unet_s5_d16/encoder0/conv0/norm/moving_variance"
     assert np.abs(reader.get_tensor(name) - 1).max() > 1e-3
     assert reader.get_tensor("unet_s5_d16/head/pool1/norm/moving_mean").shape == (1,)
 
 
-def test_a_resumed_run_is_the_uninterrupted_one(run):
-    whole = run("--exec_mode", "train", "--max_steps", "4", "--deterministic", name="whole")
-    run("--exec_mode", "train", "--max_steps", "4", "--deterministic", "--save_checkpoints_steps", "2", name="parts")
+def test_a_resumed_run_is_the_uninterrupted_one(whole, trained):
     # As if it had been killed behind the first save.
-    for path in (whole.parent / "parts" / "model_checkpoint").glob("model.ckpt-4*"):
+    for path in (trained / "model_checkpoint").glob("model.ckpt-4*"):
         path.unlink()
-    parts = run("--exec_mode", "train", "--resume_training", fresh=False, name="parts")
-    assert same(weights(whole), weights(parts))
+    call(trained, "--exec_mode", "train", "--resume_training")
+    assert len(list((trained / "model_checkpoint").glob("model.ckpt-4.index"))) == 1
+    assert same(weights(whole), weights(trained))
 
 
-def test_predictions_have_the_size_of_their_images(run):
-    directory = run("--exec_mode", "train_and_predict", "--max_steps", "1")
-    masks = sorted((directory / "predictions" / "masks").rglob("*.png"))
+def test_predictions_have_the_size_of_their_images(trained):
+    call(trained, "--exec_mode", "predict")
+    masks = sorted((trained / "predictions" / "masks").rglob("*.png"))
     assert len(masks) == 2
     assert np.asarray(Image.open(masks[0])).shape == (100, 110)
 
 
-def test_windows_may_come_in_batches_of_any_size(run):
-    directory = run("--exec_mode", "train_and_evaluate", "--max_steps", "1")
-    scores = result_of(directory)["scores"]
-    for batch_size in ("1", "7"):
-        run("--exec_mode", "evaluate", "--batch_size", batch_size, fresh=False)
-        assert result_of(directory)["scores"] == pytest.approx(scores, rel=1e-6)
+def test_windows_may_come_in_batches_of_any_size(whole, trained):
+    """Seven at a time leave some of 20 windows over, four do not."""
+    call(trained, "--exec_mode", "evaluate", "--batch_size", "7")
+    assert result_of(trained)["scores"] == pytest.approx(result_of(whole)["scores"], rel=1e-6)
 
 
-def test_scales_and_flips_are_averaged(run, capsys):
-    directory = run("--exec_mode", "train_and_evaluate", "--max_steps", "2")
-    plain = result_of(directory)["scores"]["eval_ce_loss"]
-    losses_by_variants = {"none": plain}
+def test_scales_and_flips_are_averaged(whole, trained, capsys, monkeypatch):
+    monkeypatch.setattr("datasets.native_crops.SCALES", SCALES)
+    losses_by_variants = {"none": result_of(whole)["scores"]["eval_ce_loss"]}
     for tta in ("flip", "scales_and_flip"):
-        run("--exec_mode", "evaluate", "--tta", tta, fresh=False)
-        losses_by_variants[tta] = result_of(directory)["scores"]["eval_ce_loss"]
-        assert result_of(directory)["protocol"]["tta"] == tta
+        call(trained, "--exec_mode", "evaluate", "--tta", tta)
+        losses_by_variants[tta] = result_of(trained)["scores"]["eval_ce_loss"]
+        assert result_of(trained)["protocol"]["tta"] == tta
         assert f"tta {tta}" in capsys.readouterr().out
     assert len(set(losses_by_variants.values())) == 3
     assert all(np.isfinite(list(losses_by_variants.values())))
 
 
-def test_a_threshold_counts_in_masks_and_in_scores(run):
-    directory = run("--exec_mode", "train_and_evaluate", "--max_steps", "1", "--threshold", "0.0001")
-    assert result_of(directory)["scores"]["sensitivity"] == 1.0
-    run("--exec_mode", "evaluate", "--threshold", "0.9999", fresh=False)
-    assert result_of(directory)["scores"]["sensitivity"] == 0.0
+@pytest.mark.parametrize("threshold, sensitivity", [("0.0001", 1.0), ("0.9999", 0.0)])
+def test_a_threshold_counts_in_masks_and_in_scores(trained, threshold, sensitivity):
+    call(trained, "--exec_mode", "evaluate", "--threshold", threshold)
+    assert result_of(trained)["scores"]["sensitivity"] == sensitivity
 
 
-def test_a_fold_of_the_training_images_validates(run):
-    directory = run("--exec_mode", "train_and_evaluate", "--max_steps", "1", "--crossvalidation_idx", "0")
-    assert list(result_of(directory)["per_image"]) and all(
-        name.startswith("training/") for name in result_of(directory)["per_image"])
+def test_a_fold_of_the_training_images_validates(data, recipe, tmp_path):
+    run = assemble(compose({"data_dir": data, "recipe": recipe, "crossvalidation_idx": 0, "device": "cpu",
+                            "exec_mode": "train_and_evaluate", "model_dir": str(tmp_path / "run")}), Distributed())
+    assert run.splits == (TRAIN, VALIDATION) and run.dataset.evaluation_split == VALIDATION
+    trains, validates = (set(run.dataset.ids(split)) for split in run.splits)
+    assert trains and validates and not trains & validates
+    assert all(name.startswith("training/") for name in trains | validates)
 
 
 @pytest.mark.parametrize("flags, words", [
     (["--model", "unet_s5_d17"], "unet_s5_d16"), (["--tta", "rotations"], "scales_and_flip")])
-def test_wrong_names_are_told_the_right_ones(run, capsys, flags, words):
-    run("--exec_mode", "train", *flags, code=2)
+def test_wrong_names_are_told_the_right_ones(recipe, data, tmp_path, capsys, flags, words):
+    call(tmp_path / "run", "--data_dir", data, "--recipe", recipe, "--exec_mode", "train", *flags, code=2)
     assert words in capsys.readouterr().err
 
 
 def test_images_smaller_than_a_crop_are_told_before_anything_is_written(data, tmp_path, capsys):
     large = dict(load_recipe(PUBLISHED).settings, filters=4, crop_height=128, crop_width=128)
     recipe = write_recipe(tmp_path / "unfit.yaml", **large)
-    assert command_line.main(["--data_dir", data, "--recipe", recipe, "--exec_mode", "train_and_evaluate",
-                              "--device", "cpu", "--model_dir", str(tmp_path / "run")]) == 2
+    call(tmp_path / "run", "--data_dir", data, "--recipe", recipe, "--exec_mode", "train_and_evaluate", code=2)
     assert "100 x 110 pixels with crops of 128 x 128" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 
-def test_streets_are_predicted_whole_in_nineteen_classes(tmp_path):
+def test_streets_are_predicted_whole_in_nineteen_classes(tmp_path, monkeypatch):
     from datasets.phantoms.cityscapes import Plan, write_cityscapes
 
     write_cityscapes(str(tmp_path / "streets"), plan=Plan(height=128))
     recipe = write_recipe(tmp_path / "small.yaml", **dict(
         load_recipe("cityscapes-fcn").settings, filters=4, crop_height=64, crop_width=128, global_batch_size=2))
-    common = ["--device", "cpu", "--model_dir", str(tmp_path / "run")]
-    assert command_line.main(["--data_dir", str(tmp_path / "streets"), "--recipe", recipe, "--max_steps", "1",
-                              "--exec_mode", "train_and_evaluate", *common]) == 0
-    result = result_of(tmp_path / "run")
+    directory = tmp_path / "run"
+    call(directory, "--data_dir", str(tmp_path / "streets"), "--recipe", recipe, "--max_steps", "1",
+         "--exec_mode", "train_and_evaluate")
+    result = result_of(directory)
     assert next(iter(result["scores"])) == "mIoU"
     assert len(result["per_image"]) == 2
-    # Six scales of 128 x 256 are multiples of 16, as those of 1024 x 2048 are.
-    assert command_line.main(["--exec_mode", "evaluate", "--tta", "scales_and_flip", *common]) == 0
-    assert command_line.main(["--exec_mode", "predict", *common]) == 0
+    # Sizes of 128 x 256 at these scales are multiples of 16, as those of 1024 x 2048 are.
+    monkeypatch.setattr("datasets.native_crops.SCALES", SCALES)
+    call(directory, "--exec_mode", "evaluate", "--tta", "scales_and_flip")
+    call(directory, "--exec_mode", "predict")
     (mask,) = (tmp_path / "run" / "predictions" / "masks").rglob("*.png")
     with Image.open(mask) as picture:
         assert picture.mode == "P" and np.asarray(picture).max() < 19

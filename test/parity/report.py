@@ -15,16 +15,16 @@ over all numbers compared; where % is said, as a share of the largest number.
 - **Training, step by step**: each of ours begins where one of MMSegmentation's began, on its batch. Two tolerances are
   wider than were asked for (0.1 % of the gradient's norm, 1e-5 for weights after a step), since float32 does not give
   more: rounding turns single ReLUs over, and gradients jump. Rows say how far MMSegmentation's own steps are from the
-  same steps in float64, by the same measures. The optimiser is therefore compared once more on equal gradients.
+  same steps in float64: further than that, too. The optimiser is therefore compared once more on equal gradients.
 - **Training, freely**: 20 steps in a row. Rounding grows there: runs of MMSegmentation whose normalised pixels differ
   by 1e-7 part. Their spread is the largest difference of the loss, over all steps, between any two of three of its
   runs: an exact one, and two with 1e-7 added to or taken from each pixel by chance. Ours may differ from the exact one
   by three such spreads at any step: seven further runs of its own (six perturbed ones, and one whose convolutions do
   without oneDNN) did so by up to 2.4.
-- **Training samples** are what its transforms make when they draw the numbers that ours draw: the same, bit for bit,
-  where images are smaller than a crop, too. OpenCV converts colours of 32 columns at a time and rounds those of the
-  rest otherwise, by up to 4 grey levels after two changes; here, and for this comparison there, all columns are
-  converted alike. Widths of all published crops are multiples of 32.
+- **Training samples** are what its transforms make when they draw the numbers that ours draw: the same, bit for bit;
+  where images are smaller than a crop, too, but for the last bit of their normalisation. OpenCV converts colours of 32
+  columns at a time and rounds those of the rest otherwise, by up to 4 grey levels after two changes; here, and for this
+  comparison there, all columns are converted alike. Widths of all published crops are multiples of 32.
 - **Not compared**: dropout and the order of samples (each program has random numbers of its own), synchronised batch
   normalisation, and the Dice loss of versions 0.20 to 1.0, which made the published figures and is not in 1.2.2.
 
