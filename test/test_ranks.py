@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import json
 import os
@@ -136,21 +137,29 @@ def test_a_user_error_ends_all_ranks(tiny_recipe, tmp_path):
     assert "no such directory" in result.stdout
 
 
-@pytest.mark.parametrize("ranks, crops, flags, agree", [
-    (4, 16, (), True), (2, 8, ("--no-sync_batch_norm",), False)])
-def test_batch_statistics_are_taken_over_all_ranks(tmp_path, ranks, crops, flags, agree):
-    """One step of all crops on one rank, and of four on each of several: the same losses, weights, moving moments."""
-    recipe = write_recipe(tmp_path / "small.yaml", **dict(
+@pytest.fixture(scope="module")
+def step(tmp_path_factory):
+    """step(ranks, *flags): the loss, weights, velocities and moving moments after one step of sixteen crops."""
+    directory = tmp_path_factory.mktemp("step")
+    recipe = write_recipe(directory / "small.yaml", **dict(
         load_recipe("drive-pspnet-dice").settings, filters=8, crop_height=32, crop_width=32, window_stride=24,
-        log_every=1, global_batch_size=crops))
-    found = []
-    for number in (1, ranks):
-        directory = tmp_path / str(number)
-        result = launch(number, "--data_dir", "phantom", "--recipe", recipe, "--max_steps", "1", *flags,
-                        "--model_dir", str(directory), directory=tmp_path)
+        log_every=1))
+
+    @functools.lru_cache(maxsize=None)
+    def taken(ranks, *flags):
+        run = directory / "-".join(["run", str(ranks), *flags])
+        result = launch(ranks, "--data_dir", "phantom", "--recipe", recipe, "--max_steps", "1", *flags,
+                        "--model_dir", str(run), directory=directory)
         assert result.returncode == 0, result.stdout
-        found.append(dict(weights(directory), loss=losses(directory)))
-    one, several = found
+        return dict(weights(run), loss=losses(run))
+
+    return taken
+
+
+@pytest.mark.parametrize("ranks, flags, agree", [(4, (), True), (2, ("--no-sync_batch_norm",), False)])
+def test_batch_statistics_are_taken_over_all_ranks(step, ranks, flags, agree):
+    """Sixteen crops on one rank are the published four on each of four; where each has its own, they are not."""
+    one, several = step(1), step(ranks, *flags)
     assert sorted(one) == sorted(several)
     # Velocities are gradients: sums over all pixels, of which much cancels.
     alike = [np.allclose(one[name], several[name], rtol=1e-4 if name.endswith("/Momentum") else 1e-5, atol=1e-5)
