@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, Iterator, List
 
 import hypothesis
 import pytest
@@ -22,6 +22,15 @@ hypothesis.settings.load_profile("patient")
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND_SECONDS = 240
+
+
+@pytest.fixture(autouse=True)
+def _determinism_ends_with_its_test() -> Iterator[None]:
+    """A run with --deterministic in this process switches TensorFlow over for good; later tests draw without a seed."""
+    yield
+    config = sys.modules.get("tensorflow.python.framework.config")
+    if hasattr(config, "disable_op_determinism"):
+        config.disable_op_determinism()  # type: ignore[union-attr]
 
 
 @pytest.fixture(scope="session")
