@@ -11,8 +11,10 @@ import tensorflow.compat.v1 as tf
 
 from runtime.settings.tree import DeviceOptions
 from utils.contracts import Tensor
+from utils.errors import UserError
 
 FLOAT32, FLOAT16, BFLOAT16 = "float32", "float16", "bfloat16"
+_OBSERVERS = ("profiling", "over_dump", "data_dump")
 
 
 class Device(abc.ABC):
@@ -42,7 +44,13 @@ class Device(abc.ABC):
         return []
 
     def prepare(self) -> None:
-        """What must be set for the whole process before the first session."""
+        """What must be set, and be there, before the first session of the process.
+
+        Raises:
+            UserError: a directory to observe the run in cannot be made.
+        """
+        for name in _OBSERVERS:
+            _make_directory(name, getattr(self.options, name))
         if self.options.deterministic:
             _make_ops_deterministic()
 
@@ -92,6 +100,11 @@ class Device(abc.ABC):
         """A scope whose operations keep their precision, for what must not be narrowed: losses and scores."""
         return contextlib.nullcontext()
 
+    def profiling_hooks(self, every: int) -> List[Any]:
+        """Hooks that trace a training step in `every` steps, where the options ask for it."""
+        directory = self.options.profiling
+        return [] if directory is None else [tf.train.ProfilerHook(save_steps=every, output_dir=directory)]
+
     @property
     def computes_channels_first(self) -> bool:
         """Whether the layout [batch, channels, height, width] may be asked for."""
@@ -119,6 +132,15 @@ class Device(abc.ABC):
     def peak_memory_bytes(self) -> Optional[int]:
         """The largest device memory in use so far, or None where the host's memory is all there is."""
         return None
+
+
+def _make_directory(name: str, directory: Optional[str]) -> None:
+    try:
+        if directory is not None:
+            os.makedirs(directory, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--{name} {directory}: {error.strerror}", "a directory that can be written",
+                        "name another one") from error
 
 
 def _make_ops_deterministic() -> None:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import Any, Callable, ContextManager, Dict, List, MutableMapping
+from typing import Any, Callable, ContextManager, Dict, Iterator, List, Mapping, MutableMapping, Tuple
 
 import tensorflow.compat.v1 as tf
 
 from runtime.ascend import adapter
 from runtime.ascend.adapter import ESTIMATOR
 from runtime.ascend.environment import complete, read_environment
+from runtime.ascend.observation import DUMP, PROFILE, observations
 from runtime.devices.base import FLOAT16, FLOAT32, Device
+from runtime.settings.tree import KEPT, MIXED, NARROW
 from utils.contracts import Tensor
 
-MIXED, KEPT = "allow_mix_precision", "must_keep_origin_dtype"
-"""Left to itself the adapter computes in float16 unasked (allow_fp32_to_fp16), hence a mode is always said."""
 MIXLIST = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "ascend", "mixlist.json")
 """Operators that mixed precision leaves in float32: a sum over 512 x 512 pixels exceeds float16's 65504."""
 FIRST_SCALE, GROW_AFTER, SHRINK_AFTER, GROWTH, SHRINKAGE = 2.0 ** 15, 1000, 2, 2.0, 0.5
@@ -37,14 +37,14 @@ class NPU(Device):
     @property
     def precision(self) -> str:
         """See `Device.precision`."""
-        return FLOAT16 if self.options.use_amp else FLOAT32
+        return FLOAT16 if self._mode in (MIXED, NARROW) else FLOAT32
 
     @property
     def remarks(self) -> List[str]:
         """See `Device.remarks`: also what the installed adapter cannot be told."""
         lines = [f"the installed npu_bridge takes no {name}: left at its default"
                  for name in adapter.lacking(_run_config(), list(self._wishes()))]
-        if self.options.use_amp and self._keep_dtype_scope() is None:
+        if self.precision == FLOAT16 and self._keep_dtype_scope() is None:
             lines.append("the installed npu_bridge has no keep_dtype_scope: only the adapter's lists of operators keep "
                          "losses in float32")
         if self.options.use_xla:
@@ -58,8 +58,8 @@ class NPU(Device):
             UserError: the environment lacks something, or the adapter cannot be loaded or told what a run must say.
         """
         complete(environment, read_environment(environment))
-        adapter.require(_run_config(), list(self._requirements("", 0)))
         super().prepare()
+        adapter.require(_run_config(), list(self._requirements("", 0)))
 
     def session_config(self) -> tf.ConfigProto:
         """See `Device.session_config`.
@@ -85,6 +85,11 @@ class NPU(Device):
         options.parameter_map["precision_mode"].s = self._mode.encode()
         if "modify_mixlist" in self._wishes() and not adapter.lacking(_run_config(), ["modify_mixlist"]):
             options.parameter_map["modify_mixlist"].s = MIXLIST.encode()
+        for name, value in _session_parameters(observations(self.options)):
+            if isinstance(value, bool):
+                options.parameter_map[name].b = value
+            else:
+                options.parameter_map[name].s = value.encode()
         return config
 
     def estimator(self, model_fn: Callable[..., Any], directory: str, seed: int) -> tf.estimator.Estimator:
@@ -107,6 +112,10 @@ class NPU(Device):
         return adapter.call(scaled, {"opt": optimiser, "loss_scale_manager": self._manager(),
                                      "is_distributed": ranks > 1})
 
+    def profiling_hooks(self, every: int) -> List[Any]:
+        """See `Device.profiling_hooks`: none, the adapter traces the device by itself."""
+        return []
+
     @property
     def computes_channels_first(self) -> bool:
         """See `Device.computes_channels_first`; the adapter chooses layouts of its own, so there is nothing to gain."""
@@ -123,12 +132,13 @@ class NPU(Device):
 
     def wide(self) -> ContextManager[Any]:
         """See `Device.wide`: the adapter's own scope, where precision is mixed and the adapter has one."""
-        scope = self._keep_dtype_scope() if self.options.use_amp else None
+        scope = self._keep_dtype_scope() if self.precision == FLOAT16 else None
         return contextlib.nullcontext() if scope is None else scope()
 
     @property
     def _mode(self) -> str:
-        return MIXED if self.precision == FLOAT16 else KEPT
+        """Left to itself the adapter computes in float16 unasked (allow_fp32_to_fp16), hence a mode is always said."""
+        return self.options.precision_mode or (MIXED if self.options.use_amp else KEPT)
 
     def _requirements(self, directory: str, seed: int) -> Dict[str, Any]:
         """What an adapter must be told: where one takes less, a run would be another than the one asked for.
@@ -138,16 +148,21 @@ class NPU(Device):
         return {"model_dir": directory, "tf_random_seed": seed, "session_config": self.session_config(),
                 "save_checkpoints_steps": 0, "save_summary_steps": 0, "log_step_count_steps": None,
                 "iterations_per_loop": self.options.iterations_per_loop, "enable_data_pre_proc": True,
-                "precision_mode": self._mode}
+                "precision_mode": self._mode, **self._observers()}
 
     def _wishes(self) -> Dict[str, Any]:
         """What is said where the adapter has an ear for it."""
         wishes: Dict[str, Any] = {"hcom_parallel": True, "keep_checkpoint_max": 0}
-        if self.precision == FLOAT16:
+        if self._mode == MIXED:
             wishes["modify_mixlist"] = MIXLIST
         if self.options.deterministic:
             wishes["deterministic"] = 1
         return wishes
+
+    def _observers(self) -> Dict[str, Any]:
+        module, classes = ESTIMATOR + "npu_config", {DUMP: "DumpConfig", PROFILE: "ProfilingConfig"}
+        return {name: adapter.call(adapter.part(module, classes[name]), arguments)
+                for name, arguments in observations(self.options).items()}
 
     def _manager(self) -> Any:
         module, fixed = ESTIMATOR + "npu_loss_scale_manager", self.options.loss_scale
@@ -159,6 +174,12 @@ class NPU(Device):
 
     def _keep_dtype_scope(self) -> Any:
         return adapter.optional_part(ESTIMATOR + "npu_scope", "keep_dtype_scope")
+
+
+def _session_parameters(observers: Mapping[str, Mapping[str, Any]]) -> Iterator[Tuple[str, Any]]:
+    for arguments in observers.values():
+        for name, value in arguments.items():
+            yield ("profiling_mode" if name == "enable_profiling" else name), value
 
 
 def npu_present() -> bool:

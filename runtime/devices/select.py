@@ -21,6 +21,7 @@ class Presence:
     npu: Callable[[], bool] = npu_present
 
 
+_ASCEND_ALONE = ("precision_mode", "over_dump", "data_dump")
 _CLASSES: Dict[str, Type[Device]] = {"cpu": CPU, "gpu": GPU, "npu": NPU}
 
 
@@ -28,7 +29,7 @@ def select_device(options: DeviceOptions, local_rank: int = 0, presence: Presenc
     """The device that `options` name; "auto" takes an NPU before a GPU before the CPU.
 
     Raises:
-        UserError: the device is not there.
+        UserError: the device is not there, or an option is for another one.
     """
     name = _best(presence) if options.device == "auto" else options.device
     if name == "npu" and not presence.npu():
@@ -39,7 +40,16 @@ def select_device(options: DeviceOptions, local_rank: int = 0, presence: Presenc
                         f"number {local_rank}", "one NVIDIA GPU for each process",
                         "check nvidia-smi and that tensorflow[and-cuda] is installed, start fewer processes, or use "
                         "--device cpu")
+    if name != "npu":
+        _refuse_ascend(options, name)
     return _CLASSES[name](options, local_rank)
+
+
+def _refuse_ascend(options: DeviceOptions, name: str) -> None:
+    for field in _ASCEND_ALONE:
+        value = getattr(options, field)
+        if value is not None:
+            raise UserError(f"--{field} {value} on the device {name}", "an Ascend device", f"leave --{field} out")
 
 
 def _best(presence: Presence) -> str:

@@ -18,6 +18,7 @@ from datasets.pipeline import endless_batches, training_batches
 from dllogger.logger import Logger, Verbosity
 from runtime.assembly import Run
 from runtime.hooks.progress import ProgressHook
+from runtime.hooks.records import RecordHook
 from runtime.hooks.timing import TimingHook
 from runtime.input import timed
 from runtime.model_fn import INPUT_WAIT, Report, predicting_fn, training_fn
@@ -34,7 +35,8 @@ def benchmark(run: Run, logger: Logger) -> Dict[str, float]:
         the chief; memory is its device's where that has memory of its own, else the process'.
     """
     with _scratch_directory() as directory:
-        marks, waits = _time_training(run, directory) if run.settings.trains else _time_prediction(run, directory, TEST)
+        marks, waits = (_time_training(run, logger, directory) if run.settings.trains else
+                        _time_prediction(run, directory, TEST))
     figures = _figures(run, "train" if run.settings.trains else "test", marks, waits)
     if run.distributed.is_chief:
         for name in figures:
@@ -78,15 +80,20 @@ def measure(marks: Sequence[float], waits: Sequence[float], warmup: int, images:
     return dict(figures, input_wait=float(np.sum(waits[warmup:])) / wall) if len(waits) else figures
 
 
-def _time_training(run: Run, directory: str) -> Tuple[List[float], List[float]]:
+def _time_training(run: Run, logger: Logger, directory: str) -> Tuple[List[float], List[float]]:
     training = run.settings.training
-    hooks: List[TimingHook] = []
+    hooks: List[Any] = []
 
     def make_hooks(report: Report) -> List[Any]:
         hooks.append(TimingHook(report.features.get(INPUT_WAIT)))
-        progress = ProgressHook(report.scalars["train_total_loss"], training.images_per_step, training.max_steps)
-        shown = [hooks[0], progress] if run.distributed.is_chief else [hooks[0]]
-        return [hook.every_call_of(run.settings.device.iterations_per_loop) for hook in shown]
+        shown, tracing = [hooks[0]], []
+        if run.distributed.is_chief:
+            last = training.max_steps
+            # The losses of the first step and the last: more of them would cost time that is being measured.
+            shown += [ProgressHook(report.scalars["train_total_loss"], training.images_per_step, last),
+                      RecordHook(logger, report.scalars, last, last)]
+            tracing = run.device.profiling_hooks(last)
+        return [hook.every_call_of(run.settings.device.iterations_per_loop) for hook in shown] + tracing
 
     estimator = run.device.estimator(training_fn(run, make_hooks), directory, training.seed)
     estimator.train(_timed(run, lambda: training_batches(run.dataset, run.feeding, run.draw(), run.share)),

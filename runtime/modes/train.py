@@ -35,6 +35,7 @@ from runtime.restore import Position, starting_position
 from utils.commands import Stopped
 
 PICTURES_PER_RUN = 10
+TRACE_STEPS = 100
 
 
 def train(run: Run, logger: Logger) -> Dict[str, Any]:
@@ -78,7 +79,8 @@ def _train_to(run: Run, logger: Logger, target: int, start: Position, history: H
         hooks.extend(_chief_hooks(run, logger, report) if run.distributed.is_chief else [])
         hooks.append(StopHook(lambda: run.stop.requested, report.stop_wish, report.stop_agreed))
         every = hooks + [save] if run.distributed.is_chief else hooks
-        return [hook.every_call_of(run.settings.device.iterations_per_loop) for hook in every]
+        tracing = run.device.profiling_hooks(TRACE_STEPS) if run.distributed.is_chief else []
+        return [hook.every_call_of(run.settings.device.iterations_per_loop) for hook in every] + tracing
 
     with _estimator_directory(run) as directory:
         save = _save_hook(run, logger, directory, start, history)

@@ -7,7 +7,7 @@ from typing import Any, Dict, Mapping
 from datasets.options import ALL_FOLDS
 from runtime.settings.recipes import canonical_recipe, load_recipe
 from runtime.settings.saved import check_unchanged, load_settings
-from runtime.settings.tree import Settings, default_model_dir, fields, settings_from, with_values
+from runtime.settings.tree import MIXED, Settings, default_model_dir, fields, settings_from, with_values
 from utils.errors import UserError
 from utils.options import INVOCATION
 
@@ -85,6 +85,9 @@ def _resolved_schedule(settings: Settings) -> Dict[str, int]:
 
 def _check_combination(settings: Settings) -> None:
     run, benchmark, steps = settings.run, settings.benchmark, settings.training.max_steps
+    if settings.device.use_amp and settings.device.precision_mode not in (None, MIXED):
+        raise UserError(f"--use_amp and --precision_mode {settings.device.precision_mode}",
+                        f"one of them; --use_amp means {MIXED}", "leave one out")
     if run.resume_training and run.overwrite:
         raise UserError("--resume_training and --overwrite together", "one of them", "leave one out")
     if run.resume_with_changes and not run.resume_training:

@@ -16,6 +16,9 @@ from utils.options import INVOCATION, OPERATIONAL, TRAINING, Option, above, at_l
 TRAIN, EVALUATE, PREDICT, IMPORT, RANK_TABLE = "train", "evaluate", "predict", "import", "rank_table"
 NEWEST, BEST = "newest", "best"
 STAIR_STEPS = 500
+MIXED, KEPT, NARROW = "allow_mix_precision", "must_keep_origin_dtype", "allow_fp32_to_fp16"
+PRECISION_MODES = (KEPT, MIXED, NARROW, "force_fp32")
+"""Of Ascend's adapter: as written; float16 by lists of operators; float16 wherever it can be; float32 everywhere."""
 EXEC_MODES = (TRAIN, EVALUATE, "train_and_evaluate", PREDICT, "train_and_predict", IMPORT, RANK_TABLE)
 
 
@@ -116,6 +119,17 @@ class DeviceOptions:
     deterministic: bool = option(False, "bit-identical repetition", kind=OPERATIONAL)
     iterations_per_loop: int = option(1, "Ascend: training steps that the device does at a time, without the host",
                                       kind=OPERATIONAL, check=at_least(1))
+    precision_mode: Optional[str] = option(
+        None, "Ascend: the adapter's mode (default: must_keep_origin_dtype; allow_mix_precision with --use_amp)",
+        kind=TRAINING, choices=PRECISION_MODES)
+    profiling: Optional[str] = option(
+        None, "directory for traces of training steps: the adapter's own on Ascend, elsewhere for chrome://tracing",
+        kind=INVOCATION)
+    over_dump: Optional[str] = option(None, "Ascend: directory for the operators whose numbers overflow",
+                                      kind=INVOCATION)
+    data_dump: Optional[str] = option(None, "Ascend: directory for what every operator takes and gives",
+                                      kind=INVOCATION)
+    data_dump_step: str = option("10", "Ascend: the steps of --data_dump, such as '0|5|10'", kind=INVOCATION)
 
 
 @dataclasses.dataclass(frozen=True)

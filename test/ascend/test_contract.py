@@ -18,6 +18,7 @@ from runtime.devices.base import FLOAT16, FLOAT32
 from runtime.devices.npu import MIXLIST, NPU, npu_present
 from runtime.distributed.base import Distributed, Place
 from runtime.distributed.launch import connect
+from runtime.settings.compose import compose
 from runtime.settings.tree import DeviceOptions
 from utils.errors import UserError
 
@@ -90,6 +91,53 @@ def test_the_precision_is_always_said(calls, tmp_path, use_amp, mode, precision)
     assert (given["precision_mode"], device.precision, given["tf_random_seed"]) == (mode, precision, 4)
     takes = "modify_mixlist" in inspect.signature(importlib.import_module(CONFIG).NPURunConfig).parameters
     assert given.get("modify_mixlist") == (MIXLIST if use_amp and takes else None)
+
+
+def test_an_own_precision_mode_says_what_it_means(calls):
+    narrow = NPU(options(precision_mode="allow_fp32_to_fp16"))
+    assert (narrow.precision, narrow.scales_loss) == (FLOAT16, True)
+    assert "modify_mixlist" not in narrow._wishes()
+    assert NPU(options(precision_mode="force_fp32")).precision == FLOAT32
+    assert NPU(options(precision_mode="allow_mix_precision")).precision == FLOAT16
+    with pytest.raises(UserError, match="--use_amp means allow_mix_precision"):
+        compose({"use_amp": True, "precision_mode": "force_fp32"})
+
+
+def test_dumps_and_profiles_are_asked_of_the_adapter(calls, tmp_path):
+    device = NPU(options(data_dump=str(tmp_path / "data"), data_dump_step="0|5", profiling=str(tmp_path / "profile")))
+    device.prepare()
+    device.estimator(model_fn, str(tmp_path), seed=4)
+    assert arguments_of(calls, "DumpConfig") == {
+        "enable_dump": True, "dump_path": str(tmp_path / "data"), "dump_step": "0|5", "dump_mode": "all"}
+    profile = arguments_of(calls, "ProfilingConfig")
+    assert profile["enable_profiling"]
+    assert json.loads(profile["profiling_options"]) == {"output": str(tmp_path / "profile"), "task_trace": "on"}
+    assert {"dump_config", "profiling_config"} <= set(arguments_of(calls, "NPURunConfig"))
+    (said,) = device.collectives_config().graph_options.rewrite_options.custom_optimizers
+    assert said.parameter_map["profiling_mode"].b and said.parameter_map["enable_dump"].b
+    assert said.parameter_map["dump_step"].s == b"0|5"
+    assert device.profiling_hooks(100) == []
+
+
+def test_overflows_are_dumped_alone(calls, tmp_path):
+    device = NPU(options(over_dump=str(tmp_path / "over")))
+    device.prepare()
+    device.estimator(model_fn, str(tmp_path), seed=4)
+    assert arguments_of(calls, "DumpConfig") == {
+        "enable_dump_debug": True, "dump_path": str(tmp_path / "over"), "dump_debug_mode": "all"}
+    with pytest.raises(UserError, match="one at a time"):
+        NPU(options(over_dump=str(tmp_path), data_dump=str(tmp_path))).prepare()
+    with pytest.raises(UserError, match="--data_dump_step first"):
+        NPU(options(data_dump=str(tmp_path), data_dump_step="first")).prepare()
+
+
+@pytest.mark.parametrize("name, arguments", [
+    ("DumpConfig", {"enable_dump": True, "enable_dump_debug": True}), ("DumpConfig", {"dump_path": "no where"}),
+    ("ProfilingConfig", {"enable_profiling": True, "profiling_options": '{"output": "no where"}'})])
+def test_the_double_wants_dumps_as_the_adapter_does(calls, name, arguments, tmp_path):
+    whole = {"dump_path": str(tmp_path), **arguments} if name == "DumpConfig" else arguments
+    with pytest.raises(ValueError):
+        getattr(importlib.import_module(CONFIG), name)(**whole)
 
 
 def test_the_mixlist_keeps_reductions_wide():

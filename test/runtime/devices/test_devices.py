@@ -33,6 +33,21 @@ def test_a_device_that_is_not_there_is_an_error(device, rank, words):
         select_device(DeviceOptions(device=device), rank, presence(2 if rank else 0))
 
 
+@pytest.mark.parametrize("name, value", [
+    ("precision_mode", "force_fp32"), ("over_dump", "somewhere"), ("data_dump", "somewhere")])
+def test_what_only_the_adapter_does_is_refused_elsewhere(name, value):
+    with pytest.raises(UserError, match=f"--{name} {value} on the device cpu"):
+        select_device(DeviceOptions(**{name: value}), 0, presence())
+
+
+def test_a_directory_to_observe_in_is_made_or_told(tmp_path):
+    CPU(DeviceOptions(profiling=str(tmp_path / "new" / "traces"))).prepare()
+    assert (tmp_path / "new" / "traces").is_dir()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="--profiling .*file"):
+        CPU(DeviceOptions(profiling=str(tmp_path / "file"))).prepare()
+
+
 def test_two_processes_never_share_a_gpu():
     with pytest.raises(UserError, match="sees 1 GPUs"):
         select_device(DeviceOptions(), 1, presence(gpus=1))

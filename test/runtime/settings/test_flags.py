@@ -20,7 +20,9 @@ FROZEN = {
     "max_steps": 1000, "batch_size": 1, "learning_rate": 0.0001, "weight_decay": 0.0005, "skip_loss_spikes": False,
     "seed": 0, "log_every": 100, "save_checkpoints_steps": None, "keep_checkpoint_max": 3, "evaluate_every": None,
     "best_metric": "eval_dice_score", "early_stopping_patience": None, "device": "auto", "use_amp": False,
-    "loss_scale": None, "use_xla": False, "deterministic": False, "iterations_per_loop": 1, "benchmark": False,
+    "loss_scale": None, "use_xla": False, "deterministic": False, "iterations_per_loop": 1,
+    "precision_mode": None, "profiling": None, "over_dump": None, "data_dump": None, "data_dump_step": "10",
+    "benchmark": False,
     "warmup_steps": 200, "devices": None, "server_ip": None, "device_ips": None, "format": "new",
     "output": "hccl.json",
 }

@@ -1,6 +1,7 @@
 """What the adapter does and refuses, on the processor."""
 
 import contextlib
+import json
 import os
 
 import tensorflow.compat.v1 as tf
@@ -16,8 +17,31 @@ TYPES = {
     "log_step_count_steps": int, "enable_data_pre_proc": bool, "precision_mode": str, "mix_compile_mode": bool,
     "hcom_parallel": bool, "horovod_mode": bool, "graph_run_mode": int, "modify_mixlist": str, "deterministic": int,
     "session_config": tf.ConfigProto}
+PARTS = {"dump_config": "DumpConfig", "profiling_config": "ProfilingConfig"}
 PLAIN = ("model_dir", "tf_random_seed", "save_summary_steps", "save_checkpoints_steps", "save_checkpoints_secs",
          "session_config", "keep_checkpoint_max", "keep_checkpoint_every_n_hours", "log_step_count_steps")
+
+
+class DumpConfig:
+    """What to dump; the directory must be there."""
+
+    def __init__(self, **arguments):
+        if arguments["enable_dump"] and arguments["enable_dump_debug"]:
+            raise ValueError("enable_dump and enable_dump_debug exclude each other")
+        if not os.path.isdir(arguments["dump_path"]):
+            raise ValueError(f"dump_path {arguments['dump_path']} does not exist")
+        if arguments["dump_mode"] not in ("input", "output", "all"):
+            raise ValueError(f"dump_mode {arguments['dump_mode']}")
+        if arguments["dump_debug_mode"] not in ("aicore_overflow", "atomic_overflow", "all"):
+            raise ValueError(f"dump_debug_mode {arguments['dump_debug_mode']}")
+
+
+class ProfilingConfig:
+    """What to profile, as JSON; the directory must be there."""
+
+    def __init__(self, **arguments):
+        if arguments["enable_profiling"] and not os.path.isdir(json.loads(arguments["profiling_options"])["output"]):
+            raise ValueError("the output of the profile does not exist")
 
 
 class NPURunConfig(tf.estimator.RunConfig):
@@ -38,6 +62,10 @@ def _check_types(arguments):
     for name, kind in TYPES.items():
         value = arguments.get(name)
         if value is not None and (not isinstance(value, kind) or isinstance(value, bool) != (kind is bool)):
+            raise TypeError(f"{name}: {value!r}")
+    for name, kind in PARTS.items():
+        value = arguments.get(name)
+        if value is not None and type(value).__name__ != kind:
             raise TypeError(f"{name}: {value!r}")
 
 

@@ -43,6 +43,9 @@ _SPEC = dict(mode=REQUIRED, predictions=None, loss=None, train_op=None, eval_met
              prediction_hooks=None, host_call=None)
 _EXPONENTIAL = dict(init_loss_scale=REQUIRED, incr_every_n_steps=REQUIRED, decr_every_n_nan_or_inf=2, incr_ratio=2,
                     decr_ratio=0.8)
+_DUMP = dict(enable_dump=False, dump_path=None, dump_step=None, dump_mode="output", enable_dump_debug=False,
+             dump_debug_mode="all")
+_PROFILE = dict(enable_profiling=False, profiling_options=None)
 _GROUP = dict(group="hccl_world_group")
 
 CONFIG = "npu_bridge.estimator.npu.npu_config"
@@ -56,6 +59,8 @@ HCCL = "npu_bridge.hccl.hccl_ops"
 MANAGE = "hccl.manage.api"
 
 _BOTH = {
+    (CONFIG, "DumpConfig"): _DUMP,
+    (CONFIG, "ProfilingConfig"): _PROFILE,
     (ESTIMATOR, "NPUEstimator"): _ESTIMATOR,
     (ESTIMATOR, "NPUEstimatorSpec"): _SPEC,
     (OPTIMIZER, "NPUDistributedOptimizer"): dict(optimizer=REQUIRED, is_weight_update_sharding=False, name=None),
