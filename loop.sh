@@ -1,17 +1,20 @@
 #!/usr/bin/env bash
-# Set-up and the one-device run, for a machine that has nothing but Python 3.9 - 3.11:
-# makes .venv, installs, trains UNet, evaluates fold 0, predicts, and says where everything is.
+# Set-up and the one-device run, for a machine that has nothing but Python 3.9 - 3.11, or for an Ascend host with its
+# npu_bridge: makes .venv, installs, trains UNet, evaluates fold 0, predicts, and says where everything is.
 #
 #   bash loop.sh                          the embedded phantom data
 #   DATA_DIR=/data bash loop.sh           a real ssTEM set; --data_dir=/data does the same
 #   bash loop.sh --max_steps 500 --amp    further arguments go to main.py
 #
-# PYTHON names the interpreter to use, VENV the environment (.venv), RESULTS where numbered runs go (runs).
+# PYTHON names the interpreter to use, VENV the environment (.venv), RESULTS where numbered runs go (runs). On Ascend
+# JOB_ID, ASCEND_DEVICE_ID and the other variables of test/env.sh hold.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 venv=${VENV:-$here/.venv}
 results=${RESULTS:-runs}
+# shellcheck source=test/env.sh
+source "$here/test/env.sh"
 
 fail() { printf 'loop.sh: %s\n' "$*" >&2; exit 1; }
 step() { printf '\n== %s\n' "$*"; }
@@ -23,7 +26,13 @@ for argument in "$@"; do
   esac
 done
 
-has_gpu() { command -v nvidia-smi >/dev/null && nvidia-smi -L >/dev/null 2>&1; }
+ascend_python() { # prints the first interpreter that has npu_bridge
+  local candidate candidates=(python3.7 python3 python)
+  [[ -z ${PYTHON:-} ]] || candidates=("$PYTHON")
+  for candidate in "${candidates[@]}"; do
+    ! has_npu "$candidate" || { printf '%s\n' "$candidate"; return; }
+  done
+}
 
 find_python() {
   local candidate candidates=(python3.11 python3.10 python3.9 python3 python)
@@ -37,7 +46,7 @@ find_python() {
   fail "no Python 3.9, 3.10 or 3.11 found; install one, or name it: PYTHON=/path/to/python3.11 bash loop.sh"
 }
 
-install() { # requirements file
+install() { # requirements file, options of venv ...
   local wanted stamp="$venv/.installed"
   wanted=$(cat "$here/requirements/base.txt" "$here/requirements/constraints.txt" "$1" | cksum)
   if [[ -x $venv/bin/python && -e $stamp && $(cat "$stamp") == "$wanted" ]]; then
@@ -45,9 +54,9 @@ install() { # requirements file
     return
   fi
   if [[ ! -x $venv/bin/python ]]; then
-    local python
-    python=$(find_python)
-    "$python" -m venv "$venv" || fail "cannot make $venv (on Debian: apt-get install python3-venv)"
+    local python=$host_python
+    [[ -n $python ]] || python=$(find_python)
+    "$python" -m venv "${@:2}" "$venv" || fail "cannot make $venv (on Debian: apt-get install python3-venv)"
   fi
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$1" ||
     fail "installation failed; the lines above say why"
@@ -75,7 +84,13 @@ next_run() { # the first free number, taken by making the directory, so that two
 }
 
 step "environment"
-if has_gpu; then
+host_python=$(ascend_python)
+if [[ -n $host_python ]]; then
+  ((${RANK_SIZE:-1} == 1)) || fail "RANK_SIZE=$RANK_SIZE, and one device trains here; bash test/train_full_8p.sh uses several"
+  # TensorFlow 1.15 and npu_bridge are the host's.
+  install "$here/requirements/ascend.txt" --system-site-packages
+  defaults=(--device npu --use_amp --max_steps 1000 --augment)
+elif has_gpu; then
   install "$here/requirements/gpu.txt"
   check_gpu_is_seen
   defaults=(--max_steps 1000 --augment)

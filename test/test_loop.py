@@ -250,6 +250,30 @@ def test_a_GPU_that_TensorFlow_does_not_see_is_a_failure(tmp_path):
     assert house.runs() == []
 
 
+def test_an_Ascend_host_trains_with_its_own_TensorFlow(tmp_path):
+    house = House(tmp_path, TRAINS)
+    shutil.rmtree(str(house.venv))
+    host = executable(tmp_path / "host python", f"""case $1 in
+  -c) echo True ;;
+  -m) printf "%s\\n" "$*" >>"{house.calls}"; mkdir -p "${{@: -1}}/bin"
+      printf '#!/usr/bin/env bash\\nprintf "%%s\\\\n" "$JOB_ID $*" >>"{house.calls}"\\n' >"${{@: -1}}/bin/python"
+      chmod +x "${{@: -1}}/bin/python" ;;
+esac""")
+    ended = house.loop(PYTHON=str(host))
+    assert ended.returncode == 0, ended.stderr
+    made, installed, training = house.called()
+    assert made == f"-m venv --system-site-packages {house.venv}"
+    assert installed.endswith(f"-r {ROOT}/requirements/ascend.txt")
+    assert training.startswith("10087 ") and training.endswith("--device npu --use_amp --max_steps 1000 --augment")
+
+
+def test_several_Ascend_ranks_are_not_for_this_script(tmp_path):
+    house = House(tmp_path, TRAINS)
+    ended = house.loop(PYTHON=str(executable(tmp_path / "host python", "echo True")), RANK_SIZE="8")
+    assert ended.returncode == 1 and "train_full_8p.sh" in ended.stderr
+    assert house.called() == []
+
+
 @pytest.fixture()
 def bare(tmp_path):
     """A machine with a few tools and no Python."""

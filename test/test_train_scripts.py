@@ -1,0 +1,290 @@
+"""The training scripts of test/: what they ask of main.py, and what they leave behind."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from utils.files import read_json
+
+from .ascend.double import ADAPTER, VARIABLES, Ranks
+from .ascend.families import DAGM2007, FAMILIES, FLAGS, SSTEM, settings_of, write_data
+from .conftest import ROOT, write_recipe
+from .result_file import Log
+
+SECONDS = 240
+BIN = Path(sys.executable).parent
+FORMS = [f"train_{kind}_{devices}p.sh" for kind in ("full", "performance") for devices in (1, 8)]
+ON_RANKS = pytest.mark.skipif(importlib.util.find_spec("horovod") is None or not (BIN / "horovodrun").exists(),
+                              reason="Horovod is not installed")
+KEYS = ["Network", "RankSize", "BatchSize", "DeviceType", "Device", "CaseName", "ActualFPS", "TrainAccuracy",
+        "TrainingTime", "ActualLoss", "E2ETrainingTime"]
+# An interpreter that tells what main.py would be asked, has no npu_bridge and makes no result.
+STAND_IN = """#!/usr/bin/env bash
+case $1 in
+  -c) exit 1 ;;
+  */main.py) printf '%s\\n' "$@" >>"$ASKED"; printf '%s\\n' "RANK_ID=${RANK_ID:-}" >>"$ASKED" ;;
+esac
+"""
+
+
+def environment(**more):
+    clean = {name: value for name, value in os.environ.items() if name not in (*VARIABLES, "OUTPUT", "PYTHON")}
+    path = os.pathsep.join([str(BIN), clean["PATH"]])
+    return {**clean, "PATH": path, "PYTHON": sys.executable, **more}
+
+
+def execute(script, *arguments, directory, **more):
+    """Run a script from `directory`, its output in "out put" there."""
+    return subprocess.run(["bash", str(ROOT / "test" / script), *arguments], cwd=str(directory), text=True, check=False,
+                          env=environment(**{"OUTPUT": str(directory / "out put"), **more}), timeout=SECONDS,
+                          capture_output=True)
+
+
+def values_of(path):
+    return dict(line.split(" = ") for line in path.read_text().splitlines())
+
+
+# What the scripts ask for ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture()
+def asked(tmp_path):
+    """What a script asks of main.py, flag by flag, as a list."""
+    python = tmp_path / "py thon"
+    python.write_text(STAND_IN)
+    python.chmod(0o755)
+
+    def ask(script, *arguments, **more):
+        told = tmp_path / "asked"
+        shown = execute(script, *arguments, directory=tmp_path, PYTHON=str(python), ASKED=str(told), **more)
+        assert shown.returncode == 0, shown.stderr
+        return told.read_text().splitlines()
+
+    return ask
+
+
+def following(words, flag):
+    return words[words.index(flag) + 1]
+
+
+@pytest.mark.parametrize("device, steps", [("cpu", "60"), ("gpu", None)])
+def test_the_full_script_trains_and_evaluates_the_recipe(asked, tmp_path, device, steps):
+    words = asked("train_full_1p.sh", f"--device={device}")
+    assert following(words, "--exec_mode") == "train_and_evaluate"
+    assert (following(words, "--recipe"), following(words, "--crossvalidation_idx")) == ("sstem-unet", "0")
+    assert following(words, "--model_dir") == str(tmp_path / "out put" / "0" / "ckpt")
+    assert ("--max_steps" in words) == (steps is not None) and "--data_dir" not in words
+    assert "--use_amp" in words
+
+
+@pytest.mark.parametrize("device, warmup, loop", [("cpu", "3", None), ("gpu", "200", None), ("npu", "200", "10")])
+def test_the_performance_script_measures(asked, device, warmup, loop):
+    words = asked("train_performance_1p.sh", f"--device={device}")
+    assert (following(words, "--exec_mode"), following(words, "--warmup_steps")) == ("train", warmup)
+    assert "--benchmark" in words and ("--iterations_per_loop" in words) == (loop is not None)
+
+
+def test_every_option_is_handed_on(asked, tmp_path):
+    data = tmp_path / "my data"
+    data.mkdir()
+    words = asked("train_full_1p.sh", f"--data_path={data}", "--recipe=dagm2007-tinyunet", "--device=npu",
+                  "--precision_mode=allow_fp32_to_fp16", "--data_dump_flag=True", "--data_dump_step=0|5", "--profiling",
+                  "--over_dump=False", "--", "--class_id", "3")
+    output = tmp_path / "out put"
+    assert following(words, "--data_dir") == str(data)
+    assert following(words, "--precision_mode") == "allow_fp32_to_fp16" and "--no-use_amp" in words
+    assert following(words, "--data_dump") == str(output / "data_dump")
+    assert following(words, "--data_dump_step") == "0|5"
+    assert following(words, "--profiling") == str(output / "profiling")
+    assert "--over_dump" not in words and "--crossvalidation_idx" not in words
+    assert words[-3:] == ["--class_id", "3", "RANK_ID=0"]
+
+
+def test_every_device_has_its_process_and_its_log(asked, tmp_path):
+    words = asked("train_full_8p.sh", "--device=npu", "--devices=4,6-7", RANK_TABLE_FILE="a table")
+    assert sorted(word for word in words if word.startswith("RANK_ID")) == ["RANK_ID=0", "RANK_ID=1", "RANK_ID=2"]
+    logs = sorted(str(path.relative_to(tmp_path / "out put")) for path in (tmp_path / "out put").rglob("*.log"))
+    assert logs == ["4/train_4.log", "6/train_6.log", "7/train_7.log"]
+
+
+def test_ranks_of_a_chief_are_not_numbered_by_the_script(asked):
+    words = asked("train_full_8p.sh", "--device=npu", RANK_SIZE="2", CM_CHIEF_IP="10.0.0.1")
+    assert [word for word in words if word.startswith("RANK_ID")] == ["RANK_ID=", "RANK_ID="]
+
+
+def test_an_earlier_run_is_kept(asked, tmp_path):
+    for _ in range(3):
+        asked("train_full_1p.sh", "--device=cpu", ASCEND_DEVICE_ID="5")
+    assert sorted(path.name for path in (tmp_path / "out put").iterdir()) == ["5", "5.1", "5.2"]
+
+
+@pytest.mark.parametrize("script", FORMS)
+def test_help(script, tmp_path):
+    shown = execute(script, "--help", directory=tmp_path)
+    assert shown.returncode == 0 and script in shown.stdout
+    for option in ("--data_path", "--precision_mode", "--over_dump", "--data_dump_flag", "--data_dump_step",
+                   "--profiling"):
+        assert option in shown.stdout
+    assert not (tmp_path / "out put").exists()
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["--data_path=no where"], "no such directory"), (["--data_path"], "--data_path=VALUE expected"),
+    (["--autotune=True"], "no such option"), (["stray"], "--name=value"), (["--over_dump=maybe"], "True or False"),
+    (["--devices=one"], "numbers such as"), (["--devices=0,1"], "use its 8p form")])
+def test_a_wrong_option_is_told_before_anything_is_made(arguments, words, tmp_path):
+    shown = execute("train_full_1p.sh", *arguments, directory=tmp_path)
+    assert shown.returncode == 2 and words in shown.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+# Real runs ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """The options for a small run of a family: its data, its recipe, and flags behind them."""
+    directory = tmp_path_factory.mktemp("small sets")
+
+    def options(family, **changes):
+        data = directory / family
+        if not data.exists():
+            data.mkdir()
+            write_data(family, str(data))
+        recipe = write_recipe(directory / f"small-{family}.yaml", **settings_of(family, **changes))
+        return [f"--data_path={data}", f"--recipe={recipe}", "--", "--max_steps", "4", "--log_every", "1",
+                *FLAGS[family]]
+
+    return options
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_full_run_on_the_processor(small, family, tmp_path):
+    shown = execute("train_full_1p.sh", "--device=cpu", *small(family), directory=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    first = tmp_path / "out put" / "0"
+    case = f"small-{family}_bs2_1p_acc"
+    values = values_of(first / f"{case}.log")
+    assert list(values) == KEYS and values["CaseName"] == case
+    headline, score = next(iter(read_json(str(first / "ckpt" / "evaluation.json"))["scores"].items()))
+    assert headline == {SSTEM: "eval_dice_score", DAGM2007: "IoU_THS_0.99"}.get(family, "mDice")
+    assert float(values["TrainAccuracy"]) == pytest.approx(score, rel=1e-5)
+    losses = (first / f"train_{case}_loss.txt").read_text().splitlines()
+    assert len(losses) == 4 and losses[-1] == values["ActualLoss"]
+    assert f"Final Train Accuracy : {values['TrainAccuracy']}" in shown.stdout
+    assert "train_total_loss" in (first / "train_0.log").read_text()
+
+
+def test_performance_on_the_processor_is_what_the_benchmark_measures(small, tmp_path):
+    arguments = [*small(SSTEM), "--max_steps", "6", "--warmup_steps", "2"]
+    shown = execute("train_performance_1p.sh", "--device=cpu", "--profiling", *arguments, directory=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    first = tmp_path / "out put" / "0"
+    values = values_of(next(first.glob("*_perf.log")))
+    assert list(values) == [key for key in KEYS if key != "TrainAccuracy"]
+    (measured,) = [json.loads(line[5:])["data"]["throughput_train"] for line in (first / "log.json").open()
+                   if '"throughput_train":' in line and '"LOG"' in line]
+    assert float(values["ActualFPS"]) == pytest.approx(measured, rel=1e-5)
+    assert float(values["TrainingTime"]) == pytest.approx(2000 / measured, rel=1e-5)
+    assert len(list((tmp_path / "out put" / "profiling").glob("timeline-*.json"))) == 1
+
+
+@ON_RANKS
+def test_two_ranks_on_the_processor(small, tmp_path):
+    shown = execute("train_full_8p.sh", "--device=cpu", *small(SSTEM), directory=tmp_path, RANK_SIZE="2")
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    assert values_of(next((tmp_path / "out put" / "0").glob("*_2p_acc.log")))["RankSize"] == "2"
+
+
+@pytest.mark.parametrize("script, kind", [("train_full_8p.sh", "acc"), ("train_performance_8p.sh", "perf")])
+def test_two_ranks_behind_the_double(small, script, kind, tmp_path):
+    arguments = small(SSTEM)
+    arguments += ["--max_steps", "20", "--warmup_steps", "10"] if kind == "perf" else []
+    with tempfile.TemporaryDirectory(prefix="hccl-") as sockets:
+        ranks = Ranks(2, tmp_path).environment(0)
+        shown = execute(script, *arguments, directory=tmp_path, PYTHONPATH=ranks["PYTHONPATH"], RANK_SIZE="2",
+                        RANK_TABLE_FILE=ranks["RANK_TABLE_FILE"], NPU_BRIDGE_HCCL=os.path.join(sockets, "socket"))
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    values = values_of(next((tmp_path / "out put" / "0").glob(f"*_2p_{kind}.log")))
+    assert (values["RankSize"], values["Device"]) == ("2", "npu")
+    assert Log(str(tmp_path / "out put" / "0" / "log.json")).settings["use_amp"]
+    assert (tmp_path / "out put" / "1" / "train_1.log").exists()
+
+
+def test_one_failing_rank_ends_the_others_and_the_script(small, tmp_path):
+    ranks = Ranks(2, tmp_path).environment(0)
+    # The second process finds another device in the table than the script gives it.
+    shown = execute("train_full_8p.sh", "--devices=0,2", *small(SSTEM), directory=tmp_path,
+                    PYTHONPATH=ranks["PYTHONPATH"], RANK_TABLE_FILE=ranks["RANK_TABLE_FILE"],
+                    NPU_BRIDGE_HCCL=str(tmp_path / "s"), STOP_SECONDS="1")
+    assert shown.returncode == 2
+    assert "gives that rank the device 1" in (tmp_path / "out put" / "2" / "train_2.log").read_text()
+    assert list((tmp_path / "out put" / "0").glob("*_acc.log")) == []
+
+
+def test_ranks_without_a_table_and_addresses_are_told_what_is_missing(small, tmp_path):
+    shown = execute("train_full_8p.sh", *small(SSTEM), directory=tmp_path, PYTHONPATH=str(ADAPTER), RANK_SIZE="2")
+    assert shown.returncode == 2 and "--device_ips" in shown.stderr
+
+
+def test_a_training_that_fails_makes_no_result(small, tmp_path):
+    shown = execute("train_full_1p.sh", "--device=cpu", *small(SSTEM), "--crossvalidation_idx", "7", directory=tmp_path)
+    assert shown.returncode == 2
+    assert list((tmp_path / "out put" / "0").glob("*_acc.log")) == []
+    assert "crossvalidation_idx" in (tmp_path / "out put" / "0" / "train_0.log").read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_the_script_saves_the_run(small, number, tmp_path):
+    arguments = [*small(SSTEM), "--max_steps", "100000"]
+    script = subprocess.Popen(["bash", str(ROOT / "test" / "train_full_1p.sh"), "--device=cpu", *arguments], text=True,
+                              env=environment(OUTPUT=str(tmp_path)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    for line in script.stdout:
+        if "train_total_loss" in line:
+            script.send_signal(number)
+            break
+    rest, _ = script.communicate(timeout=SECONDS)
+    assert script.returncode == 128 + signal.SIGTERM, rest
+    assert "saved" in rest and "--resume_training" in rest
+    assert list((tmp_path / "0" / "ckpt" / "model_checkpoint").glob("*.index"))
+
+
+# env.sh ------------------------------------------------------------------------------------------------------------
+
+
+def sourced(expression, **more):
+    text = f'set -euo pipefail; source "{ROOT}/test/env.sh"; {expression}'
+    return subprocess.run(["bash", "-c", text], env=environment(**more), stdout=subprocess.PIPE, check=True, text=True,
+                          timeout=SECONDS).stdout.strip()
+
+
+def test_what_is_set_stays():
+    shown = 'echo "$JOB_ID $ASCEND_DEVICE_ID $HCCL_CONNECT_TIMEOUT"'
+    assert sourced(shown) == "10087 0 600"
+    assert sourced(shown, JOB_ID="mine", DEVICE_ID="3", HCCL_CONNECT_TIMEOUT="60") == "mine 3 60"
+
+
+def test_the_script_of_a_present_release_is_sourced_whatever_it_reads(tmp_path):
+    (tmp_path / "cann").mkdir()
+    (tmp_path / "cann" / "set_env.sh").write_text("export FOUND=yes$NEVER_SET; false\n")
+    assert sourced('echo "$FOUND $-"', ASCEND_INSTALL_PATH=str(tmp_path)).startswith("yes ")
+    assert "u" in sourced('echo "$-"', ASCEND_INSTALL_PATH=str(tmp_path))
+
+
+def test_an_old_release_gets_its_paths(tmp_path):
+    (tmp_path / "fwkacllib").mkdir()
+    assert sourced('echo "$ASCEND_OPP_PATH"', ASCEND_INSTALL_PATH=str(tmp_path)) == f"{tmp_path}/opp"
+    assert f"{tmp_path}/fwkacllib/lib64:" in sourced('echo "$LD_LIBRARY_PATH"', ASCEND_INSTALL_PATH=str(tmp_path))
+
+
+def test_the_device_of_the_host():
+    assert sourced(f'device_here "{sys.executable}"', PYTHONPATH=str(ADAPTER)) == "npu"
