@@ -90,14 +90,14 @@ class Objective(abc.ABC):
         """Whether an image as a whole gets a score ("score" in `counts`) and a truth ("defective")."""
         return False
 
-    def image_scores(self, logits: Tensor, valid: Tensor) -> Tensor:
-        """The scores of images as a whole, float32 [batch] in [0, 1], where the objective judges them.
+    def image_scores(self, logits: Tensor, valid: Tensor) -> Optional[Tensor]:
+        """The scores of images as a whole, float32 [batch] in [0, 1]; None where the objective does not judge them.
 
         Args:
             logits: [batch, height, width, channels].
             valid: float32 [batch, height, width], 1 where a pixel counts.
         """
-        raise NotImplementedError
+        return None
 
     def table(self, counts: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:
         """What is told of each image alone, by column, first axis images."""

@@ -112,8 +112,8 @@ def predicting_fn(run: Run, split: str) -> ModelFn:
         probabilities = run.feeding.restore(run.objective.probabilities(logits), size)
         predictions = {"probabilities": probabilities, "classes": tf.argmax(probabilities, -1, output_type=tf.int32)}
         predictions["classes"] = tf.cast(predictions["classes"], tf.uint8)
-        if run.objective.judges_images:
-            predictions["score"] = run.objective.image_scores(logits, features["valid"])
+        score = run.objective.image_scores(logits, features["valid"])
+        predictions.update({} if score is None else {"score": score})
         predictions.update({name: features[name] for name in (INPUT_WAIT,) if name in features})
         return run.device.spec(mode=mode, predictions=predictions)
 

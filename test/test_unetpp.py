@@ -64,12 +64,13 @@ def test_the_levels_side_by_side(trained, capsys):
         assert picture.format == "PNG" and picture.width > 400
 
 
-def test_a_pruned_evaluation_is_that_of_the_table(trained):
+@pytest.mark.parametrize("level", [2, 4])
+def test_a_pruned_evaluation_is_that_of_the_table(trained, level):
     with open(trained / "levels.csv", newline="") as stream:
         rows = {int(row["level"]): row for row in csv.DictReader(stream)}
-    again(trained, "--exec_mode", "evaluate", "--pruning_level", "2")
+    again(trained, "--exec_mode", "evaluate", "--pruning_level", str(level))
     scores = scores_of(trained)
-    assert {name: float(rows[2][name]) for name in scores} == pytest.approx(scores)
+    assert {name: float(rows[level][name]) for name in scores} == pytest.approx(scores)
 
 
 def test_one_head_alone_is_not_the_mean_of_all(trained):

@@ -93,7 +93,7 @@ def _run_modes(run: Run, logger: Logger, chosen: Optional[Choice]) -> Dict[str, 
     if settings.evaluates:
         result["evaluation"] = evaluate(run, logger, checkpoint)
     if settings.run.compare_levels:
-        result["levels"] = compare_levels(run, logger, checkpoint)
+        result["levels"] = compare_levels(run, logger, checkpoint, result["evaluation"]["scores"])
     if settings.predicts:
         result["prediction"] = predict(run, checkpoint)
     return result

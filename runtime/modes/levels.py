@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -23,8 +24,14 @@ WARMUP_STEPS, MEASURED_STEPS = 2, 8
 Row = Dict[str, Any]
 
 
-def compare_levels(run: Run, logger: Logger, checkpoint: Checkpoint) -> List[Row]:
+def compare_levels(run: Run, logger: Logger, checkpoint: Checkpoint, evaluated: Mapping[str, Any]) -> List[Row]:
     """Evaluate every sub-network of a checkpoint; the chief logs it and writes `levels.csv` and `levels.png`.
+
+    Args:
+        run: the run; its own pruning level has been evaluated.
+        logger: of the run.
+        checkpoint: the weights.
+        evaluated: the scores of that level; None for one that is not defined.
 
     Returns:
         A row for each level, the smallest first: "level", "parameters" (trainable), "gflop" (multiplications and
@@ -34,7 +41,9 @@ def compare_levels(run: Run, logger: Logger, checkpoint: Checkpoint) -> List[Row
     Raises:
         UserError: a file of the split is missing.
     """
-    rows = [_row(with_model(run, pruning_level=level), checkpoint, level) for level in run.network.levels]
+    known = {run.settings.model.pruning_level or run.network.levels[-1]: _with_nan(evaluated)}
+    rows = [_row(with_model(run, pruning_level=level), checkpoint, level, known.get(level))
+            for level in run.network.levels]
     if run.distributed.is_chief:
         for row in rows:
             figures = {f"{name}_L{row['level']}": row[name] for name in (*COSTS, *run.objective.score_names)}
@@ -45,10 +54,15 @@ def compare_levels(run: Run, logger: Logger, checkpoint: Checkpoint) -> List[Row
     return rows
 
 
-def _row(run: Run, checkpoint: Checkpoint, level: int) -> Row:
+def _with_nan(scores: Mapping[str, Any]) -> Dict[str, float]:
+    return {name: math.nan if value is None else value for name, value in scores.items()}
+
+
+def _row(run: Run, checkpoint: Checkpoint, level: int, scores: Optional[Dict[str, float]]) -> Row:
     split = run.dataset.evaluation_split
-    with run.faults.told(), reading(checkpoint):
-        scores = run.objective.scores(count(run, checkpoint, split))
+    if scores is None:
+        with run.faults.told(), reading(checkpoint):
+            scores = run.objective.scores(count(run, checkpoint, split))
     with tf.Graph().as_default() as graph:
         images = tf.placeholder(tf.float32, [1, *run.feeding.window, run.dataset.spec.channels])
         run.network(images, StepContext(training=False, seed=0))
