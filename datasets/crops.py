@@ -11,6 +11,7 @@ from datasets.feeding import Decoded
 from utils.contracts import Tensor
 from utils.native_resize import part_shown, pick_turned, resize_window, scaled_size, shown
 from utils.randomness import purpose_key, uniform
+from utils.tiling import reflected
 
 CHECKS = 10
 """Windows that are looked at; the next one is taken as it comes."""
@@ -25,6 +26,8 @@ class CropRule:
         scale_minimum, scale_maximum: the image is scaled by a ratio from here up to, not including, there.
         largest_class_share: a crop is drawn again while one class covers this share of its valid pixels or more, or
             it shows one class alone; 1 takes the first.
+        margin: pixels of the image around a crop that come with it, reflected at the image's border; a crop has its
+            full extent then, reflected likewise where the scaled image is smaller.
     """
 
     height: int
@@ -32,6 +35,7 @@ class CropRule:
     scale_minimum: float
     scale_maximum: float
     largest_class_share: float
+    margin: int = 0
 
     @property
     def extent(self) -> Tuple[int, int]:
@@ -51,15 +55,28 @@ def random_crop(decoded: Decoded, key: Tensor, rule: CropRule, rescale: bool) ->
     Returns:
         The image, float32 [height, width, channels], 0..255, whole numbers where it was uint8; the label, int32
         [height, width], 0 where pixels are not valid; the valid pixels, float32 [height, width], 1 or 0. Height and
-        width are the rule's, or less.
+        width are the rule's, or less; with a margin, those of the image the rule's and twice the margin.
     """
     ratio = _ratio(key, rule) if rescale else 1.0
     size = scaled_size(tf.shape(decoded.label)[0], tf.shape(decoded.label)[1], ratio)
     offsets = _offsets(key, tf.maximum(size - rule.extent, 0) + 1)
     window, numbers = _first_that_suits(decoded, size, offsets, rule)
-    image = resize_window(decoded.image, size, offsets[window], tf.unstack(tf.minimum(size, rule.extent)))
+    image = (_with_context(decoded.image, size, offsets[window], rule) if rule.margin else
+             resize_window(decoded.image, size, offsets[window], tf.unstack(tf.minimum(size, rule.extent))))
     image = image if decoded.image.dtype == tf.uint8 else (image + 1.0) * 127.5
     return image, tf.maximum(numbers - 1, 0), tf.cast(numbers > 0, tf.float32)
+
+
+def _with_context(image: Tensor, size: Tensor, offset: Tensor, rule: CropRule) -> Tensor:
+    """The crop at `offset` of the scaled image and what is around it: its full extent and the margins, float32."""
+    first = tf.maximum(offset - rule.margin, 0)
+    wanted = offset + rule.extent + rule.margin
+    stop = tf.minimum(wanted, size)
+    crop = resize_window(image, size, first, tf.unstack(stop - first))
+    before, after = first - (offset - rule.margin), wanted - stop
+    for axis in (0, 1):
+        crop = reflected(crop, axis, before[axis], after[axis])
+    return crop
 
 
 def _ratio(key: Tensor, rule: CropRule) -> Tensor:

@@ -81,8 +81,10 @@ class Feeding(abc.ABC):
         """
 
     @abc.abstractmethod
-    def shown(self, images: Tensor) -> Tensor:
-        """The part of "image" of samples in a batch that the outputs lie over, float32 in [-1, 1]."""
+    def shown(self, images: Tensor, training: bool = False) -> Tensor:
+        """The part of "image" of samples in a batch, of training or of evaluation, that the outputs lie over: float32
+        in [-1, 1].
+        """
 
     @abc.abstractmethod
     def restore(self, probabilities: Tensor, size: Tuple[int, int]) -> Tensor:

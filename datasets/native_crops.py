@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, List, Tuple
 
 import tensorflow.compat.v1 as tf
@@ -16,7 +17,7 @@ from datasets.options import DataOptions
 from utils.contracts import DataSpec, Geometry, Tensor
 from utils.errors import UserError
 from utils.native_resize import resize_image
-from utils.tiling import mean_over_windows
+from utils.tiling import Windows, mean_over_windows, reflected
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_DEVIATION = (58.395, 57.12, 57.375)
@@ -25,18 +26,30 @@ GREY = 127.5
 SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
 """Of the published multi-scale evaluation, each with and without a horizontal flip."""
 
+Position = Tuple[bool, bool, bool]
+"""Whether an image is transposed, then turned upside down, then mirrored."""
+_AS_IT_IS: Position = (False, False, False)
+_FLIPS = (_AS_IT_IS, (False, False, True))
+_TURNS: Tuple[Position, ...] = tuple(itertools.product((False, True), (False, True), (False, True)))
+_VARIANTS = {"none": ((1.0,), (_AS_IT_IS,)), "flip": ((1.0,), _FLIPS), "turns": ((1.0,), _TURNS),
+             "scales_and_flip": (SCALES, _FLIPS)}
+"""The scales and positions that predictions are averaged over."""
+
 
 class NativeCrops(Feeding):
     """Crops of one size, at the scale of the image.
 
+    Of a network whose output is smaller than its input a crop is what the output shows. What lies around it in the
+    image comes with it, beyond the image's border mirrored.
+
     Args:
         spec: channels of the images and the type that they are decoded to.
-        geometry: of the network; crops lose no margin.
-        options: crop, windows, variants, random scales.
+        geometry: of the network.
+        options: its input, windows, variants, random scales.
 
     Raises:
-        UserError: the crop does not fit the network, the windows leave gaps, or ImageNet's colours are asked for where
-            there are not three.
+        UserError: the input does not fit the network, the windows leave gaps, ImageNet's colours are asked for where
+            there are not three, or quarter turns of what is no square.
     """
 
     batched = False
@@ -45,30 +58,38 @@ class NativeCrops(Feeding):
         self.spec = spec
         self.geometry = geometry
         self.options = options
-        self.window = (options.crop_height, options.crop_width)
+        height = options.crop_height or geometry.usual
+        self.window = (height, options.crop_width or height)
         self.whole = options.inference == "whole"
-        if geometry.margin:
-            raise UserError("native_crops with a network whose output is smaller than its input",
-                            "a network that keeps the size", "use the feeding resize_to_window, or another --model")
-        for extent, setting in zip(self.window, ("crop_height", "crop_width")):
-            geometry.output_size(extent, setting)
-        if options.window_stride > min(self.window):
-            raise UserError(f"window_stride {options.window_stride} with windows of {self.window[0]} x "
-                            f"{self.window[1]} pixels", "windows that leave no gap", "lower window_stride")
+        self.margin = geometry.margin
+        self._crop = (geometry.output_size(self.window[0], "crop_height"),
+                      geometry.output_size(self.window[1], "crop_width"))
+        stride = options.window_stride or max(1, 2 * min(self._crop) // 3)
+        if stride > min(self._crop):
+            raise UserError(f"window_stride {stride} with windows that show {self._crop[0]} x {self._crop[1]} pixels",
+                            "windows that leave no gap", "lower window_stride")
+        if options.augment and options.augmentation == "quarter_turns" and height != self.window[1]:
+            raise UserError(f"augmentation quarter_turns of {self.window[0]} x {self.window[1]} pixels", "a square",
+                            "make crop_height and crop_width equal, or choose another augmentation")
+        self._windows = Windows(self.window, stride, self.margin, options.blending)
         self._mean, self._deviation = _colours(spec, options.image_normalisation)
 
     def training_sample(self, decoded: Decoded, augmentation: Augmentation, key: Tensor) -> Samples:
         """See `Feeding.training_sample`: crop, flips, what the augmentation does to colours; then what is missing."""
         options = self.options
-        rule = CropRule(*self.window, options.scale_minimum, options.scale_maximum, options.largest_class_share)
-        crop = random_crop(decoded, key, rule, augmentation.rescales)
-        image, label, valid = augmentation.turned(crop, key)
+        rule = CropRule(*self._crop, options.scale_minimum, options.scale_maximum, options.largest_class_share,
+                        self.margin)
+        image, label, valid = random_crop(decoded, key, rule, augmentation.rescales)
+        missing = tf.subtract(self._crop, tf.shape(label))
+        if self.margin:  # the image has its full extent, and what is turned must lie over each other
+            label, valid = _filled_up(label, missing), _filled_up(valid, missing)
+        image, label, valid = augmentation.turned((image, label, valid), key)
         parts = (augmentation.distorted(image, key), label, valid)
-        missing = tf.subtract(self.window, tf.shape(label))
-        image, label, valid = tf.cond(tf.reduce_any(missing > 0), lambda: self._surrounded(parts, missing),
-                                      lambda: parts)
+        if not self.margin:
+            parts = tf.cond(tf.reduce_any(missing > 0), lambda: self._surrounded(parts, missing), lambda: parts)
+        image, label, valid = parts
         return {"image": tf.ensure_shape(image, [*self.window, self.spec.channels]),
-                "label": tf.ensure_shape(label, self.window), "valid": tf.ensure_shape(valid, self.window)}
+                "label": tf.ensure_shape(label, self._crop), "valid": tf.ensure_shape(valid, self._crop)}
 
     def evaluation_sample(self, decoded: Decoded) -> Samples:
         """See `Feeding.evaluation_sample`: everything as it is."""
@@ -83,30 +104,32 @@ class NativeCrops(Feeding):
         return (images - self._mean) / self._deviation
 
     def require_size(self, height: int, width: int) -> None:
-        """See `Feeding.require_size`: an image holds a crop."""
-        if height < self.window[0] or width < self.window[1]:
-            raise UserError(f"images of {height} x {width} pixels with crops of {self.window[0]} x {self.window[1]}",
+        """See `Feeding.require_size`: an image holds a crop, where they are not of all sizes anyway."""
+        if not self.spec.mixed_sizes and (height < self._crop[0] or width < self._crop[1]):
+            raise UserError(f"images of {height} x {width} pixels with crops of {self._crop[0]} x {self._crop[1]}",
                             "images that hold a crop", "use larger images, or a recipe with smaller crops")
 
     def logits(self, images: Tensor, network: Function, batch_size: int) -> List[Tensor]:
         """See `Feeding.logits`: of one image, [1, height, width, channels]; one for each scale and flip."""
         size = tf.shape(images)[1:3]
-        scales, flips = _variants(self.options.tta)
+        scales, positions = _VARIANTS[self.options.tta]
         # 8-bit images are scaled in whole numbers, as the published evaluation did.
         source = tf.cast(images[0], self.spec.image_dtype)
         found = []
         for scale in scales:
             image = resize_image(source, scale) if scale != 1.0 else images[0]
-            for flipped in flips:
-                seen = tf.reverse(image, [1]) if flipped else image
-                logits = self._of_image(self.normalised(seen), network, batch_size)
-                logits = (tf.reverse(logits, [1]) if flipped else logits)[tf.newaxis]
+            for position in positions:
+                seen = self.normalised(_placed(image, position))
+                logits = _placed_back(self._of_image(seen, network, batch_size), position)[tf.newaxis]
                 found.append(logits if scale == 1.0 else
                              tf.image.resize_bilinear(logits, size, half_pixel_centers=True))
         return found
 
-    def shown(self, images: Tensor) -> Tensor:
-        """See `Feeding.shown`: all of it."""
+    def shown(self, images: Tensor, training: bool = False) -> Tensor:
+        """See `Feeding.shown`: all of it, but for the margins of a training crop."""
+        if training and self.margin:
+            first, (height, width) = self.margin, self._crop
+            images = images[:, first:first + height, first:first + width]
         return images / GREY - 1.0
 
     def restore(self, probabilities: Tensor, size: Tuple[int, int]) -> Tensor:
@@ -123,13 +146,36 @@ class NativeCrops(Feeding):
         """Logits [height, width, channels] of a normalised image [height, width, channels]."""
         if self.whole:
             height, width = (int(extent) for extent in image.shape[:2])
-            missing = [self.geometry.holding(extent) - extent for extent in (height, width)]
-            return network(_filled_up(image, missing)[tf.newaxis])[0, :height, :width]
+            missing = [self.geometry.holding(extent + 2 * self.margin) - 2 * self.margin - extent
+                       for extent in (height, width)]
+            return network(self._with_margins(image, missing)[tf.newaxis])[0, :height, :width]
         height, width = tf.shape(image)[0], tf.shape(image)[1]
-        missing = [tf.maximum(extent - size, 0) for extent, size in zip(self.window, (height, width))]
-        logits = mean_over_windows(_filled_up(image, missing), network, self.window, self.options.window_stride,
-                                   batch_size)
+        missing = [tf.maximum(extent - size, 0) for extent, size in zip(self._crop, (height, width))]
+        logits = mean_over_windows(self._with_margins(image, missing), network, self._windows, batch_size)
         return logits[:height, :width]
+
+    def _with_margins(self, image: Tensor, missing: Any) -> Tensor:
+        """A normalised image with what it is `missing` below and to the right, and the margins around that."""
+        if not self.margin:
+            return _filled_up(image, missing)
+        for axis in (0, 1):
+            image = reflected(image, axis, self.margin, self.margin + missing[axis])
+        return image
+
+
+def _placed(image: Tensor, position: Position) -> Tensor:
+    """An image [height, width, channels] transposed, turned upside down, mirrored."""
+    transposed, upside_down, mirrored = position
+    image = tf.transpose(image, [1, 0, 2]) if transposed else image
+    axes = [axis for axis, wanted in enumerate((upside_down, mirrored)) if wanted]
+    return tf.reverse(image, axes) if axes else image
+
+
+def _placed_back(image: Tensor, position: Position) -> Tensor:
+    """What `_placed` made another of."""
+    transposed, upside_down, mirrored = position
+    image = _placed(image, (False, upside_down, mirrored))
+    return tf.transpose(image, [1, 0, 2]) if transposed else image
 
 
 def _filled_up(array: Tensor, missing: Any) -> Tensor:
@@ -148,7 +194,3 @@ def _colours(spec: DataSpec, normalisation: str) -> Tuple[Tuple[float, ...], Tup
         raise UserError(f"image_normalisation imagenet for images of {spec.channels} channels", "images of 3 channels",
                         "use the image_normalisation symmetric")
     return IMAGENET_MEAN, IMAGENET_DEVIATION
-
-
-def _variants(tta: str) -> Tuple[Tuple[float, ...], Tuple[bool, ...]]:
-    return SCALES if tta == "scales_and_flip" else (1.0,), (False,) if tta == "none" else (False, True)

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Optional, Union
 
 from utils.options import OPERATIONAL, TRAINING, above, at_least, number_or, option, within
+from utils.tiling import GAUSSIAN, UNIFORM
 
 FOLDS = 5
 ALL_FOLDS = "all"
@@ -69,14 +70,22 @@ class DataOptions:
                                 choices=("symmetric", "imagenet"))
     feeding: str = option("resize_to_window", "how an image becomes a network's input: scaled to the network's window, "
                           "or in crops at its own scale", flag=False, choices=("resize_to_window", "native_crops"))
-    crop_height: int = option(64, "native_crops: height of a crop in pixels", flag=False, check=at_least(1))
-    crop_width: int = option(64, "native_crops: width of a crop in pixels", flag=False, check=at_least(1))
+    crop_height: Optional[int] = option(
+        None, "native_crops: height of the network's input in pixels (default: 572 for unet, 512 for the others)",
+        flag=False, check=at_least(1))
+    crop_width: Optional[int] = option(None, "native_crops: its width (default: as the height)", flag=False,
+                                       check=at_least(1))
     inference: str = option("slide", "native_crops: predict in overlapping windows of the crop's size, or on the whole "
                             "image at once", kind=OPERATIONAL, choices=("slide", "whole"))
-    window_stride: int = option(42, "native_crops: pixels from one window to the next", kind=OPERATIONAL, flag=False,
-                                check=at_least(1))
-    tta: str = option("none", "native_crops: average predictions over a flip, or over six scales and a flip",
-                      kind=OPERATIONAL, choices=("none", "flip", "scales_and_flip"))
+    window_stride: Optional[int] = option(
+        None, "native_crops: pixels from one window to the next (default: two thirds of what is predicted in one)",
+        kind=OPERATIONAL, flag=False, check=at_least(1))
+    blending: str = option(
+        "uniform", "native_crops: how overlapping windows are averaged: all pixels alike, or those in a window's "
+        "middle more", kind=OPERATIONAL, choices=(UNIFORM, GAUSSIAN))
+    tta: str = option("none", "native_crops: average predictions over a flip, over the eight positions of a square, or "
+                      "over six scales and a flip", kind=OPERATIONAL,
+                      choices=("none", "flip", "turns", "scales_and_flip"))
     scale_minimum: float = option(0.5, "native_crops: smallest random scale while training with --augment",
                                   kind=TRAINING, flag=False, check=above(0.0))
     scale_maximum: float = option(2.0, "native_crops: largest random scale while training with --augment",

@@ -80,7 +80,7 @@ class ResizeToWindow(Feeding):
         share = resample(tf.cast(mask, tf.float32)[..., tf.newaxis], window, self.output_size)
         return tf.cast(share[..., 0] > 1.0 - 1e-3, tf.float32)
 
-    def shown(self, images: Tensor) -> Tensor:
+    def shown(self, images: Tensor, training: bool = False) -> Tensor:
         """See `Feeding.shown`: the input without its margins."""
         start = (self.input_size - self.output_size) // 2
         return images[:, start:start + self.output_size, start:start + self.output_size, :]

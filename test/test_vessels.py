@@ -190,3 +190,18 @@ def test_every_published_recipe_builds(name):
     feeding = build_feeding(spec, network.geometry, settings.data)
     assert feeding.window == (settings.data.crop_height, settings.data.crop_width)
     assert objective.score_names[0] == settings.training.best_metric
+
+
+def test_a_network_of_valid_convolutions_sees_photographs_at_their_own_scale(data, tmp_path):
+    own = write_recipe(tmp_path / "valid.yaml", dataset="drive", model="unet", filters=2, feeding="native_crops",
+                       crop_height=204, augmentation="photometric", largest_class_share=1.0)
+    run = tmp_path / "run"
+    call(run, "--data_dir", data, "--recipe", own, "--exec_mode", "train_and_predict", "--max_steps", "2", "--augment")
+    for path in (run / "predictions" / "masks" / "test").iterdir():
+        with Image.open(path) as mask:
+            assert mask.size == (110, 100)
+    scores = []
+    for blending in ("uniform", "gaussian"):
+        call(run, "--exec_mode", "evaluate", "--blending", blending, "--tta", "turns")
+        scores.append(json.loads((run / "evaluation.json").read_text())["scores"])
+    assert scores[0] != scores[1]

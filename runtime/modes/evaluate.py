@@ -105,7 +105,7 @@ def protocol(run: Run) -> Dict[str, Any]:
     """The settings that decide how a trained network's scores are made, by name."""
     values = run.settings.values()
     names = ["feeding", "threshold", "fov"]
-    names += ["inference", "window_stride", "tta"] if values["feeding"] == "native_crops" else []
+    names += ["inference", "window_stride", "blending", "tta"] if values["feeding"] == "native_crops" else []
     names += ["pruning_level", "head_mode"] if len(run.network.levels) > 1 else []
     return {name: values[name] for name in names}
 

@@ -171,6 +171,111 @@ def test_what_does_not_fit_is_named(options: Dict[str, Any], found: str) -> None
         feeding(**options)
 
 
-def test_a_network_with_margins_is_refused() -> None:
-    with pytest.raises(UserError, match="resize_to_window"):
-        build_feeding(COLOUR, Geometry(16, 12, 188, 92), DataOptions(feeding="native_crops"))
+# Networks whose output is smaller than their input ------------------------------------------------------------------
+
+VALID = Geometry(divisor=16, remainder=12, minimum=28, margin=6, usual=44)
+
+
+def with_margin(spec: DataSpec = COLOUR, **options: Any) -> Any:
+    return build_feeding(spec, VALID, DataOptions(feeding="native_crops", **options))
+
+
+def centre(inputs: Any) -> Any:
+    """A network that gives back what its output shows."""
+    return inputs[:, 6:inputs.shape[1] - 6, 6:inputs.shape[2] - 6, :2]
+
+
+@pytest.mark.parametrize("name, size, apart", [
+    *(("photometric", size, 3.01) for size in ((90, 100), (20, 100))),
+    *((name, size, 0.01) for name in ("quarter_turns", None) for size in ((90, 100), (20, 100), (1, 1), (7, 3)))])
+def test_a_crop_lies_in_the_middle_of_its_context(name: Any, size: Any, apart: float) -> None:
+    with tf.Graph().as_default(), tf.Session() as session:
+        way, key = with_margin(), tf.placeholder(tf.int64, [2])
+        # Red is what the label says, but for the rounding of a random scale.
+        label = np.add.outer(np.arange(size[0]), np.arange(size[1])).astype(np.int32)
+        image = np.repeat(label[..., np.newaxis], 3, axis=-1).astype(np.uint8)
+        everywhere = tf.ones(size, tf.bool)
+        plain = AUGMENTATIONS[name]() if name else Augmentation()
+        plain.distorted = lambda pixels, key: pixels  # type: ignore[method-assign]
+        sample = way.training_sample(Decoded(tf.constant(image), tf.constant(label), everywhere, everywhere), plain,
+                                     key)
+        assert {part: value.shape.as_list() for part, value in sample.items()} == {
+            "image": [44, 44, 3], "label": [32, 32], "valid": [32, 32]}
+        shown = way.shown(sample["image"][tf.newaxis], training=True)
+        for number in range(12):
+            found, inner = session.run([sample, shown], {key: [2, number]})
+            assert found["valid"].any()
+            counted = found["valid"] > 0
+            red = (inner[0, ..., 0] + 1) * 127.5
+            assert np.abs(red[counted] - found["label"][counted]).max() <= apart
+
+
+def test_the_context_of_a_crop_is_the_image_and_beyond_it_its_mirror() -> None:
+    with tf.Graph().as_default():
+        source = decoded(40, 50)
+        way = with_margin()
+        samples, whole = run([[way.training_sample(source, Augmentation(), sample_key(0, number))
+                               for number in range(6)], source])
+    mirrored = np.pad(whole.image, [(6, 6), (6, 6), (0, 0)], "reflect")
+    for sample in samples:
+        assert sum((mirrored[top:top + 44, left:left + 44] == sample["image"]).all()
+                   for top in range(9) for left in range(19)) == 1
+
+
+@pytest.mark.parametrize("size", [(90, 100), (32, 33), (20, 100), (1, 1)])
+@pytest.mark.parametrize("options", [{}, {"blending": "gaussian"}, {"tta": "turns"}, {"inference": "whole"}])
+def test_windows_of_a_valid_network_give_the_image_back(size: Any, options: Dict[str, Any]) -> None:
+    with tf.Graph().as_default():
+        way = with_margin(**options)
+        images = way.evaluation_sample(decoded(*size))["image"][tf.newaxis]
+        variants, expected = run([way.logits(images, centre, 3), way.normalised(images)[..., :2]])
+    assert len(variants) == (8 if "tta" in options else 1)
+    for found in variants:
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_valid_network_sees_the_mirror_beyond_the_border() -> None:
+    """The mean of 13 x 13 pixels around each, as NumPy computes it of the mirrored image."""
+    def mean(inputs: Any) -> Any:
+        return tf.nn.avg_pool2d(inputs[..., :2], 13, 1, "VALID")
+
+    with tf.Graph().as_default():
+        way = with_margin(image_normalisation="symmetric")
+        images = way.evaluation_sample(decoded(50, 41))["image"][tf.newaxis]
+        (found,), seen = run([way.logits(images, mean, 2), way.normalised(images)])
+    mirrored = np.pad(seen[0, ..., :2], [(6, 6), (6, 6), (0, 0)], "reflect")
+    expected = np.mean([mirrored[top:top + 50, left:left + 41] for top in range(13) for left in range(13)], axis=0)
+    np.testing.assert_allclose(found[0], expected, atol=1e-5)
+
+
+def test_the_eight_positions_are_all_seen_and_turned_back() -> None:
+    with tf.Graph().as_default():
+        way = feeding(tta="turns", crop_height=48)
+        images = way.evaluation_sample(decoded(48, 48))["image"][tf.newaxis]
+        seen = []
+
+        def network(inputs: Any) -> Any:
+            seen.append(inputs)
+            return inputs[..., :2]
+
+        variants, expected, inputs = run([way.logits(images, network, 1), way.normalised(images)[..., :2], seen[::2]])
+    assert len({inputs[place].tobytes() for place in range(8)}) == 1  # templates of the loop, all 0
+    for found in variants:
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_sizes_follow_from_the_network() -> None:
+    way = with_margin()
+    assert (way.window, way._windows.inner, way._windows.stride) == ((44, 44), (32, 32), 21)
+    assert with_margin(crop_height=60, crop_width=44)._windows.inner == (48, 32)
+    with pytest.raises(UserError, match="crop_height 45"):
+        with_margin(crop_height=45)
+    with pytest.raises(UserError, match="quarter_turns of 60 x 44"):
+        with_margin(crop_height=60, crop_width=44, augment=True, augmentation="quarter_turns")
+
+
+def test_images_of_all_sizes_need_not_hold_a_crop() -> None:
+    mixed = DataSpec("toy", 3, ("background", "vessel"), 0, "uint8", mixed_sizes=True)
+    with_margin(mixed).require_size(1, 1)
+    with pytest.raises(UserError, match="crops of 32 x 32"):
+        with_margin().require_size(31, 40)
