@@ -84,14 +84,23 @@ def forward(run: Run, features: Dict[str, Tensor]) -> Tuple[Outputs, Dict[str, T
         return outputs, run.objective.loss_parts(outputs, _targets(features))
 
 
+CERTAIN = 0.999
+"""Probability above which a class is all but certain."""
+
+
 def counting_fn(run: Run, split: str) -> ModelFn:
-    """A `model_fn` whose predictions are, per image, what scores are computed from, its index and its histogram."""
+    """A `model_fn` whose predictions are, per image, what scores are computed from, its index, its histogram, and as
+    "certain" the share of its pixels whose class is all but certain.
+    """
 
     def model_fn(features: Dict[str, Tensor], mode: str) -> Any:
         outputs, targets = Outputs(_merged_logits(run, features, split)), _targets(features)
         shown = run.feeding.shown(features["image"])
         with run.device.wide():
             counts = dict(run.objective.counts(outputs, targets), index=features["index"])
+            certain = tf.cast(tf.reduce_max(run.objective.probabilities(outputs.logits), axis=-1) > CERTAIN, tf.float32)
+            pixels = tf.maximum(tf.reduce_sum(targets.valid, axis=[1, 2]), 1.0)
+            counts["certain"] = tf.reduce_sum(certain * targets.valid, axis=[1, 2]) / pixels
         counts["histogram"] = grey_histogram(shown, targets.labels, targets.valid, run.dataset.spec.classes)
         return run.device.spec(mode=mode, predictions=counts)
 

@@ -17,7 +17,7 @@ from runtime.assembly import Run
 from runtime.checkpoints.find import Checkpoint, checkpoint_directory
 from runtime.hooks.progress import with_bar
 from runtime.model_fn import counting_fn
-from runtime.modes.constant import constant_prediction
+from runtime.modes.explain import explain, problems
 from runtime.modes.say import say
 from runtime.restore import reading
 from utils.files import write_csv, write_json
@@ -31,7 +31,8 @@ def evaluate(run: Run, logger: Logger, checkpoint: Checkpoint) -> Dict[str, Any]
     and a row for every image to `evaluation.csv`.
 
     Returns:
-        What `score` gives; and what `verdicts` gives as "verdicts", where images are judged.
+        What `score` gives, "warnings" where that is bad, with what may have caused it; and what `verdicts` gives as
+        "verdicts", where images are judged.
 
     Raises:
         UserError: a file of the split is missing.
@@ -41,6 +42,9 @@ def evaluate(run: Run, logger: Logger, checkpoint: Checkpoint) -> Dict[str, Any]
     with run.faults.told(), reading(checkpoint):
         counts = count(run, checkpoint, split)
     result = score(run, checkpoint, split, counts)
+    found = problems(run, counts, result["scores"], result["trivial"])
+    result["warnings"] = explain(run, counts, checkpoint, found)
+    say(run.distributed, result["warnings"])
     if run.objective.judges_images:
         result["verdicts"] = _without_nan(verdicts(counts, 0.5 if threshold is None else threshold))
     if run.distributed.is_chief:
@@ -88,16 +92,14 @@ def score(run: Run, checkpoint: Checkpoint, split: str, counts: Mapping[str, np.
 
     Returns:
         "scores" by name, "trivial" scores of predictions without training, the "per_image" headline score by id,
-        "warnings" and "remarks" about them, the "protocol" they were made by, and what they were measured on. A score
-        that is not defined is None.
+        "remarks" about them, the "protocol" they were made by, and what they were measured on. A score that is not
+        defined is None.
     """
     result = {"scores": run.objective.scores(counts),
               "trivial": trivial_scores(counts["histogram"], run.dataset.spec.class_names,
                                         run.objective.hard_score),
               "per_image": _per_image(run, split, counts), "step": checkpoint.step, "split": split,
-              "warnings": constant_prediction(run, counts, checkpoint), "remarks": list(run.objective.remarks),
-              "protocol": protocol(run), **run.data_record()}
-    say(run.distributed, result["warnings"])
+              "remarks": list(run.objective.remarks), "protocol": protocol(run), **run.data_record()}
     return _without_nan(result)
 
 

@@ -30,6 +30,7 @@ from runtime.hooks.summaries import SummaryHook
 from runtime.loop import check_start, whole_calls
 from runtime.model_fn import Report, training_fn
 from runtime.modes.evaluate import count, score
+from runtime.modes.explain import problems
 from runtime.modes.say import say
 from runtime.restore import Position, starting_position
 from utils.commands import Stopped
@@ -154,7 +155,9 @@ def _evaluate(run: Run, logger: Logger, history: History, position: Position) ->
     checkpoint = Checkpoint(prefix_of(checkpoint_directory(run.settings.run.model_dir), position.step), *position)
     with run.faults.told():
         counts = count(run, checkpoint, VALIDATION)
-    scores = score(run, checkpoint, VALIDATION, counts)["scores"]
+    result = score(run, checkpoint, VALIDATION, counts)
+    scores = result["scores"]
+    say(run.distributed, [f"warning: {problem}" for problem in problems(run, counts, scores, result["trivial"])[:1]])
     history.add(position.step, scores)
     if run.distributed.is_chief:
         step = (position.step, run.settings.training.max_steps)
