@@ -36,7 +36,7 @@ def test_one_class_everywhere_is_called_out_with_its_causes(run, capsys):
     result = json.loads((directory / "evaluation.json").read_text())
     text = capsys.readouterr().out
     assert "every pixel of all 1 images was predicted as" in text
-    assert "1 steps, 0.2 passes over the training images: few" in text
-    assert "learning rate: 0.05: high" in text
+    assert "1 steps, 0.2 passes over the training images; few" in text
+    assert "learning rate: 0.05; high" in text
     assert "labels: membrane" in text
     assert result["warnings"]
