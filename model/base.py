@@ -51,7 +51,8 @@ class Network(abc.ABC):
         """Add the network to the default graph.
 
         Args:
-            images: float32 [batch, height, width, channels], both sizes static and legal by `geometry`.
+            images: float32 [batch, height, width, channels], both sizes legal by `geometry`; static while training,
+                elsewhere possibly known only when the graph runs.
             context: whether to train, random keys, the mean over ranks.
 
         Returns:
@@ -62,8 +63,9 @@ class Network(abc.ABC):
         Raises:
             UserError: the size is illegal.
         """
-        for extent in images.shape[1:3]:
-            self.geometry.output_size(int(extent))
+        for extent in map(tf.compat.dimension_value, images.shape[1:3]):
+            if extent is not None:
+                self.geometry.output_size(extent)
         with tf.variable_scope(self.scope):
             heads = self._heads(self.style.from_channels_last(images), context)
             logits, *auxiliaries = (tf.cast(self.style.to_channels_last(head), tf.float32) for head in heads)

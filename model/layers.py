@@ -7,9 +7,8 @@ seed alone does not fix the initial weights in all TensorFlow versions.
 
 from __future__ import annotations
 
-from typing import Tuple
+from typing import Any, Optional, Tuple
 
-import numpy as np
 import tensorflow.compat.v1 as tf
 
 from model.activations import activate
@@ -48,7 +47,7 @@ def conv2d_transpose(inputs: Tensor, filters: int, size: int, context: StepConte
         kernel = _kernel((size, size, filters, channels), context, style)
         target = tf.stack(style.arranged(tf.shape(inputs)[0], 2 * height, 2 * width, filters))
         outputs = tf.nn.conv2d_transpose(inputs, kernel, target, strides=2, padding="SAME", data_format=style.layout)
-        outputs.set_shape(style.arranged(inputs.shape[0], 2 * height, 2 * width, filters))
+        outputs.set_shape(style.arranged(inputs.shape[0], _known(2 * height), _known(2 * width), filters))
         return _finished(outputs, filters, context, style)
 
 
@@ -75,7 +74,7 @@ def upsample(inputs: Tensor, style: Style = DEFAULT) -> Tensor:
     return tf.reshape(both, style.arranged(-1, 2 * height, 2 * width, channels))
 
 
-def resize_bilinear(inputs: Tensor, height: int, width: int, style: Style = DEFAULT) -> Tensor:
+def resize_bilinear(inputs: Tensor, height: Any, width: Any, style: Style = DEFAULT) -> Tensor:
     """Half-pixel bilinear scaling without anti-aliasing, the border pixels repeated."""
     images = style.to_channels_last(inputs)
     resized = tf.image.resize_bilinear(images, [height, width], half_pixel_centers=True)
@@ -136,13 +135,16 @@ def _kernel(shape: Tuple[int, ...], context: StepContext, style: Style) -> Tenso
     return tf.get_variable("kernel", shape, tf.float32, initializer=initialiser(style.kernel_initialiser, seed))
 
 
-def _averaging(length: int, cells: int) -> Tensor:
+def _known(extent: Any) -> Optional[int]:
+    return extent if isinstance(extent, int) else None
+
+
+def _averaging(length: Any, cells: int) -> Tensor:
     """float32 [cells, length]: what each cell takes of each row."""
-    weights = np.zeros([cells, length], np.float32)
-    for cell in range(cells):
-        start, stop = cell * length // cells, -(-(cell + 1) * length // cells)
-        weights[cell, start:stop] = 1.0 / (stop - start)
-    return tf.constant(weights)
+    number = tf.range(cells)[:, tf.newaxis]
+    start, stop = number * length // cells, -(-(number + 1) * length // cells)
+    place = tf.range(length)[tf.newaxis, :]
+    return tf.cast((place >= start) & (place < stop), tf.float32) / tf.cast(stop - start, tf.float32)
 
 
 def _finished(outputs: Tensor, filters: int, context: StepContext, style: Style) -> Tensor:

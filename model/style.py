@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import List, Optional, Tuple
+from typing import Any, List, Optional, Tuple
 
 import tensorflow.compat.v1 as tf
 
@@ -60,12 +60,19 @@ class Style:
         """The axis of the rows; that of the columns is the next."""
         return self.layout.index("H")
 
-    def extents(self, tensor: Tensor) -> Tuple[int, int, int]:
-        """Height, width and channels of a tensor in the layout."""
-        height, width, channels = (int(tensor.shape[self.layout.index(axis)]) for axis in "HWC")
-        return height, width, channels
+    def extents(self, tensor: Tensor) -> Tuple[Any, Any, int]:
+        """Height, width and channels of a tensor in the layout; int32 scalars of the graph where a size is not known
+        before.
+        """
+        height, width = (self._extent(tensor, self.layout.index(axis)) for axis in "HW")
+        return height, width, int(tensor.shape[self.channel_axis])
 
-    def arranged(self, batch: int, height: int, width: int, channels: int) -> List[int]:
+    @staticmethod
+    def _extent(tensor: Tensor, axis: int) -> Any:
+        size = tf.compat.dimension_value(tensor.shape[axis])
+        return tf.shape(tensor)[axis] if size is None else size
+
+    def arranged(self, batch: Any, height: Any, width: Any, channels: Any) -> List[Any]:
         """Four numbers in the order of the layout's axes."""
         given = {"N": batch, "H": height, "W": width, "C": channels}
         return [given[axis] for axis in self.layout]

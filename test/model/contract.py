@@ -100,6 +100,20 @@ class NetworkContract:
                 assert instance.outputs.logits.shape.as_list()[1:] == [expected, expected, 2], f"static, of {size}"
                 assert logits.shape == (1, expected, expected, 2), f"of {size}"
 
+    def test_a_size_may_be_known_only_when_the_graph_runs(self) -> None:
+        height, width = self.sizes[0], self.sizes[-1]
+        images = np.random.RandomState(0).uniform(-1, 1, [1, height, width, 1]).astype(np.float32)
+        found = []
+        for known in ((height, width), (None, None)):
+            with tf.Graph().as_default(), tf.Session() as session:
+                given = tf.placeholder(tf.float32, [None, *known, 1])
+                outputs = self.network()(given, StepContext(training=False, seed=0))
+                assert outputs.logits.shape.as_list()[3] == 2
+                session.run(tf.global_variables_initializer())
+                found.append(session.run([outputs.logits, *outputs.auxiliaries], {given: images}))
+        for fixed, free in zip(*found):
+            np.testing.assert_allclose(free, fixed, rtol=1e-5, atol=1e-6)
+
     def test_the_first_size_is_the_smallest_legal_one(self) -> None:
         assert self.sizes[0] == self.network().geometry.minimum == min(self.sizes)
         assert len(set(self.sizes)) >= 3
