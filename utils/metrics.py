@@ -10,7 +10,6 @@ import math
 from typing import Callable, Dict, Sequence, Tuple
 
 import numpy as np
-import sklearn.metrics
 import tensorflow.compat.v1 as tf
 
 from utils.contracts import Tensor
@@ -92,12 +91,16 @@ def verdict_counts(scores: np.ndarray, defective: np.ndarray, thresholds: Sequen
 
 def receiver_area(scores: np.ndarray, positive: np.ndarray) -> float:
     """The area under the receiver operating characteristic; NaN unless both kinds of images are there."""
-    return float(sklearn.metrics.roc_auc_score(positive, scores)) if 0 < positive.sum() < len(positive) else math.nan
+    from sklearn.metrics import roc_auc_score  # Half a second, at the start of every command, for the end of a few.
+
+    return float(roc_auc_score(positive, scores)) if 0 < positive.sum() < len(positive) else math.nan
 
 
 def average_precision(scores: np.ndarray, positive: np.ndarray) -> float:
     """The mean precision over recall (steps, no interpolation); NaN without a positive image."""
-    return float(sklearn.metrics.average_precision_score(positive, scores)) if positive.any() else math.nan
+    from sklearn.metrics import average_precision_score
+
+    return float(average_precision_score(positive, scores)) if positive.any() else math.nan
 
 
 def best_threshold(scores: np.ndarray, positive: np.ndarray) -> float:
