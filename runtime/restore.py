@@ -13,6 +13,7 @@ from runtime.checkpoints.find import (
     Checkpoint,
     Search,
     checkpoint_directory,
+    files_of,
     prefix_of,
     required,
     search,
@@ -59,7 +60,8 @@ def starting_position(run: Run) -> Tuple[Position, Tuple[str, ...]]:
     def prepare() -> Search:
         directory = checkpoint_directory(model_dir)
         os.makedirs(directory, exist_ok=True)
-        found = search(model_dir, expected_variables(run))
+        # A new run has nothing to compare with its network, which takes a while to build. The directory is its own.
+        found = search(model_dir, expected_variables(run) if files_of(directory) else {})
         if found.lost:
             required(model_dir, found)
         if found.checkpoint is None or found.checkpoint.step < run.settings.training.max_steps:
