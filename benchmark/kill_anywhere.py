@@ -191,7 +191,7 @@ def series(case: Case, never: Tuple[str, float], data: str, kills: int, seed: st
 def campaign(options: argparse.Namespace, data: str) -> List[Outcome]:
     """All runs that the command line asks for, over all scenarios in turn."""
     kills, seed, scenarios = options.kills, options.seed, list(SCENARIOS.items())
-    shares = [min(KILLS_PER_RUN, kills - done) for done in range(0, kills, KILLS_PER_RUN)]
+    shares = [min(options.kills_per_run, kills - done) for done in range(0, kills, options.kills_per_run)]
     named = [scenarios[(number + seed) % len(scenarios)] for number in range(len(shares))]
     subject = subjects()[options.subject]
     cases = [Case(name, (*subject.flags, *flags, *(subject.validating if "--evaluate_every" in flags else ())),
@@ -264,6 +264,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Carry out the command line; 1 where anything differs."""
     parser = argparse.ArgumentParser(description="Kill training anywhere, resume, compare.")
     parser.add_argument("--kills", type=int, default=60, help="how many (60)")
+    parser.add_argument("--kills_per_run", type=int, default=KILLS_PER_RUN,
+                        help=f"after how many another scenario is next ({KILLS_PER_RUN})")
     parser.add_argument("--subject", default="sstem", choices=sorted(subjects()), help="what is trained (sstem)")
     parser.add_argument("--ranks", type=int, default=1, help="processes that train together (1)")
     parser.add_argument("--horovodrun", action="store_true", help="start the ranks with it: slower than forking them")
