@@ -193,8 +193,8 @@ def bench(tmp_path_factory):
 
 
 def ranks_of(script: str) -> int:
-    """Two on several devices; in mixed precision the launcher starts a single one, for time."""
-    return 2 if "8GPU" in script and "TF-AMP" not in script else 1
+    """Two on several devices; in mixed precision and in benchmarks the launcher starts a single one, for time."""
+    return 2 if "8GPU" in script and "TF-AMP" not in script and "BENCHMARK" not in script else 1
 
 
 def run_tiny(bench: Path, script: str, model_dir: str, *flags: str) -> subprocess.CompletedProcess:
@@ -234,8 +234,10 @@ def test_fold_0(bench, script):
     assert_trained(bench / (script + " run"), script, 0, steps=3)
 
 
-@pytest.mark.parametrize("script", on_devices(["unet_TRAIN_1GPU.sh", "unet_TRAIN_8GPU.sh"]))
-def test_five_folds(bench, script):
+@ON_RANKS
+def test_five_folds(bench):
+    """In turn, by ranks that stay together; test_end_to_end.py has them in one process."""
+    script = "unet_TRAIN_8GPU.sh"
     run_tiny(bench, script, script + " run", "--recipe", "ti ny.yaml", "--max_steps", "1")
     for fold in range(5):
         assert_trained(bench / (script + " run") / f"fold_{fold}", script, fold, steps=1)
@@ -244,9 +246,10 @@ def test_five_folds(bench, script):
     assert 0 < crossvalidation["mean"]["eval_dice_score"] < 1
 
 
-@pytest.mark.parametrize("script", on_devices(["unet_TRAIN_TF-AMP_1GPU.sh", "unet_TRAIN_TF-AMP_8GPU.sh"]))
-def test_five_folds_in_mixed_precision(bench, script):
-    """One fold stands for five, for time; that all are asked for is tested above."""
+@pytest.mark.parametrize("script", on_devices(["unet_TRAIN_1GPU.sh", "unet_TRAIN_TF-AMP_1GPU.sh",
+                                               "unet_TRAIN_TF-AMP_8GPU.sh"]))
+def test_one_of_five_folds(bench, script):
+    """It stands for five, for time; that all are asked for is tested above."""
     run_tiny(bench, script, script + " run", "--recipe", "ti ny.yaml", "--max_steps", "1", "--crossvalidation_idx", "4")
     assert_trained(bench / (script + " run"), script, 4, steps=1)
 
