@@ -47,9 +47,11 @@ def on_cpu(family_arguments, tmp_path_factory):
     return directory
 
 
-@pytest.mark.parametrize("generation", GENERATIONS)
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family, generation", [*((family, GENERATIONS[-1]) for family in FAMILIES),
+                                                *((SSTEM, older) for older in GENERATIONS[:-1])])
 def test_train_evaluate_and_predict(family, generation, family_arguments, on_cpu, on_npu, tmp_path):
+    """Generations differ in what they can be told, which no family decides: one family stands for all behind older
+    ones."""
     directory, loop = tmp_path / "run", ["--iterations_per_loop", "2", "--log_every", "2"]
     calls = on_npu(generation, *family_arguments(family), "--exec_mode", "train_and_evaluate", *loop)
     assert arguments_of(calls, "NPURunConfig")["precision_mode"] == "must_keep_origin_dtype"
