@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +18,48 @@ from runtime.checkpoints.find import newest_sound
 from utils.tiff import count_pages
 
 
-@pytest.fixture()
-def run(phantom, tiny_recipe, tmp_path):
-    """Run the command on the phantom in `tmp_path/<name>` and return that directory."""
+@pytest.fixture(scope="module")
+def run_in(phantom, tiny_recipe):
+    """Run the command on the phantom in a directory and return that."""
 
-    def call(*arguments, name="run", code=0, fresh=True):
+    def call(directory, *arguments, code=0, fresh=True):
         common = ["--data_dir", phantom, "--recipe", tiny_recipe] if fresh else []
-        assert command_line.main([*common, "--device", "cpu", "--model_dir", str(tmp_path / name), *arguments]) == code
-        return tmp_path / name
+        assert command_line.main([*common, "--device", "cpu", "--model_dir", str(directory), *arguments]) == code
+        return directory
 
     return call
+
+
+@pytest.fixture()
+def run(run_in, tmp_path):
+    """Run the command on the phantom in `tmp_path/<name>` and return that directory."""
+
+    def call(*arguments, name="run", **details):
+        return run_in(tmp_path / name, *arguments, **details)
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def plain(run_in, tmp_path_factory):
+    """A run of three steps, no fold held out. Not to be changed."""
+    return run_in(tmp_path_factory.mktemp("plain") / "run", "--max_steps", "3")
+
+
+@pytest.fixture(scope="module")
+def scored(run_in, tmp_path_factory):
+    """A run of two steps, fold 1 held out and evaluated; what was said lies beside it. Not to be changed."""
+    directory = tmp_path_factory.mktemp("scored") / "run"
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        run_in(directory, "--exec_mode", "train_and_evaluate", "--crossvalidation_idx", "1", "--max_steps", "2")
+    (directory.parent / "said.txt").write_text(said.getvalue())
+    return directory
+
+
+@pytest.fixture()
+def copied(tmp_path):
+    """A copy of a run as `tmp_path/run`, to be gone on with."""
+    return lambda directory: Path(shutil.copytree(str(directory), str(tmp_path / "run")))
 
 
 def weights(directory):
@@ -67,29 +102,31 @@ def test_train_writes_checkpoints_settings_log_and_summaries(run, capfd):
     assert "deprecat" not in (output.out + output.err).lower()
 
 
-def test_train_and_evaluate(run, capsys):
-    directory = run("--exec_mode", "train_and_evaluate", "--crossvalidation_idx", "1", "--max_steps", "2")
-    result = evaluation(directory)
+def test_train_and_evaluate(scored):
+    result = evaluation(scored)
     assert {"eval_dice_score", "eval_ce_loss", "eval_dice_loss", "eval_total_loss", "dice_membrane", "iou_cell",
             "mean_dice", "mean_iou"} <= set(result["scores"])
     assert set(result["trivial"]) == {"all membrane", "all cell", "best grey threshold"}
     assert (result["step"], result["fold"], len(result["per_image"])) == (2, 1, 1)
-    assert records(directory)[-1]["data"]["eval_dice_score"] == result["scores"]["eval_dice_score"]
+    assert records(scored)[-1]["data"]["eval_dice_score"] == result["scores"]["eval_dice_score"]
     assert result["scores"]["eval_total_loss"] == pytest.approx(
         result["scores"]["eval_ce_loss"] + result["scores"]["eval_dice_loss"])
-    assert "best grey threshold" in capsys.readouterr().out
+    assert "best grey threshold" in (scored.parent / "said.txt").read_text()
 
 
-def test_evaluate_alone_repeats_the_score_at_any_batch_size(run):
-    directory = run("--exec_mode", "train_and_evaluate", "--crossvalidation_idx", "0", "--max_steps", "2")
-    first = evaluation(directory)
+def test_evaluate_alone_repeats_the_score_at_any_batch_size_and_keeps_to_the_data(
+        scored, copied, run, phantom, tmp_path, monkeypatch):
+    directory = copied(scored)
+    (directory / "evaluation.json").unlink()
+    monkeypatch.chdir(tmp_path)
     run("--exec_mode", "evaluate", "--batch_size", "3", fresh=False)
-    assert evaluation(directory)["scores"] == pytest.approx(first["scores"], abs=1e-6)
-    assert evaluation(directory)["trivial"] == first["trivial"]
+    assert evaluation(directory)["scores"] == pytest.approx(evaluation(scored)["scores"], abs=1e-6)
+    assert evaluation(directory)["trivial"] == evaluation(scored)["trivial"]
+    assert evaluation(directory)["data"] == phantom
 
 
-def test_predict_writes_masks_and_probabilities_at_full_size(run):
-    directory = run("--max_steps", "2")
+def test_predict_writes_masks_and_probabilities_at_full_size(scored, copied, run):
+    directory = copied(scored)
     run("--exec_mode", "predict", "--batch_size", "2", fresh=False)
     masks, probabilities = (directory / "predictions" / f"test-{name}.tif" for name in ("masks", "probabilities"))
     assert count_pages(str(masks)) == count_pages(str(probabilities)) == 5
@@ -117,16 +154,13 @@ def test_two_deterministic_runs_are_bit_identical(command, phantom, tiny_recipe,
     assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
 
 
-def test_a_deterministic_run_can_be_measured(command, phantom, tiny_recipe):
-    result = command("--data_dir", phantom, "--recipe", tiny_recipe, "--device", "cpu", "--deterministic",
-                     "--benchmark", "--max_steps", "3", "--warmup_steps", "1")
-    assert result.returncode == 0, result.stderr
-    assert "throughput_train" in result.stdout
+def test_a_deterministic_run_can_be_measured(run, capsys):
+    run("--deterministic", "--benchmark", "--max_steps", "3", "--warmup_steps", "1")
+    assert "throughput_train" in capsys.readouterr().out
 
 
-def test_the_seed_matters(run):
-    first, second = run("--max_steps", "1", name="a"), run("--max_steps", "1", "--seed", "1", name="b")
-    assert not same(weights(first), weights(second))
+def test_the_seed_matters(plain, run):
+    assert not same(weights(plain), weights(run("--max_steps", "3", "--seed", "1")))
 
 
 def test_a_resumed_run_ends_where_the_uninterrupted_one_does(run):
@@ -148,15 +182,38 @@ def test_weight_decay_is_applied_and_reported_apart(run):
     assert heavy[2]["train_total_loss"] != without[2]["train_total_loss"]
 
 
-def test_overwrite_keeps_the_old_run(run, tmp_path):
-    run("--max_steps", "1")
+def test_overwrite_keeps_the_old_run(plain, copied, run, tmp_path):
+    copied(plain)
     run("--max_steps", "2", "--overwrite")
     assert newest_sound(str(tmp_path / "run")).step == 2
-    assert newest_sound(str(tmp_path / "run.1")).step == 1
+    assert newest_sound(str(tmp_path / "run.1")).step == 3
 
 
-def test_all_folds_and_their_mean(run, capsys):
-    directory = run("--exec_mode", "train_and_evaluate", "--crossvalidation_idx", "all", "--max_steps", "1")
+@pytest.fixture(scope="module")
+def folds(run_in, tmp_path_factory):
+    """Five folds of a step, stopped before the third, and gone on with; when fold_1 was evaluated, and what was said."""
+    from runtime.modes import crossvalidate
+
+    directory, original = tmp_path_factory.mktemp("folds") / "run", crossvalidate._run_fold
+
+    def stop_before_the_third(settings, distributed, run_once):
+        if settings.data.crossvalidation_idx == 2:
+            raise KeyboardInterrupt
+        return original(settings, distributed, run_once)
+
+    flags = ["--exec_mode", "train_and_evaluate", "--crossvalidation_idx", "all"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(crossvalidate, "_run_fold", stop_before_the_third)
+        run_in(directory, *flags, "--max_steps", "1", code=130)
+    evaluated = (directory / "fold_1" / "evaluation.json").stat().st_mtime_ns
+    run_in(directory, *flags, code=2, fresh=False)
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        run_in(directory, *flags, "--resume_training", fresh=False)
+    return directory, evaluated, said.getvalue()
+
+
+def test_all_folds_and_their_mean(folds):
+    directory, _, said = folds
     summary = json.loads((directory / "crossvalidation.json").read_text())
     scores = [evaluation(directory / f"fold_{fold}")["scores"]["eval_dice_score"] for fold in range(5)]
     assert [fold["eval_dice_score"] for fold in summary["folds"]] == scores
@@ -164,28 +221,12 @@ def test_all_folds_and_their_mean(run, capsys):
     assert summary["standard_deviation"]["eval_dice_score"] == pytest.approx(np.std(scores, ddof=1))
     validated = [name for fold in range(5) for name in evaluation(directory / f"fold_{fold}")["per_image"]]
     assert len(validated) == len(set(validated)) == 5
-    assert "fold 4" in capsys.readouterr().out
+    assert "fold 4" in said
 
 
-def test_all_folds_go_on_where_they_were_stopped(run, monkeypatch):
-    flags = ["--exec_mode", "train_and_evaluate", "--crossvalidation_idx", "all"]
-    from runtime.modes import crossvalidate
-
-    original, done = crossvalidate._run_fold, []
-
-    def stop_after_two(settings, distributed, run_once):
-        if settings.data.crossvalidation_idx == 2 and not done:
-            done.append(True)
-            raise KeyboardInterrupt
-        return original(settings, distributed, run_once)
-
-    monkeypatch.setattr(crossvalidate, "_run_fold", stop_after_two)
-    directory = run(*flags, "--max_steps", "1", code=130)
-    kept = (directory / "fold_1" / "evaluation.json").stat().st_mtime_ns
-    run(*flags, code=2, fresh=False)
-    run(*flags, "--resume_training", fresh=False)
-    assert (directory / "fold_1" / "evaluation.json").stat().st_mtime_ns == kept
-    assert len(json.loads((directory / "crossvalidation.json").read_text())["folds"]) == 5
+def test_folds_that_were_done_before_a_stop_are_not_done_again(folds):
+    directory, evaluated, _ = folds
+    assert (directory / "fold_1" / "evaluation.json").stat().st_mtime_ns == evaluated
 
 
 @pytest.mark.parametrize("mode, name", [("train", "train"), ("predict", "test")])
@@ -201,46 +242,33 @@ def test_a_benchmark_measures_and_leaves_nothing_behind(run, tmp_path, mode, nam
     assert 0.0 <= figures[f"input_wait_{name}"] <= 1.0
 
 
-def test_a_benchmark_leaves_an_existing_run_alone(run, tmp_path):
-    directory = run("--max_steps", "1")
+def test_a_benchmark_leaves_an_existing_run_alone(plain, copied, run):
+    directory = copied(plain)
     before = {path: path.stat().st_mtime_ns for path in sorted(Path(str(directory)).rglob("*"))}
     run("--benchmark", "--max_steps", "3", "--warmup_steps", "1")
     assert {path: path.stat().st_mtime_ns for path in sorted(Path(str(directory)).rglob("*"))} == before
 
 
-def test_mixed_precision_trains_to_nearly_the_same_loss(run):
-    plain = losses(run("--max_steps", "3", name="plain"))
-    mixed = losses(run("--max_steps", "3", "--use_amp", name="mixed"))
-    assert mixed[3]["train_total_loss"] == pytest.approx(plain[3]["train_total_loss"], rel=0.02)
+def test_mixed_precision_trains_to_nearly_the_same_loss(plain, run):
+    mixed = losses(run("--max_steps", "3", "--use_amp"))
+    assert mixed[3]["train_total_loss"] == pytest.approx(losses(plain)[3]["train_total_loss"], rel=0.02)
 
 
-def test_the_log_directory_may_be_elsewhere(run, tmp_path):
-    directory = run("--max_steps", "1", "--log_dir", str(tmp_path / "logs"))
-    assert (tmp_path / "logs" / "log.json").exists()
-    assert not (directory / "log.json").exists()
-
-
-def test_a_log_directory_is_appended_to(run, tmp_path):
+def test_the_log_directory_may_be_elsewhere_and_is_appended_to(run, tmp_path):
     for name in ("one", "two"):
-        run("--max_steps", "1", "--log_dir", str(tmp_path / "logs"), name=name)
+        directory = run("--max_steps", "1", "--log_dir", str(tmp_path / "logs"), name=name)
+        assert (tmp_path / "logs" / "log.json").exists()
+        assert not (directory / "log.json").exists()
     assert len([line for line in records(tmp_path / "logs") if line["step"] == "PARAMETER"]) == 2
 
 
-def test_resuming_a_finished_run_changes_nothing(run):
-    directory = run("--max_steps", "2")
-    before = weights(directory)
+def test_resuming_a_finished_run_changes_nothing(plain, copied, run):
+    directory = copied(plain)
     run("--resume_training", fresh=False)
-    assert same(before, weights(directory))
+    assert same(weights(plain), weights(directory))
 
 
-def test_a_run_keeps_to_its_data(run, phantom, tmp_path, monkeypatch):
-    directory = run("--max_steps", "1", "--exec_mode", "train_and_evaluate", "--crossvalidation_idx", "0")
-    monkeypatch.chdir(tmp_path)
-    run("--exec_mode", "evaluate", fresh=False)
-    assert evaluation(directory)["data"] == phantom
-
-
-def test_a_run_without_a_fold_cannot_be_evaluated(run, capsys):
-    run("--max_steps", "1")
+def test_a_run_without_a_fold_cannot_be_evaluated(plain, copied, run, capsys):
+    copied(plain)
     run("--exec_mode", "evaluate", fresh=False, code=2)
     assert "trained on every slice" in capsys.readouterr().err
