@@ -191,7 +191,7 @@ def test_overwrite_keeps_the_old_run(plain, copied, run, tmp_path):
 
 @pytest.fixture(scope="module")
 def folds(run_in, tmp_path_factory):
-    """Five folds of a step, stopped before the third, and gone on with; when fold_1 was evaluated, and what was said."""
+    """Five folds of a step, stopped before the third, gone on with; when fold_1 was evaluated, and what was said."""
     from runtime.modes import crossvalidate
 
     directory, original = tmp_path_factory.mktemp("folds") / "run", crossvalidate._run_fold

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +26,21 @@ def run(phantom, tiny_recipe, tmp_path):
         return directory
 
     return call
+
+
+@pytest.fixture(scope="session")
+def two_steps(phantom, tiny_recipe, tmp_path_factory):
+    """A run of two steps, no fold held out. Not to be changed."""
+    directory = tmp_path_factory.mktemp("two") / "run"
+    assert command_line.main(["--data_dir", phantom, "--recipe", tiny_recipe, "--device", "cpu", "--max_steps", "2",
+                              "--model_dir", str(directory)]) == 0
+    return directory
+
+
+@pytest.fixture()
+def begun(two_steps, tmp_path):
+    """The same run as `tmp_path/run`, to be gone on with."""
+    return Path(shutil.copytree(str(two_steps), str(tmp_path / "run")))
 
 
 @pytest.fixture()

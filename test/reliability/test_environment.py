@@ -95,8 +95,8 @@ def test_a_disk_that_stays_full_ends_the_run_with_the_last_complete_checkpoint(s
     assert "main.py\", line" not in text
 
 
-def test_a_full_disk_leaves_no_half_prediction(run, disk, capsys):
-    directory = run("--max_steps", "1", name="disk/run")
+def test_a_full_disk_leaves_no_half_prediction(two_steps, run, disk, capsys):
+    directory = Path(shutil.copytree(str(two_steps), str(disk / "run")))
     fill(disk)
     run("--exec_mode", "predict", fresh=False, name="disk/run", code=2)
     assert "No space left on device" in capsys.readouterr().err

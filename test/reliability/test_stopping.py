@@ -27,12 +27,13 @@ def test_a_stop_is_a_save_and_the_printed_command_goes_on_exactly(started, tmp_p
     assert newest_sound(str(tmp_path / "run")).step == step
     assert "Traceback" not in text
     command = re.search(r"to go on: python main.py (.*)", text).group(1).split()
-    last = str(step + 3)
-    again = subprocess.run([sys.executable, str(ROOT / "main.py"), *command, "--max_steps", last], check=False,
-                           capture_output=True, text=True, timeout=120)
-    assert again.returncode == 0, again.stderr
-    assert f"going on after step {step}" in again.stdout
-    if number == signal.SIGTERM:
+    assert command == ["--exec_mode", "train", "--resume_training", "--model_dir", str(tmp_path / "run")]
+    if number == signal.SIGTERM:  # One command and one kind of checkpoint: what goes on with one goes on with all.
+        last = str(step + 3)
+        again = subprocess.run([sys.executable, str(ROOT / "main.py"), *command, "--max_steps", last], check=False,
+                               capture_output=True, text=True, timeout=120)
+        assert again.returncode == 0, again.stderr
+        assert f"going on after step {step}" in again.stdout
         # In a process of its own, as the others: what ran in one before may decide the last bit.
         whole = started("--max_steps", last, "--deterministic", "--augment", name="whole")
         assert whole.wait(60) == 0
