@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,17 +36,44 @@ def data(tmp_path_factory):
     return str(directory)
 
 
-@pytest.fixture()
-def run(data, tmp_path):
-    recipe = write_recipe(tmp_path / "small.yaml", **SMALL)
+@pytest.fixture(scope="module")
+def run_in(data, tmp_path_factory):
+    """Run the command in a directory and return that."""
+    recipe = write_recipe(tmp_path_factory.mktemp("recipe") / "small.yaml", **SMALL)
 
-    def call(*arguments, code=0, fresh=True, name="run"):
+    def call(directory, *arguments, code=0, fresh=True):
         common = ["--data_dir", data, "--recipe", recipe, "--class_id", "1"] if fresh else []
-        directory = tmp_path / name
         assert command_line.main([*common, "--device", "cpu", "--model_dir", str(directory), *arguments]) == code
         return directory
 
     return call
+
+
+@pytest.fixture()
+def run(run_in, tmp_path):
+    """Run the command in `tmp_path/<name>` and return that directory."""
+
+    def call(*arguments, name="run", **details):
+        return run_in(tmp_path / name, *arguments, **details)
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def whole(run_in, tmp_path_factory):
+    """Four steps, saved every two, and evaluated; what was said lies beside it. Not to be changed."""
+    directory = tmp_path_factory.mktemp("whole") / "run"
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        run_in(directory, "--exec_mode", "train_and_evaluate", "--max_steps", "4", "--save_checkpoints_steps", "2",
+               "--deterministic")
+    (directory.parent / "said.txt").write_text(said.getvalue())
+    return directory
+
+
+@pytest.fixture()
+def trained(whole, tmp_path):
+    """The same run as `tmp_path/run`, to be gone on with."""
+    return Path(shutil.copytree(str(whole), str(tmp_path / "run")))
 
 
 def rows(path):
@@ -51,27 +81,27 @@ def rows(path):
         return list(csv.DictReader(stream))
 
 
-def test_train_and_evaluate_scores_every_test_image(run, capsys):
-    directory = run("--exec_mode", "train_and_evaluate", "--max_steps", "3")
-    result = json.loads((directory / "evaluation.json").read_text())
+def test_train_and_evaluate_scores_every_test_image(whole):
+    result = json.loads((whole / "evaluation.json").read_text())
     assert result["split"] == "test"
     assert {"IoU_THS_0.05", "true_iou_THS_0.99", "TP_THS_0.5", "TNR_THS_0.95", "image_auc"} <= set(result["scores"])
-    table = rows(directory / "evaluation.csv")
+    table = rows(whole / "evaluation.csv")
     assert len(table) == len(result["per_image"]) == sum(result["scores"][name] for name in (
         "TP_THS_0.5", "TN_THS_0.5", "FP_THS_0.5", "FN_THS_0.5"))
     assert {"file", "score", "verdict", "IoU_THS_0.99"} <= set(table[0])
-    printed = capsys.readouterr().out
+    printed = (whole.parent / "said.txt").read_text()
     assert "by its definition it is a Dice coefficient" in printed
     (header,) = [line.split() for line in printed.splitlines() if line.startswith("  above")]
     (row,) = [line.split() for line in printed.splitlines() if line.startswith("  0.125 ")]
     assert dict(zip(header, row))["TNR"] == f"{result['scores']['TNR_THS_0.125']:.4f}"
-    rates = [data["learning_rate"] for data in losses(directory).values()]
-    assert rates == pytest.approx([1e-4, 1e-4, 0.8e-4])
+    rates = [data["learning_rate"] for data in losses(whole).values()]
+    assert rates == pytest.approx([1e-4, 1e-4, 0.8e-4, 0.8e-4])
 
 
-def test_predict_writes_a_mask_and_a_verdict_for_every_image(run):
-    directory = run("--exec_mode", "train_and_predict", "--max_steps", "2", "--threshold", "0.4")
+def test_predict_writes_a_mask_and_a_verdict_for_every_image(trained, run):
+    directory = run("--exec_mode", "predict", "--threshold", "0.4", fresh=False)
     verdicts = rows(directory / "predictions" / "verdicts.csv")
+    assert len(verdicts) == 6
     for verdict in verdicts:
         assert int(verdict["defective"]) == (float(verdict["score"]) > 0.4)
         mask = np.asarray(Image.open(directory / "predictions" / "masks" / verdict["file"].replace(".PNG", ".png")))
@@ -88,8 +118,8 @@ def test_an_image_has_one_score_whoever_asks(run, data, tmp_path):
     assert predicted == pytest.approx({row["file"]: float(row["score"]) for row in rows(directory / "evaluation.csv")})
 
 
-def test_verdicts_are_counted_at_the_threshold_that_is_asked_for(run, capsys):
-    directory = run("--exec_mode", "train_and_evaluate", "--max_steps", "1", "--threshold", "0.3")
+def test_verdicts_are_counted_at_the_threshold_that_is_asked_for(trained, run, capsys):
+    directory = run("--exec_mode", "evaluate", "--threshold", "0.3", fresh=False)
     found = json.loads((directory / "evaluation.json").read_text())["verdicts"]
     table = rows(directory / "evaluation.csv")
     assert found["threshold"] == 0.3
@@ -98,8 +128,8 @@ def test_verdicts_are_counted_at_the_threshold_that_is_asked_for(run, capsys):
     assert "images above 0.3: TP" in capsys.readouterr().out
 
 
-def test_older_predictions_are_moved_aside(run, capsys):
-    directory = run("--exec_mode", "train_and_predict", "--max_steps", "1")
+def test_older_predictions_are_moved_aside(trained, run, capsys):
+    directory = run("--exec_mode", "predict", fresh=False)
     before = (directory / "predictions" / "verdicts.csv").read_text()
     run("--exec_mode", "predict", "--threshold", "0.9", fresh=False)
     assert "predictions.1" in capsys.readouterr().out
@@ -107,11 +137,11 @@ def test_older_predictions_are_moved_aside(run, capsys):
     assert (directory / "predictions" / "verdicts.csv").read_text() != before
 
 
-def test_an_evaluation_needs_no_training_images(run, data, tmp_path):
-    directory = run("--exec_mode", "train", "--max_steps", "1")
+def test_an_evaluation_needs_no_training_images(trained, run, data, tmp_path):
+    (trained / "evaluation.csv").unlink()
     shutil.copytree(os.path.join(data, "Class1", "Test"), str(tmp_path / "only" / "Class1" / "Test"))
     run("--exec_mode", "evaluate", "--data_dir", str(tmp_path / "only"), fresh=False)
-    assert len(rows(directory / "evaluation.csv")) == 6
+    assert len(rows(trained / "evaluation.csv")) == 6
 
 
 def test_the_threshold_may_come_from_the_validation_split(run, capsys):
@@ -149,11 +179,13 @@ def test_labels_without_a_table_train_and_it_is_said_in_a_line(run, data, capsys
     assert f"\n{place}: no Labels.txt: images without a label count as sound\n" in capsys.readouterr().out
 
 
-def test_a_resumed_run_ends_where_the_uninterrupted_one_does(run):
-    whole = run("--max_steps", "4", "--deterministic", name="whole")
-    parts = run("--max_steps", "2", "--deterministic", name="parts")
-    run("--resume_training", "--max_steps", "4", name="parts", fresh=False)
-    assert same(weights(whole), weights(parts))
+def test_a_resumed_run_ends_where_the_uninterrupted_one_does(whole, trained, run):
+    # As if it had been killed behind the first save.
+    for path in (trained / "model_checkpoint").glob("model.ckpt-4*"):
+        path.unlink()
+    run("--exec_mode", "train", "--resume_training", fresh=False)
+    assert newest_sound(str(trained)).step == 4
+    assert same(weights(whole), weights(trained))
 
 
 def test_training_may_be_watched_without_touching_the_test_images(run, capsys):

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import main as command_line
+from runtime.checkpoints.find import newest_sound
 from runtime.settings.recipes import load_recipe
 
 from .conftest import write_recipe
@@ -30,11 +35,15 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(data, tmp_path_factory):
-    """A run of two steps, evaluated at every level."""
+    """A run of four steps, saved every two, evaluated at every level; beside it what was said, and this evaluation."""
     directory = tmp_path_factory.mktemp("trained")
     recipe = write_recipe(directory / "small.yaml", **dict(load_recipe("drive-unetpp").settings, **SMALL, **CROPS))
-    assert command_line.main(["--recipe", recipe, "--data_dir", data, "--model_dir", str(directory / "run"), "--device",
-                              "cpu", "--exec_mode", "train_and_evaluate", "--max_steps", "2", "--compare_levels"]) == 0
+    again(directory / "run", "--recipe", recipe, "--data_dir", data, "--exec_mode", "train", "--max_steps", "4",
+          "--save_checkpoints_steps", "2", "--deterministic")
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        again(directory / "run", "--exec_mode", "evaluate", "--compare_levels")
+    (directory / "said.txt").write_text(said.getvalue())
+    shutil.copy(str(directory / "run" / "evaluation.json"), str(directory))
     return directory / "run"
 
 
@@ -46,9 +55,8 @@ def scores_of(directory):
     return json.loads((directory / "evaluation.json").read_text())["scores"]
 
 
-def test_the_levels_side_by_side(trained, capsys):
-    again(trained, "--exec_mode", "evaluate", "--compare_levels")
-    printed = capsys.readouterr().out
+def test_the_levels_side_by_side(trained):
+    printed = (trained.parent / "said.txt").read_text()
     with open(trained / "levels.csv", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [row["level"] for row in rows] == ["1", "2", "3", "4"]
@@ -57,7 +65,7 @@ def test_the_levels_side_by_side(trained, capsys):
         assert values == sorted(values) and len(set(values)) == 4
         assert name in printed
     assert all(float(row["images_per_second"]) > 0 for row in rows)
-    whole = scores_of(trained)
+    whole = scores_of(trained.parent)
     assert {name: float(rows[-1][name]) for name in whole} == pytest.approx(whole)
     assert len({row["eval_ce_loss"] for row in rows}) == 4
     with Image.open(trained / "levels.png") as picture:
@@ -119,16 +127,14 @@ def test_what_cannot_be_pruned_or_weighed_is_told(data, tmp_path, capsys, settin
     assert words in capsys.readouterr().err
 
 
-def test_a_resumed_run_is_the_uninterrupted_one(data, tmp_path):
-    recipe = write_recipe(tmp_path / "small.yaml", **dict(load_recipe("drive-unetpp").settings, **SMALL, **CROPS))
-    begin = ["--recipe", recipe, "--data_dir", data, "--exec_mode", "train", "--max_steps", "4", "--deterministic"]
-    again(tmp_path / "whole", *begin)
-    again(tmp_path / "parts", *begin, "--save_checkpoints_steps", "2")
+def test_a_resumed_run_is_the_uninterrupted_one(trained, tmp_path):
+    parts = Path(shutil.copytree(str(trained), str(tmp_path / "parts")))
     # As if it had been killed behind the first save.
-    for path in (tmp_path / "parts" / "model_checkpoint").glob("model.ckpt-4*"):
+    for path in (parts / "model_checkpoint").glob("model.ckpt-4*"):
         path.unlink()
-    again(tmp_path / "parts", "--exec_mode", "train", "--resume_training")
-    assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+    again(parts, "--exec_mode", "train", "--resume_training")
+    assert newest_sound(str(parts)).step == 4
+    assert same(weights(trained), weights(parts))
 
 
 def test_precision_and_compilation_may_be_asked_for(data, tmp_path):
