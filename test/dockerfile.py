@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import time
-from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterator, List, Match, NamedTuple, Optional, Pattern, Sequence, Tuple
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 KNOWN = ("FROM", "ARG", "ENV", "LABEL", "COPY", "RUN", "USER", "WORKDIR", "CMD")
@@ -89,7 +89,7 @@ def words(text: str, variables: Dict[str, str]) -> List[str]:
     return found
 
 
-def _tokens(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
+def _tokens(pattern: Pattern[str], text: str) -> Iterator[Match[str]]:
     at = 0
     while at < len(text):
         token = pattern.match(text, at)
@@ -99,7 +99,7 @@ def _tokens(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
         at = token.end()
 
 
-def _meaning(token: re.Match[str], variables: Dict[str, str]) -> str:
+def _meaning(token: Match[str], variables: Dict[str, str]) -> str:
     groups = token.groupdict()
     if groups.get("double") is not None:
         return "".join(_meaning(inner, variables) for inner in _tokens(_QUOTED, groups["double"]))
@@ -131,7 +131,7 @@ class Ignored:
     """The rules of a .dockerignore file: the last that matches a path, or a directory above it, decides."""
 
     def __init__(self, text: str) -> None:
-        self._rules: List[Tuple[bool, re.Pattern[str]]] = []
+        self._rules: List[Tuple[bool, Pattern[str]]] = []
         for line in (line.strip() for line in text.splitlines() if not line.startswith("#")):
             pattern = line[1:].strip() if line.startswith("!") else line
             if pattern:
@@ -372,7 +372,7 @@ def build(image: Image, text: str, say: Callable[[str], None] = print) -> None:
     """Execute the Dockerfile `text`; one line is said for each step before it begins, and for its time.
 
     Raises:
-        DockerfileError: an instruction is unknown or wrong, or a command failed. Nothing is executed where one is unknown.
+        DockerfileError: an instruction is unknown, and then nothing is executed; or one is wrong, or a command failed.
     """
     instructions = parse(text)
     for instruction in instructions:

@@ -63,6 +63,7 @@ step "Python 3.7 syntax"
 "$bin/vermin" --quiet --no-tips --eval-annotations --target=3.7- --violations \
   main.py download_dataset.py datasets dllogger model objectives runtime utils test
 step "shell scripts";    "$bin/shellcheck" loop.sh test/*.sh examples/*.sh .ci/run
+step "Dockerfiles";      "$bin/hadolint" Dockerfile Dockerfile.ascend
 step "tests"
 # Tests of one module share what they train, so a module stays with one process. Modules of few tests are those of
 # whole runs, the longest: in the order of their names short ones are left to fill up the end.

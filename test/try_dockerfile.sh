@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Executes a Dockerfile of the project where there is no Docker engine: its instructions, in order, in a clean Debian
-# tree, and then a training of five steps in what they made, as the image's user.
+# tree; then, in what they made, a training of five steps as the image's user, and one step as a user unknown to it.
 #
 #   bash test/try_dockerfile.sh                             Dockerfile, on a stand-in for python:3.11-slim
 #   BRINGS="tensorflow-cpu==2.15.0 numpy==1.24.4" bash test/try_dockerfile.sh
@@ -34,7 +34,7 @@ step() { printf '\n== %s\n' "$*"; }
 
 # In the tree --------------------------------------------------------------------------------------------------------
 
-in_tree() { env -i HOME=/root PATH=/usr/local/bin:/usr/bin:/bin "${lent[@]}" chroot "$inside" "$@"; }
+in_tree() { chroot "$inside" env -i HOME=/root PATH=/usr/local/bin:/usr/bin:/usr/sbin:/bin "${lent[@]}" "$@"; }
 
 debian() {
   local log=$inside/debootstrap.out
@@ -88,7 +88,7 @@ brought() { # the versions of what the base image brings
 }
 
 execute() { # inside the namespace: everything that mounts and installs
-  local lent=() name ascend=() before="" brings=${BRINGS:-} python
+  local lent=() name environment=() flags="" before="" brings=${BRINGS:-} python
   while IFS= read -r name; do
     [[ ${name,,} =~ ^(pip_.*|https?_proxy|no_proxy|ssl_cert_file)$ ]] && lent+=("$name=${!name}")
   done < <(compgen -e)
@@ -99,37 +99,43 @@ execute() { # inside the namespace: everything that mounts and installs
   if [[ $dockerfile == *.ascend ]]; then
     copied_python
     brings=${BRINGS:-tensorflow-cpu==1.15.0 numpy==1.17.5 protobuf==3.20.3}
-    ascend=(--device npu)
+    environment=(--env PYTHONPATH=/workspace/unet/test/ascend/adapter --env JOB_ID=1)
+    flags=" --device npu"
   else
     debian_python
   fi
   if [[ -n $brings ]]; then
     step "what the base image brings: $brings"
     # shellcheck disable=SC2086  # words
-    in_tree "$python" -m pip install --quiet --no-cache-dir --disable-pip-version-check $brings
+    in_tree "$python" -m pip install --quiet --no-cache-dir --disable-pip-version-check --no-warn-script-location $brings
     before=$(brought)
   fi
   step "the steps of $(basename "$dockerfile"), and five steps of training"
   python3 "$here/test/dockerfile.py" "$dockerfile" "$here" "$inside" \
-    --env PYTHONPATH=/workspace/unet/test/ascend/adapter --env JOB_ID=1 \
-    --run "" "python main.py --exec_mode train_and_evaluate --crossvalidation_idx 0 --max_steps 5 --log_every 1 \
-${ascend[*]}" \
-    --run 4242:4242 "python main.py --max_steps 1 --model_dir /results/another ${ascend[*]}"
+    "${environment[@]}" \
+    --run "" "python main.py --exec_mode train_and_evaluate --crossvalidation_idx 0 --max_steps 5$flags" \
+    --run 4242:4242 "python main.py --max_steps 1 --model_dir /results/another$flags"
   step "what is there afterwards"
   [[ -z $before || $before == "$(brought)" ]] || fail "the image's packages changed: $before, now: $(brought)"
   [[ -z $before ]] || printf 'unchanged: %s\n' "$before"
-  ls -ln "$inside/results" "$inside/results/another"
-  cat "$inside/results/evaluation.json"
-  du -sh --one-file-system "$inside"
+  in_tree ls -ln /results /results/another
+  in_tree cat /results/evaluation.json
+  in_tree du -shx /
 }
 
 # Outside ------------------------------------------------------------------------------------------------------------
 
 clean() {
   trap - EXIT
+  trap '' INT TERM HUP
   # The first process of the namespace takes all others with it, and its mounts.
   [[ -z ${child:-} ]] || { kill -KILL "$child" && wait "$child"; } 2>/dev/null || true
-  rm -rf --one-file-system "$tree"
+  # What was killed may still be ending.
+  for _ in 1 2 3 4 5; do
+    rm -rf --one-file-system "$tree" 2>/dev/null && return
+    sleep 1
+  done
+  echo "try_dockerfile.sh: could not remove $tree" >&2
 }
 
 if [[ ${1:-} == --inside ]]; then
