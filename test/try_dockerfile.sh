@@ -130,6 +130,7 @@ clean() {
   trap '' INT TERM HUP
   # The first process of the namespace takes all others with it, and its mounts.
   [[ -z ${child:-} ]] || { kill -KILL "$child" && wait "$child"; } 2>/dev/null || true
+  step "removing $tree"
   # What was killed may still be ending.
   for _ in 1 2 3 4 5; do
     rm -rf --one-file-system "$tree" 2>/dev/null && return
