@@ -378,3 +378,10 @@ def test_the_script_refuses_a_wrong_call(arguments, said):
     assert ended.returncode == 2
     assert said in ended.stderr
     assert "usage:" in ended.stderr
+
+
+def test_the_script_lends_what_is_there():
+    ended = subprocess.run(["bash", "test/try_dockerfile.sh"], cwd=str(ROOT), timeout=60, check=False,
+                           env={**os.environ, "LEND": "/etc:/no where"}, capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert "LEND: /no where is not there" in ended.stderr

@@ -48,7 +48,6 @@ lend() {
   local path paths
   IFS=: read -ra paths <<<"${LEND:-}"
   for path in "${paths[@]}"; do
-    [[ $path == /* && -e $path ]] || fail "LEND: $path is not there, or no absolute path"
     if [[ -d $path ]]; then
       mkdir -p "$inside$path"
     else
@@ -153,6 +152,10 @@ dockerfile=${1:-$here/Dockerfile} tree=${2:-}
 if [[ $dockerfile == *.ascend ]]; then
   [[ -x ${PYTHON_PREFIX:-}/bin/python3.7 ]] || misused "PYTHON_PREFIX must name a directory with bin/python3.7"
 fi
+IFS=: read -ra paths <<<"${LEND:-}"
+for path in "${paths[@]}"; do
+  [[ $path == /* && -e $path ]] || misused "LEND: $path is not there, or no absolute path"
+done
 ((EUID == 0)) || fail "must be root, for chroot and mounts"
 for tool in debootstrap unshare python3; do
   command -v "$tool" >/dev/null || fail "$tool is not installed"
