@@ -13,7 +13,7 @@ import os
 import re
 import struct
 import zlib
-from typing import Iterator, NamedTuple, Tuple
+from typing import Iterator, Mapping, NamedTuple, Tuple
 
 import numpy as np
 from PIL import Image
@@ -23,6 +23,8 @@ from utils.regular import content_kind, require_content, unopened
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF", ".gif": "GIF",
            ".ppm": "PPM"}
+MORE_FORMATS = {**FORMATS, ".bmp": "BMP", ".pgm": "PPM", ".pbm": "PPM", ".pnm": "PPM"}
+"""Those that people's own images come in, too."""
 PACKED = ".gz"
 MAXIMUM_PIXELS = 2 ** 26
 """Of an image, 8192 x 8192. A damaged or hostile header can promise so many that decoding fills the memory."""
@@ -32,12 +34,12 @@ _REPAIR = "fetch or export the file again"
 _DAMAGE = (EOFError, OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError,
            struct.error, zlib.error, Image.DecompressionBombError, Image.DecompressionBombWarning, UserWarning)
 """What Pillow and gzip raise for files that are cut short or hold nonsense, depending on where the damage lies."""
-_MODES = {"1": "a black and white image", "L": "a grey image", "P": "coloured by a palette",
+MODES = {"1": "a black and white image", "L": "a grey image", "P": "coloured by a palette",
           "RGB": "an image in colour", "RGBA": "an image in colour with transparency",
           "LA": "a grey image with transparency", "CMYK": "an image in the colours of a printer"}
 _DEEPER = "not of 8 bits a channel"
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
-_PNG_DEPTH = 24  # place of the byte that tells the bits of a sample
+PNG_DEPTH = 24  # place of the byte that tells the bits of a sample
 _PPM_HEAD = re.compile(rb"P[1-6](?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n]*\n)+(\d+)\s")
 _BITS, _SAMPLE_FORMAT, _WHOLE = 258, 339, 1  # TIFF: tags, and the value of the second for whole numbers
 
@@ -64,11 +66,11 @@ _INDICES = Kind(_GREY.expected, ("1", "L", "P"))
 _ANY = Kind("a readable image of 8 bits a channel", ())
 
 
-def ending(name: str) -> str:
+def ending(name: str, formats: Mapping[str, str] = FORMATS) -> str:
     """The part of a file's name that tells its format, in lower case: ".png", ".ppm.gz"; "" for no such format."""
     stem, last = os.path.splitext(name.lower())
     whole = os.path.splitext(stem)[1] + last if last == PACKED else last
-    return whole if whole.replace(PACKED, "") in FORMATS else ""
+    return whole if whole.replace(PACKED, "") in formats else ""
 
 
 def read_colour(path: str) -> np.ndarray:
@@ -112,7 +114,7 @@ def image_size(path: str) -> Size:
     Raises:
         UserError: it is missing, or its header damaged.
     """
-    with _reading(path, _ANY), _unpacked(path, _ANY) as image:
+    with reading(path, _ANY), _unpacked(path, _ANY) as image:
         return int(image.height), int(image.width)
 
 
@@ -141,16 +143,20 @@ def opened(path: str, kind: Kind) -> Iterator[Image.Image]:
     Raises:
         UserError: it is missing, damaged or too large, or not of that kind.
     """
-    with _reading(path, kind), _unpacked(path, kind) as image:
+    with reading(path, kind), _unpacked(path, kind) as image:
         if image.mode not in kind.modes:
-            raise UserError(f"{path}: {_MODES.get(image.mode, _DEEPER)}", kind.expected, kind.repair)
+            raise UserError(f"{path}: {MODES.get(image.mode, _DEEPER)}", kind.expected, kind.repair)
         image.load()
         yield image
 
 
 @contextlib.contextmanager
-def _reading(path: str, kind: Kind) -> Iterator[None]:
-    """Whatever decoding raises, told."""
+def reading(path: str, kind: Kind) -> Iterator[None]:
+    """Whatever decoding the file at `path` in the body raises, told.
+
+    Raises:
+        UserError: the file is missing, empty or damaged, or another error of that kind that the body raises.
+    """
     require_content(path, kind.expected)
     try:
         yield
@@ -168,27 +174,40 @@ def _unreadable(path: str, error: BaseException, expected: str) -> UserError:
 
 
 def _format(path: str) -> str:
-    form = ending(path).replace(PACKED, "")
+    form = ending(path, MORE_FORMATS).replace(PACKED, "")
     if not form:
         raise UserError(f"{path}: no image by its name", f"a name that ends in {', '.join(sorted(FORMATS))}",
                         "give it the ending of its format")
-    return FORMATS[form]
+    return MORE_FORMATS[form]
 
 
-def _unpacked(path: str, kind: Kind) -> Image.Image:
-    """The image at `path`, its pixels not yet decoded; what Pillow would convert without a word is refused here."""
+def undecoded(path: str) -> Tuple[bytes, Image.Image]:
+    """The bytes of the file at `path`, unpacked, and the image that they are, its pixels not yet decoded.
+
+    To be called inside `reading`, which tells whatever damage raises here or in decoding.
+
+    Raises:
+        UserError: it unpacks to too much, or promises too many pixels.
+    """
     content, form = _content(path), _format(path)
     image: Image.Image = Image.open(io.BytesIO(content), formats=(form,))
     if form == "PNG":
         image = _verified(content, image)
+    if image.width * image.height > MAXIMUM_PIXELS:
+        raise UserError(f"{path}: {image.height} x {image.width} pixels, by its header",
+                        f"at most {MAXIMUM_PIXELS} pixels", _REPAIR)
+    return content, image
+
+
+def _unpacked(path: str, kind: Kind) -> Image.Image:
+    """The image at `path`, its pixels not yet decoded; what Pillow would convert without a word is refused here."""
+    content, image = undecoded(path)
+    form = _format(path)
     if _DEPTHS.get(form, _eight)(content, image) != 8:
         raise UserError(f"{path}: {_DEEPER}", kind.expected, kind.repair)
     pages = getattr(image, "n_frames", 1) if form in ("TIFF", "GIF") else 1
     if pages > 1:
         raise UserError(f"{path}: {pages} pages", "a single one", "export the right one on its own")
-    if image.width * image.height > MAXIMUM_PIXELS:
-        raise UserError(f"{path}: {image.height} x {image.width} pixels, by its header",
-                        f"at most {MAXIMUM_PIXELS} pixels", _REPAIR)
     return image
 
 
@@ -233,4 +252,4 @@ def _tiff_depth(content: bytes, image: Image.Image) -> int:
     return max(8, *bits) if set(formats) == {_WHOLE} else 0
 
 
-_DEPTHS = {"PNG": lambda content, image: max(8, content[_PNG_DEPTH]), "PPM": _ppm_depth, "TIFF": _tiff_depth}
+_DEPTHS = {"PNG": lambda content, image: max(8, content[PNG_DEPTH]), "PPM": _ppm_depth, "TIFF": _tiff_depth}

@@ -13,7 +13,7 @@ import logging
 import os
 import struct
 import zlib
-from typing import Any, BinaryIO, Callable, Dict, Iterable, Iterator, Optional, Tuple
+from typing import Any, BinaryIO, Callable, Dict, Iterable, Iterator, NamedTuple, Optional, Tuple
 
 import numpy as np
 import PIL
@@ -32,6 +32,13 @@ _DAMAGE = (EOFError, OSError, SyntaxError, ValueError, TypeError, LookupError, A
            struct.error, zlib.error, tifffile.TiffFileError, Image.DecompressionBombError)
 """What Pillow and tifffile raise for files that are cut short or hold nonsense, depending on where the damage lies."""
 _UNCOMPRESSED, _WHITE_IS_ZERO, _PALETTE = 1, 0, 3  # values of the tags Compression and PhotometricInterpretation
+_COLOUR, _FROM_JPEG = 2, 6
+_PHOTOMETRICS = {_WHITE_IS_ZERO: "grey", 1: "grey", _COLOUR: "in colour", _PALETTE: "coloured by a palette",
+                 _FROM_JPEG: "in colour"}
+_ALPHA = (1, 2)  # values of the tag ExtraSamples
+_ORIENTATION, _UPRIGHT = 274, 1
+_MOST_CHANNELS = 5
+_MAXIMUM_BYTES = 2 ** 30
 _BIG_TIFF = 43
 _SOUND_PILLOW = 11
 _MOST_TAGS = 4096  # of a page; a sound one has about twenty
@@ -75,6 +82,31 @@ def read_pages(path: str) -> Iterator[np.ndarray]:
     with _opened(path) as stack:
         for index in range(stack.count):
             yield stack.read(index)
+
+
+class Samples(NamedTuple):
+    """A page of any number of channels.
+
+    Attributes:
+        pixels: [height, width, channels], uint8, uint16 or float32; of a palette the indices, uint8.
+        palette: red, green and blue of the indices, uint8 [256, 3]; None where pixels are no indices.
+        transparent: whether there was transparency; it is left out.
+    """
+
+    pixels: np.ndarray
+    palette: Optional[np.ndarray] = None
+    transparent: bool = False
+
+
+def read_samples(path: str, index: int) -> Samples:
+    """Page `index` (from 0) with all its channels, one to five.
+
+    Raises:
+        UserError: as `count_pages`; no such page, truncated data, or pixels of another kind (signed, of other depths,
+            for printers, compressed in a way that takes further libraries).
+    """
+    with _opened(path) as stack:
+        return stack.read_samples(index)
 
 
 @contextlib.contextmanager
@@ -127,17 +159,70 @@ class _Stack:
             _refuse_missing_data(where, page, os.path.getsize(self._path))
             return _as_grey(where, self._decoded(page, index))
 
-    def _decoded(self, page: Any, index: int) -> np.ndarray:
-        form = self._file.tiff
-        if form.version == _BIG_TIFF and form.byteorder == ">":
-            # The one layout that Pillow does not know.
-            return np.asarray(page.asarray())
+    def read_samples(self, index: int) -> Samples:
+        where = f"{self._path}, page {index}"
+        if not 0 <= index < self.count:
+            raise UserError(f"{where}: no such page", f"a page from 0 to {self.count - 1}", _REPAIR)
+        with _told(self._path, f", page {index}: cannot be decoded"):
+            page = self._file.pages[index]
+            _size(where, page)
+            _refuse_odd_samples(where, page)
+            _refuse_missing_data(where, page, os.path.getsize(self._path))
+            if page.samplesperpixel == 1 and page.photometric != _PALETTE and page.dtype.kind != "f":
+                _refuse_other_than_grey(where, page)
+                return Samples(_as_grey(where, self._decoded(page, index))[..., np.newaxis])
+            if page.photometric == _PALETTE:
+                return self._coloured(where, index)
+            alpha = sum(extra in _ALPHA for extra in page.extrasamples)
+            pixels = self._channels(where, page, index)
+            return Samples(pixels[..., :pixels.shape[-1] - alpha], transparent=alpha > 0)
+
+    def _coloured(self, where: str, index: int) -> Samples:
+        """A page of indices into a palette."""
+        pixels = np.asarray(self._loaded(index))
+        palette = np.zeros([256, 3], np.uint8)
+        found = np.array(self._loaded(index).getpalette("RGB") or [], np.uint8).reshape(-1, 3)
+        if pixels.ndim != 2 or pixels.dtype != np.uint8 or not len(found):
+            raise _odd(where, "a palette of more than 8 bits")
+        palette[:len(found)] = found[:256]
+        return Samples(pixels[..., np.newaxis].copy(), palette)
+
+    def _channels(self, where: str, page: Any, index: int) -> np.ndarray:
+        """A page of several channels, or of fractions: [height, width, channels]."""
+        if page.dtype == np.uint8 and page.planarconfig == 1 and page.photometric in (_COLOUR, _FROM_JPEG):
+            # Pillow knows every compression that such pages come in.
+            image = self._loaded(index)
+            if image.mode in ("RGB", "RGBA") and len(image.mode) == page.samplesperpixel:
+                return np.array(image)
+        try:
+            pixels = np.asarray(page.asarray())
+        except (ValueError, KeyError, ImportError) as error:
+            if "imagecodecs" not in str(error):
+                raise
+            raise _odd(where, f"pixels of this kind, compressed as {getattr(page.compression, 'name', '?')}") from error
+        if page.axes == "SYX":
+            pixels = np.moveaxis(pixels, 0, -1)
+        pixels = pixels[..., np.newaxis] if page.axes == "YX" else pixels
+        if pixels.ndim != 3:
+            raise _odd(where, f"an array of axes {page.axes}")
+        kind = np.dtype(np.float32) if pixels.dtype.kind == "f" else pixels.dtype.newbyteorder("=")
+        with np.errstate(over="ignore"):  # what is too large for the type is infinite, and found as that
+            return np.ascontiguousarray(pixels.astype(kind))
+
+    def _loaded(self, index: int) -> Image.Image:
         if self._image is None:
             self._image = Image.open(self._stream, formats=("TIFF",))
         self._image.seek(index)
         # Old versions of Pillow swallow the error of a page that is decoded on its way into an array.
         self._image.load()
-        return np.asarray(self._image)
+        return self._image
+
+    def _decoded(self, page: Any, index: int) -> np.ndarray:
+        form = self._file.tiff
+        if form.version == _BIG_TIFF and form.byteorder == ">":
+            # The one layout that Pillow does not know.
+            return np.asarray(page.asarray())
+        return np.asarray(self._loaded(index))
 
 
 def _walk(path: str, file: Any) -> int:
@@ -194,6 +279,33 @@ def _refuse_other_than_grey(where: str, page: Any) -> None:
         raise _not_grey(where, "16 bits with 0 for white")
 
 
+def _refuse_odd_samples(where: str, page: Any) -> None:
+    """Whatever cannot be an image or a mask of whole numbers or fractions from 0 on."""
+    dtype, bits = page.dtype, page.bitspersample
+    if dtype is None or (dtype.kind != "b" and bits != dtype.itemsize * 8):
+        raise _odd(where, f"{bits} bits a channel")
+    if not (dtype.kind in "bf" or (dtype.kind == "u" and dtype.itemsize <= 2)):
+        raise _odd(where, f"{dtype} pixels")
+    if page.photometric not in _PHOTOMETRICS:
+        raise _odd(where, f"colours of the kind {getattr(page.photometric, 'name', page.photometric)}")
+    if page.imagelength * page.imagewidth * page.samplesperpixel * dtype.itemsize > _MAXIMUM_BYTES:
+        raise UserError(f"{where}: more than {_MAXIMUM_BYTES} bytes of pixels, by its header", "an image", _REPAIR)
+    alpha = sum(extra in _ALPHA for extra in page.extrasamples)
+    if not 1 <= page.samplesperpixel - alpha <= _MOST_CHANNELS:
+        raise _odd(where, f"{page.samplesperpixel} channels")
+    if page.photometric == _WHITE_IS_ZERO and (page.samplesperpixel > 1 or dtype.itemsize > 1):
+        raise _odd(where, "more than 8 bits, or several channels, with 0 for white")
+    turned = page.tags.get(_ORIENTATION)
+    if turned is not None and turned.value != _UPRIGHT:
+        raise UserError(f"{where}: turned by its tag Orientation ({turned.value})", "pixels that lie as they are seen",
+                        "export it again without that tag")
+
+
+def _odd(where: str, found: str) -> UserError:
+    return UserError(f"{where}: {found}", f"a TIFF of 1 to {_MOST_CHANNELS} channels, of 8 or 16 bits without sign or "
+                     "of floating point", "convert it; uncompressed or with deflate is always read")
+
+
 def _not_finite(page: Any) -> str:
     if page.dtype.kind != "f":
         return ""
@@ -211,7 +323,8 @@ def _refuse_missing_data(where: str, page: Any, size: int) -> None:
     end = max(start + length for start, length in places)
     if end > size:
         raise UserError(f"{where}: its pixels end at byte {end}, the file at byte {size}", "a whole file", _REPAIR)
-    promised, there = page.imagelength * page.imagewidth * page.bitspersample // 8, sum(page.databytecounts)
+    samples = page.imagelength * page.imagewidth * page.samplesperpixel
+    promised, there = samples * page.bitspersample // 8, sum(page.databytecounts)
     if page.compression == _UNCOMPRESSED and there < promised:
         raise UserError(f"{where}: {there} bytes of pixels, while {page.imagelength} x {page.imagewidth} need "
                         f"{promised}", "as many as the header promises", _REPAIR)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any, Callable, Dict, Iterable, Iterator, Optional, TextIO
+from typing import Any, Callable, Dict, Optional, TextIO
 
 from tqdm import tqdm
 
@@ -13,11 +13,6 @@ from utils.contracts import Tensor
 
 LINE_SECONDS = 10.0
 BAR_SECONDS = 1.0
-
-
-def with_bar(items: Iterable[Any], title: str, chief: bool) -> Iterator[Any]:
-    """`items`, counted by a bar on the chief's terminal; elsewhere as they are."""
-    return iter(tqdm(items, desc=title, unit="step", leave=False, disable=None if chief else True))
 
 
 class ProgressHook(StepHook):

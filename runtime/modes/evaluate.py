@@ -15,13 +15,13 @@ from dllogger.logger import Logger, Verbosity
 from objectives.options import AUTO
 from runtime.assembly import Run
 from runtime.checkpoints.find import Checkpoint, checkpoint_directory
-from runtime.hooks.progress import with_bar
 from runtime.model_fn import counting_fn
 from runtime.modes.explain import explain, problems
 from runtime.modes.say import say
 from runtime.restore import reading
 from utils.files import write_csv, write_json
 from utils.metrics import best_threshold, ratio, trivial_scores, verdict_counts
+from utils.progress import with_bar
 
 FILE_NAME, TABLE = "evaluation.json", "evaluation.csv"
 

@@ -13,13 +13,13 @@ from datasets.pipeline import evaluation_batches
 from runtime.assembly import Run
 from runtime.checkpoints.directory import move_aside
 from runtime.checkpoints.find import Checkpoint, checkpoint_directory
-from runtime.hooks.progress import with_bar
 from runtime.model_fn import predicting_fn
 from runtime.modes.evaluate import choose_threshold
 from runtime.modes.results import result_paths, results
 from runtime.modes.say import say
 from runtime.restore import reading
 from utils.files import write_csv
+from utils.progress import with_bar
 
 FOLDER, VERDICTS = "predictions", "verdicts.csv"
 
