@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from typing import Dict, Optional, Sequence, Tuple
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -18,7 +18,8 @@ class Sample:
     """One decoded image and what is known of it.
 
     Attributes:
-        image: [height, width, channels], of the type that the spec names: float32, scaled to [-1, 1], or uint8.
+        image: [height, width, channels], of the type that the spec names: float32, scaled to [-1, 1] (people's own
+            images may have single pixels beyond), or uint8.
         label: int32 [height, width], class indices (0 where no class is known and `valid` is False); None where there
             is none.
         valid: bool [height, width], where pixels count; None for everywhere.
@@ -86,9 +87,23 @@ class Dataset(abc.ABC):
         """What may surprise about the data of some splits that passed `verify`, a line each."""
         return ()
 
+    def facts(self) -> Optional[Mapping[str, Any]]:
+        """What was found out by looking at the data, as JSON, for a run to keep; None where nothing had to be.
+
+        A data set that is opened with them means the same by its classes and pixels, whatever has become of its files.
+
+        Raises:
+            UserError: as `verify` of the splits that are looked at.
+        """
+        return None
+
     @abc.abstractmethod
     def native_size(self, split: str) -> Tuple[int, int]:
-        """(height, width) in pixels of the images of a split."""
+        """(height, width) in pixels of the images of a split; the smallest of each where they differ."""
+
+    def uniform(self, split: str) -> bool:
+        """Whether the images of a split all have one size."""
+        return not self.spec.mixed_sizes
 
     @abc.abstractmethod
     def counts(self, splits: Sequence[str]) -> Dict[str, int]:
@@ -97,4 +112,4 @@ class Dataset(abc.ABC):
     @property
     @abc.abstractmethod
     def official_counts(self) -> Dict[str, int]:
-        """What `counts` gives for all splits of the published data."""
+        """What `counts` gives for all splits of the published data; empty for data that nobody has published."""

@@ -190,7 +190,18 @@ def _eight_bit(image: Tensor) -> Tensor:
 def _colours(spec: DataSpec, normalisation: str) -> Tuple[Tuple[float, ...], Tuple[float, ...]]:
     if normalisation == "symmetric":
         return (GREY,) * spec.channels, (GREY,) * spec.channels
+    if normalisation == "training":
+        return _measured(spec)
     if spec.channels != len(IMAGENET_MEAN):
         raise UserError(f"image_normalisation imagenet for images of {spec.channels} channels", "images of 3 channels",
                         "use the image_normalisation symmetric")
     return IMAGENET_MEAN, IMAGENET_DEVIATION
+
+
+def _measured(spec: DataSpec) -> Tuple[Tuple[float, ...], Tuple[float, ...]]:
+    if not spec.statistics:
+        raise UserError(f"image_normalisation training with the data set {spec.name}",
+                        "a data set whose training images are measured when a run begins, such as folder",
+                        "use the image_normalisation symmetric or imagenet")
+    mean, deviation = spec.statistics
+    return mean, deviation

@@ -25,6 +25,8 @@ CACHE_BYTES = 2 ** 30
 """Decoded samples are kept up to this size; a larger set streams."""
 MAX_THREADS = 8
 ALIGNMENT = 64
+SIZE = "size"
+"""Of a sample that is evaluated or predicted, int32 [2]: the image's own height and width, where images may differ."""
 
 Batch = Dict[str, Tensor]
 Read = Callable[[np.ndarray], Sequence[np.ndarray]]
@@ -103,17 +105,22 @@ def evaluation_batches(dataset: Dataset, split: str, feeding: Feeding, share: Sh
 
     Each batch is a dict: "image", "label" and "valid" as in `training_batches`, "region" float32 like "valid" where the
     data has one, "index" int64 [batch], the place in `dataset.ids(split)`. Without labels (the test split) "label" is
-    all 0 and "valid" all 1. Where images may differ in size a batch is one image.
+    all 0 and "valid" all 1. Where images may differ in size a batch is one image, and has its size as `SIZE`.
     """
     samples = _evaluation_samples(dataset, _reader(dataset, dataset.ids(split)), split, feeding, share)
-    return samples.batch(share.batch_size if feeding.batched else 1, drop_remainder=share.static).prefetch(2)
+    return samples.batch(_together(dataset, feeding, share), drop_remainder=share.static).prefetch(2)
 
 
 def endless_batches(dataset: Dataset, split: str, feeding: Feeding, share: Share) -> tf.data.Dataset:
     """What `evaluation_batches` gives, over and over and in full batches, for measuring speed."""
     read = _Cache(_reader(dataset, dataset.ids(split)))
     samples = _evaluation_samples(dataset, read, split, feeding, share).repeat()
-    return samples.batch(share.batch_size if feeding.batched else 1, drop_remainder=True).prefetch(2)
+    return samples.batch(_together(dataset, feeding, share), drop_remainder=True).prefetch(2)
+
+
+def _together(dataset: Dataset, feeding: Feeding, share: Share) -> int:
+    """Images of a batch that is evaluated or predicted: one where they differ in size, before or after the network."""
+    return share.batch_size if feeding.batched and not dataset.spec.mixed_sizes else 1
 
 
 def _evaluation_samples(dataset: Dataset, read: Read, split: str, feeding: Feeding,
@@ -122,16 +129,19 @@ def _evaluation_samples(dataset: Dataset, read: Read, split: str, feeding: Feedi
     load = _loader(dataset, read, size)
 
     def sample(index: Tensor) -> Batch:
-        return {**feeding.evaluation_sample(load(index)), "index": index}
+        decoded = load(index)
+        own = {SIZE: tf.shape(decoded.label)} if dataset.spec.mixed_sizes else {}
+        return {**feeding.evaluation_sample(decoded), **own, "index": index}
 
-    indices = tf.data.Dataset.from_tensor_slices(_indices(len(dataset.ids(split)), feeding, share))
+    together = _together(dataset, feeding, share)
+    indices = tf.data.Dataset.from_tensor_slices(_indices(len(dataset.ids(split)), together, share))
     return indices.map(_plain(sample), num_parallel_calls=share.threads)
 
 
-def _indices(images: int, feeding: Feeding, share: Share) -> np.ndarray:
+def _indices(images: int, together: int, share: Share) -> np.ndarray:
     """The images of a share in order, int64; filled up to whole batches where these are static."""
     own = np.arange(share.rank, images, share.size, dtype=np.int64)
-    missing = -len(own) % (share.batch_size if feeding.batched else 1)
+    missing = -len(own) % together
     return np.concatenate([own, np.repeat(own[-1:], missing)]) if share.static else own
 
 

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any, Dict, Optional, Tuple
 
 from datasets.base import TEST, TRAIN, VALIDATION, Dataset
-from datasets.catalogue import Location, locate, open_dataset
+from datasets.catalogue import Location, keeps_facts, locate, open_dataset
 from datasets.feeding import Feeding
 from datasets.feedings import build_feeding
 from datasets.pipeline import Draw, Share
@@ -18,6 +18,7 @@ from runtime.devices.base import Device
 from runtime.devices.select import select_device
 from runtime.distributed.base import Distributed
 from runtime.faults import Faults
+from runtime.settings.facts import load_facts, require_agreement, save_facts
 from runtime.settings.saved import save_settings
 from runtime.settings.tree import Settings, with_values
 from runtime.stop import Stop
@@ -61,6 +62,12 @@ class Run:
         data = self.settings.data
         return Draw(self.settings.training.seed, first_sample, data.augment, data.augmentation, data.sampling)
 
+    def save_beginning(self) -> None:
+        """Write down what a new run is, and what was found out about its data."""
+        # A directory holds a run as soon as its settings are there.
+        save_facts(self.dataset.facts(), self.settings.run.model_dir)
+        self.save_settings()
+
     def save_settings(self) -> None:
         """Write down what the run is, with its data as every later command finds it."""
         save_settings(with_values(self.settings, data_dir=self.location.label), self.settings.run.model_dir)
@@ -68,14 +75,14 @@ class Run:
     def data_record(self) -> Dict[str, Any]:
         """What is recorded beside every score about the data it was measured on."""
         data, counts = self.settings.data, self.dataset.counts(self.splits)
-        official = {name: self.dataset.official_counts[name] for name in counts}
+        official = {name: count for name, count in self.dataset.official_counts.items() if name in counts}
         return {"data": self.location.label, "dataset": data.dataset, "fold": data.crossvalidation_idx,
                 "split_rule": data.split_rule, "counts": counts,
-                "official_counts_hold": not self.location.phantom and counts == official}
+                "official_counts_hold": (not self.location.phantom and counts == official) if official else None}
 
 
 def assemble(settings: Settings, distributed: Distributed, stop: Optional[Stop] = None) -> Run:
-    """The parts of a run; the device is prepared, no graph is built, no data read.
+    """The parts of a run; the device is prepared, no graph is built, no data read but what a new run must find out.
 
     Args:
         settings: what decides it.
@@ -83,7 +90,8 @@ def assemble(settings: Settings, distributed: Distributed, stop: Optional[Stop] 
         stop: tells when someone wants the run to end; nobody ever does by default.
 
     Raises:
-        UserError: the device, the data directory or a name is not there, or sizes do not fit.
+        UserError: the device, the data directory or a name is not there, or sizes do not fit; or what must be found
+            out about the data cannot be.
     """
     device = select_device(settings.device, distributed.place.local_rank)
     if distributed.transport and distributed.transport not in device.transports:
@@ -96,13 +104,22 @@ def assemble(settings: Settings, distributed: Distributed, stop: Optional[Stop] 
         raise UserError(f"data_format channels_first on the device {device.name}", "a device that computes in it",
                         "use channels_last there; a trained run may be evaluated with either")
     location = locate(settings.data)
-    dataset = open_dataset(settings.data, location, settings.training.seed)
+    dataset = _dataset(settings, location)
+    require_agreement(distributed, dataset.facts())
     objective = build_objective(settings.objective, dataset.spec)
     network = build_network(settings.model, dataset.spec, objective.channels)
     feeding = build_feeding(dataset.spec, network.geometry, settings.data)
     faults = Faults()
     dataset.read = faults.keeping(dataset.read)  # type: ignore[method-assign]
     return Run(settings, distributed, device, location, dataset, network, feeding, objective, faults, stop or Stop())
+
+
+def _dataset(settings: Settings, location: Location) -> Dataset:
+    """The data set of the run: as it was found when the run began, where it has begun."""
+    facts = None
+    if settings.reads_run:
+        facts = load_facts(settings.run.model_dir, keeps_facts(settings.data.dataset))
+    return open_dataset(settings.data, location, settings.training.seed, facts)
 
 
 def with_model(run: Run, **options: Any) -> Run:

@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 import tensorflow.compat.v1 as tf
 
+from datasets.pipeline import SIZE
 from objectives.base import Targets
 from runtime.assembly import Run
 from runtime.guard import Failure
@@ -114,10 +115,10 @@ def predicting_fn(run: Run, split: str) -> ModelFn:
     width]; "score" float32 [batch] where the objective judges images, the one that evaluation gives them; and the time
     spent waiting for input, where the input tells.
     """
-    size = run.dataset.native_size(split)
-
     def model_fn(features: Dict[str, Tensor], mode: str) -> Any:
         logits = _merged_logits(run, features, split)
+        # Images of different sizes come one by one.
+        size = features[SIZE][0] if SIZE in features else run.dataset.native_size(split)
         probabilities = run.feeding.restore(run.objective.probabilities(logits), size)
         predictions = {"probabilities": probabilities, "classes": tf.argmax(probabilities, -1, output_type=tf.int32)}
         predictions["classes"] = tf.cast(predictions["classes"], tf.uint8)

@@ -32,7 +32,9 @@ class DataSpec:
         image_dtype: of decoded images: "float32", in [-1, 1], or "uint8", as the file has them.
         palette: red, green and blue of each class in pictures, 0-255; empty for two classes, which are black and white.
         has_region: whether samples carry a region that is scored beside the whole image (a field of view, say).
-        mixed_sizes: whether the images of a split may differ in size.
+        statistics: mean and standard deviation of each channel over the training images, on the scale 0-255; empty
+            where nobody has measured them.
+        mixed_sizes: whether images of one split may differ in height and width.
     """
 
     name: str
@@ -42,6 +44,7 @@ class DataSpec:
     image_dtype: str = "float32"
     palette: Tuple[Tuple[int, int, int], ...] = ()
     has_region: bool = False
+    statistics: Tuple[Tuple[float, ...], ...] = ()
     mixed_sizes: bool = False
 
     @property

@@ -9,6 +9,7 @@ from typing import Iterator, List
 
 from runtime.checkpoints.lock import FILE_NAME as LOCK
 from runtime.checkpoints.lock import locked
+from runtime.settings.facts import FILE_NAME as FACTS
 from runtime.settings.saved import FILE_NAME
 from utils.errors import UserError
 from utils.files import fsync_path
@@ -45,7 +46,8 @@ def claim(model_dir: str, resume: bool, overwrite: bool) -> Iterator[str]:
 
 
 def _refuse_strangers(model_dir: str) -> None:
-    contents = _contents(model_dir)
+    # What is written first of a run does not make one: a process may have ended right behind it.
+    contents = [name for name in _contents(model_dir) if name != FACTS]
     if contents and FILE_NAME not in contents:
         raise UserError(f"{model_dir} holds files that are not a run ({_few(contents)})",
                         "an empty or new directory", "use another --model_dir")

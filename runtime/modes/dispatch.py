@@ -8,7 +8,7 @@ from typing import Any, Dict, Iterator, Optional, Tuple
 
 import tensorflow.compat.v1 as tf
 
-from datasets.base import VALIDATION
+from datasets.base import TRAIN, VALIDATION
 from datasets.options import ALL_FOLDS
 from dllogger.logger import Logger
 from objectives.options import AUTO
@@ -147,6 +147,17 @@ def _check_data(run: Run) -> None:
         run.dataset.require_scorable()
     for split in run.splits:
         run.feeding.require_size(*run.dataset.native_size(split))
+        if split != TRAIN:
+            _check_sizes(run, split)
+
+
+def _check_sizes(run: Run, split: str) -> None:
+    """Whatever must know the size of an image beforehand takes images of one size."""
+    if (run.feeding.whole or run.device.needs_static_shapes) and not run.dataset.uniform(split):
+        how = "--inference whole" if run.feeding.whole else f"the device {run.device.name}"
+        raise UserError(f"{how} with images of the {split} split that differ in size", "images of one size",
+                        "use --inference slide" if not run.device.needs_static_shapes else
+                        "use another device, or images of one size")
 
 
 def _check_threshold(run: Run) -> None:
@@ -190,7 +201,7 @@ def _claim(run: Run, held: contextlib.ExitStack) -> None:
         if moved:
             say(run.distributed, [f"the run that was in {options.model_dir} is now in {moved}"])
         if not options.resume_training:
-            run.save_settings()
+            run.save_beginning()
 
     run.distributed.on_chief(act)
     held.enter_context(_telling_how_to_go_on(run))

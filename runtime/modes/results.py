@@ -62,8 +62,11 @@ def _black_and_white(classes: np.ndarray) -> np.ndarray:
 
 
 def _files(folders: Tuple[str, str], name: str, mask: Image.Image, probability: np.ndarray) -> None:
-    """An image's own folders are kept, so that names that repeat in several of them do not meet."""
-    stem = os.path.splitext(name)[0]
+    """An image's own folders are kept, so that names that repeat in several of them do not meet; and so is the number
+    behind the name of a stack, "stack.tif#3".
+    """
+    stem, rest = os.path.splitext(name)
+    stem += "".join(rest.partition("#")[1:])
     with replacing(os.path.join(folders[0], stem + ".png")) as temporary:
         mask.save(temporary, format="PNG")
     with replacing(os.path.join(folders[1], stem + ".tif")) as temporary:

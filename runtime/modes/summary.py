@@ -161,5 +161,5 @@ def _files(settings: Settings, result: Mapping[str, Any]) -> List[str]:
 def _partial(run: Run) -> List[str]:
     counts, official = run.dataset.counts(run.splits), run.dataset.official_counts
     differing = [f"{name}: {count} (official {official[name]})" for name, count in counts.items()
-                 if count != official[name]]
+                 if name in official and count != official[name]]
     return ["the data differs from the published set: " + ", ".join(differing)] if differing else []

@@ -1,10 +1,11 @@
-"""From flags to settings: flag over recipe over default, and over the saved run where there is one."""
+"""From flags to settings: flag over recipe over the data set's default over default, and over the saved run, if any."""
 
 from __future__ import annotations
 
 from typing import Any, Dict, Mapping
 
-from datasets.options import ALL_FOLDS
+from datasets.catalogue import defaults_of
+from datasets.options import ALL_FOLDS, DataOptions
 from runtime.settings.recipes import canonical_recipe, load_recipe
 from runtime.settings.saved import check_unchanged, load_settings
 from runtime.settings.tree import MIXED, Settings, default_model_dir, fields, settings_from, with_values
@@ -48,6 +49,13 @@ def _saved_values(asked: Settings, given: Mapping[str, Any], ranks: int) -> Dict
 
 
 def _fresh_values(given: Mapping[str, Any], ranks: int) -> Dict[str, Any]:
+    """What a new run is but for its flags: the data set's own defaults, and the recipe, which beats them."""
+    recipe = _recipe_values(given, ranks)
+    name = given.get("dataset", recipe.get("dataset", DataOptions().dataset))
+    return {**(defaults_of(name) if isinstance(name, str) else {}), **recipe}
+
+
+def _recipe_values(given: Mapping[str, Any], ranks: int) -> Dict[str, Any]:
     if given.get("recipe") is None:
         return {}
     values = dict(load_recipe(given["recipe"]).settings)
