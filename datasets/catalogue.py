@@ -7,7 +7,7 @@ import dataclasses
 import os
 import shutil
 import tempfile
-from typing import Callable, Dict, Tuple
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 
 import pooch
 
@@ -15,11 +15,13 @@ from datasets.base import Dataset
 from datasets.cityscapes import Cityscapes
 from datasets.dagm2007 import DAGM2007, class_of
 from datasets.dagm2007_layouts import LAYOUTS
+from datasets.folder import DEFAULTS, Folder
 from datasets.fundus import opener
 from datasets.fundus_families import FAMILIES
 from datasets.options import CONVERTED, ORIGINAL, PHANTOM, DataOptions
 from datasets.phantoms import cityscapes as cityscapes_phantom
 from datasets.phantoms import dagm2007 as dagm2007_phantom
+from datasets.phantoms import folder as folder_phantom
 from datasets.phantoms import fundus as fundus_phantom
 from datasets.phantoms import sstem as sstem_phantom
 from datasets.sstem import SSTEM
@@ -37,6 +39,9 @@ class Entry:
         part: what else is part of it, where the set is written in parts.
         without: options that say nothing about it, and must not be given.
         layouts: those that it can be asked for in.
+        defaults: settings that it has where neither flags nor a recipe say anything, by name.
+        restore: opens it with what `Dataset.facts` gave when a run began, called with (directory, options, seed,
+            facts); None for sets that have nothing to find out.
     """
 
     dataset: Callable[[str, DataOptions, int], Dataset]
@@ -45,32 +50,38 @@ class Entry:
     part: Callable[[DataOptions], str] = lambda options: ""
     without: Tuple[str, ...] = ()
     layouts: Tuple[str, ...] = ()
+    defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    restore: Optional[Callable[[str, DataOptions, int, Mapping[str, Any]], Dataset]] = None
 
 
 _OF_DAGM2007 = ("class_id", "train_on", "validation_fraction")
 _NEEDED = {"class_id": "classes to choose among", "train_on": "defective images among others",
            "validation_fraction": "training images to hold out at will", "crossvalidation_idx": "folds",
-           "split_rule": "rules for its folds", "fov": "fields of view"}
+           "split_rule": "rules for its folds", "fov": "fields of view",
+           "group_by": "specimens to keep together"}
 """What a data set must have for an option to say something."""
 
 
 def _fundus(name: str) -> Entry:
     return Entry(opener(name), lambda directory, options: fundus_phantom.write_fundus(directory, name),
-                 fundus_phantom.VERSION, without=(*_OF_DAGM2007, "split_rule"), layouts=(ORIGINAL, CONVERTED))
+                 fundus_phantom.VERSION, without=(*_OF_DAGM2007, "split_rule", "group_by"),
+                 layouts=(ORIGINAL, CONVERTED))
 
 
 DATASETS: Dict[str, Entry] = {
     "sstem": Entry(SSTEM, lambda directory, options: sstem_phantom.write_sstem(directory), sstem_phantom.VERSION,
-                   without=(*_OF_DAGM2007, "fov")),
+                   without=(*_OF_DAGM2007, "fov", "group_by")),
     "dagm2007": Entry(DAGM2007,
                       lambda directory, options: dagm2007_phantom.write_dagm2007(directory, (class_of(options),)),
                       dagm2007_phantom.VERSION, lambda options: f"-class{class_of(options)}",
-                      without=("crossvalidation_idx", "split_rule", "fov"), layouts=tuple(LAYOUTS)),
+                      without=("crossvalidation_idx", "split_rule", "fov", "group_by"), layouts=tuple(LAYOUTS)),
     **{name: _fundus(name) for name in FAMILIES},
     "cityscapes": Entry(Cityscapes, lambda directory, options: cityscapes_phantom.write_cityscapes(directory),
                         cityscapes_phantom.VERSION,
-                        without=(*_OF_DAGM2007, "crossvalidation_idx", "split_rule", "fov"),
+                        without=(*_OF_DAGM2007, "crossvalidation_idx", "split_rule", "fov", "group_by"),
                         layouts=(ORIGINAL, CONVERTED)),
+    "folder": Entry(Folder, lambda directory, options: folder_phantom.write_folder(directory), folder_phantom.VERSION,
+                    without=(*_OF_DAGM2007, "split_rule", "fov"), defaults=DEFAULTS, restore=Folder),
 }
 
 
@@ -110,8 +121,19 @@ def locate(options: DataOptions) -> Location:
     return Location(_cached_phantom(options, entry), phantom=True)
 
 
-def open_dataset(options: DataOptions, location: Location, seed: int) -> Dataset:
-    """The data set that `options` name, at `location`.
+def defaults_of(name: str) -> Mapping[str, Any]:
+    """The settings that a data set has where nothing else is said, by name; none for an unknown one."""
+    return DATASETS[name].defaults if name in DATASETS else {}
+
+
+def keeps_facts(name: str) -> bool:
+    """Whether runs on a data set keep what was found out about it."""
+    return name in DATASETS and DATASETS[name].restore is not None
+
+
+def open_dataset(options: DataOptions, location: Location, seed: int,
+                 facts: Optional[Mapping[str, Any]] = None) -> Dataset:
+    """The data set that `options` name, at `location`; with the `facts` of a run that began with it, if any.
 
     Raises:
         UserError: it is unknown, or an option is missing that it needs, or given that says nothing about it.
@@ -124,6 +146,8 @@ def open_dataset(options: DataOptions, location: Location, seed: int) -> Dataset
     if options.layout not in ("any", *entry.layouts):
         raise UserError(f"layout {options.layout} with the data set {options.dataset}",
                         " or ".join(("any", *entry.layouts)), "mend the recipe's `layout`")
+    if facts is not None and entry.restore is not None:
+        return entry.restore(location.directory, options, seed, facts)
     return entry.dataset(location.directory, options, seed)
 
 

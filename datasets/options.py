@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Optional, Union
 
 from utils.options import OPERATIONAL, TRAINING, above, at_least, number_or, option, within
@@ -28,6 +29,14 @@ def _check_fold(fold: Union[int, str]) -> Optional[str]:
     return None if fold == ALL_FOLDS or (isinstance(fold, int) and 0 <= fold < FOLDS) else _FOLD
 
 
+def _check_expression(text: str) -> Optional[str]:
+    try:
+        re.compile(text)
+        return None
+    except (re.error, RecursionError, OverflowError) as error:
+        return f"a regular expression ({error})"
+
+
 def _check_fraction(fraction: float) -> Optional[str]:
     return None if 0.0 <= fraction < 1.0 else "a number from 0 to below 1"
 
@@ -36,8 +45,8 @@ def _check_fraction(fraction: float) -> Optional[str]:
 class DataOptions:
     """Data."""
 
-    dataset: str = option("sstem", "data set to use", choices=(
-        "sstem", "dagm2007", "drive", "stare", "chase_db1", "hrf", "cityscapes"))
+    dataset: str = option("sstem", "data set to use; folder: your own images and masks", choices=(
+        "sstem", "dagm2007", "drive", "stare", "chase_db1", "hrf", "cityscapes", "folder"))
     data_dir: Optional[str] = option(
         None, "directory of the data set, or 'phantom' for the synthetic one (default: ./data/<dataset> where that "
         "exists, else phantom)",
@@ -49,6 +58,9 @@ class DataOptions:
     split_rule: str = option(
         "partition", "how folds are cut: an exact partition, or NVIDIA's overlapping folds for comparison",
         choices=("partition", "nvidia"))
+    group_by: Optional[str] = option(
+        None, "folder: regular expression whose first group, found in the name of an image, is its specimen; folds do "
+        "not part a specimen (default: what the names show)", check=_check_expression)
     class_id: Optional[int] = option(None, f"class of DAGM2007, 1-{CLASSES}", check=within(1, CLASSES))
     train_on: str = option(
         "defective", "DAGM2007: train on the defective images, as published, or on all", kind=TRAINING,
@@ -66,8 +78,8 @@ class DataOptions:
     sampling: str = option("epochs", "how training images are drawn: every one once an epoch, or each time any of them",
                            kind=TRAINING, flag=False, choices=("epochs", "replacement"))
     image_normalisation: str = option("symmetric", "pixels as the network gets them: in [-1, 1], or less the mean and "
-                                "divided by the standard deviation of ImageNet's colours", flag=False,
-                                choices=("symmetric", "imagenet"))
+                                "divided by the standard deviation of ImageNet's colours, or of the training images",
+                                flag=False, choices=("symmetric", "imagenet", "training"))
     feeding: str = option("resize_to_window", "how an image becomes a network's input: scaled to the network's window, "
                           "or in crops at its own scale", flag=False, choices=("resize_to_window", "native_crops"))
     crop_height: Optional[int] = option(

@@ -1,0 +1,278 @@
+"""People's own images: a folder of images and masks, understood by looking at it."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+from datasets.base import TEST, TRAIN, VALIDATION, Dataset, Sample
+from datasets.folder_classes import read_classes
+from datasets.folder_facts import Facts, derive, facts_of, notes_on
+from datasets.folder_groups import group, grouped_partition
+from datasets.folder_images import picture_size, read_picture
+from datasets.folder_layouts import TEST as TEST_PART
+from datasets.folder_layouts import VALIDATION as VALIDATION_PART
+from datasets.folder_layouts import Item, Listing, few, list_folder
+from datasets.folder_masks import IGNORED
+from datasets.folder_pairs import list_pairs
+from datasets.folder_survey import Look, inspect, look_at
+from datasets.images import require_same_size
+from datasets.options import ALL_FOLDS, FOLDS, DataOptions
+from utils.contracts import DataSpec
+from utils.errors import UserError
+
+DEFAULTS: Mapping[str, Any] = {"feeding": "native_crops", "image_normalisation": "training",
+                               "augmentation": "photometric"}
+"""What this data set is trained with where nothing else is said."""
+_NAME_OF_FACTS = "dataset.json"
+
+
+class _Cut(NamedTuple):
+    """Which labelled images train and which validate, and how that was decided."""
+
+    training: List[Item]
+    validation: List[Item]
+    remark: str
+
+    @property
+    def parts(self) -> Dict[str, List[Item]]:
+        """Both by the names of the splits."""
+        return {TRAIN: self.training, VALIDATION: self.validation}
+
+
+class Folder(Dataset):
+    """Images and masks in one of the layouts of `folder_layouts`. An id is a path: "patient/a.png", "stack.tif#3".
+
+    What channels, classes and numbers mean is found out once (`folder_facts`): by looking at every labelled image when
+    a run begins, or from what was stored then.
+
+    Args:
+        directory: where it lies.
+        options: the fold that validates, if any, and how images are grouped.
+        seed: decides which groups of images share a fold.
+        facts: what `facts` gave when the run began; None to look.
+    """
+
+    def __init__(self, directory: str, options: DataOptions, seed: int,
+                 facts: Optional[Mapping[str, Any]] = None) -> None:
+        self.directory = directory
+        self.fold = None if options.crossvalidation_idx == ALL_FOLDS else options.crossvalidation_idx
+        self.group_by = options.group_by
+        self.seed = seed
+        self._restored = facts is not None
+        self._facts: Optional[Facts] = None if facts is None else facts_of(facts, _NAME_OF_FACTS)
+        self._found: Tuple[str, ...] = ()
+        self._listing: Optional[Listing] = None
+        self._by_name: Dict[str, Item] = {}
+        self._looks: Dict[str, Look] = {}
+        self._tested: List[Tuple[Item, Look]] = []
+
+    @property
+    def spec(self) -> DataSpec:  # type: ignore[override]
+        """See `Dataset.spec`: from the facts; the first time of a run that begins, every labelled image is read.
+
+        Raises:
+            UserError: as `verify`.
+        """
+        return self._known().spec
+
+    def facts(self) -> Optional[Mapping[str, Any]]:
+        """See `Dataset.facts`."""
+        return self._known().document()
+
+    def ids(self, split: str) -> Sequence[str]:
+        """See `Dataset.ids`."""
+        return [item.name for item in self._items(split)]
+
+    def read(self, sample_id: str) -> Sample:
+        """See `Dataset.read`."""
+        facts = self._known()
+        item = self._item(sample_id)
+        image = facts.image(item.where, read_picture(item.image, item.page))
+        if item.mask is None or not (sample_id in facts.training or sample_id in facts.validation):
+            return Sample(image)
+        marks = facts.rule.marks(item.mask_where, read_picture(item.mask, item.page))
+        require_same_size(item.mask_where, marks, item.image, image.shape[:2])  # type: ignore[arg-type]
+        counted = marks != IGNORED
+        return Sample(image, np.where(counted, marks, 0).astype(np.int32), None if counted.all() else counted)
+
+    def verify(self, splits: Sequence[str]) -> None:
+        """See `Dataset.verify`: what began with a look at every image is not read again."""
+        for problem in self.problems(splits):
+            raise problem
+
+    def problems(self, splits: Sequence[str]) -> Sequence[UserError]:
+        """The first fault of each image, mask or name of some splits that has one."""
+        if self._facts is None:
+            cut = self._cut()
+            wrong = list(inspect(cut.parts, self._looks))
+            if wrong:
+                return wrong
+        facts = self._known()
+        parts = {split: self._items(split) for split in splits if split != TEST}
+        new = {split: [item for item in items if item.name not in self._looks] for split, items in parts.items()}
+        found = list(inspect(new, self._looks))
+        for item in (item for items in new.values() for item in items if item.name in self._looks):
+            found += _misfits(facts, item, self._looks[item.name])
+        if TEST in splits:
+            found += self._problems_of_tests(facts)
+        return found
+
+    def remarks(self, splits: Sequence[str]) -> Sequence[str]:
+        """See `Dataset.remarks`: how the folder was understood."""
+        lines = list(self._found) if not self._restored else []
+        facts = self._known()
+        if self._restored and (TRAIN in splits or VALIDATION in splits):
+            lines += [facts.rule.table(facts.classes), *self._changes(facts)]
+        unlabelled = [item for item in self._sound().items if item.mask is None and item.part != TEST_PART]
+        if not self._restored and unlabelled:
+            lines.append(f"without a mask, and so to predict: {len(unlabelled)} images "
+                         f"({few([item.name for item in unlabelled])})")
+        return [*lines, *notes_on(self._tested)]
+
+    def native_size(self, split: str) -> Tuple[int, int]:
+        """See `Dataset.native_size`: the smallest height and the smallest width."""
+        sizes = self._sizes(split)
+        return min(height for height, _ in sizes), min(width for _, width in sizes)
+
+    def uniform(self, split: str) -> bool:
+        """See `Dataset.uniform`."""
+        return len(set(self._sizes(split))) == 1
+
+    def counts(self, splits: Sequence[str]) -> Dict[str, int]:
+        """See `Dataset.counts`: images of each split."""
+        return {split: len(self._items(split)) for split in (TRAIN, VALIDATION, TEST) if split in splits}
+
+    @property
+    def official_counts(self) -> Dict[str, int]:
+        """See `Dataset.official_counts`: nobody has published any."""
+        return {}
+
+    # What was found out ----------------------------------------------------------------------------------------------
+
+    def _known(self) -> Facts:
+        """The facts; looked for where nobody has stored any."""
+        if self._facts is None:
+            cut = self._cut()
+            for problem in inspect(cut.parts, self._looks):
+                raise problem
+            training, validation = ([(item, self._looks[item.name]) for item in part]
+                                    for part in (cut.training, cut.validation))
+            published = any(item.part == VALIDATION_PART for item in self._sound().items)
+            layout = self._sound().layout
+            self._facts, remarks = derive(training, validation, read_classes(self.directory), layout,
+                                          0 if published else FOLDS)
+            self._found = (f"layout: {layout}", *remarks, *([cut.remark] if cut.remark else []))
+        return self._facts
+
+    def _changes(self, facts: Facts) -> List[str]:
+        """What is no longer as it was when the run began, as far as it was looked at."""
+        known = {**facts.training, **facts.validation}
+        changed = [name for name, look in self._looks.items() if name in known and look.content != known[name]]
+        items = self._sound().items
+        later = [item.name for item in items if item.mask is not None and item.name not in known]
+        lines = [f"changed since the run began: {len(changed)} images or masks ({few(changed)})"] if changed else []
+        return lines + ([f"labelled since the run began, and left out: {len(later)} images ({few(later)})"]
+                        if later else [])
+
+    def _problems_of_tests(self, facts: Facts) -> List[UserError]:
+        found: List[UserError] = []
+        self._tested = []
+        for item in self._items(TEST):
+            try:
+                look = look_at(item, labelled=False)
+                found += _misfits(facts, item, look)
+                self._looks[item.name] = look
+                self._tested.append((item, look))
+            except UserError as error:
+                found.append(error)
+        return found
+
+    # Which image is where --------------------------------------------------------------------------------------------
+
+    def _sound(self) -> Listing:
+        """The listing, made once.
+
+        Raises:
+            UserError: something is wrong with names, files or folders.
+        """
+        if self._listing is None:
+            self._listing = list_pairs(self.directory) or list_folder(self.directory)
+            self._by_name = {item.name: item for item in self._listing.items}
+        for problem in self._listing.problems:
+            raise problem
+        return self._listing
+
+    def _cut(self) -> _Cut:
+        items = self._sound().items
+        self._refuse_unlabelled(items)
+        labelled = [item for item in items if item.mask is not None]
+        training = [item for item in labelled if item.part != VALIDATION_PART]
+        if not training:
+            raise UserError(f"{self.directory}: no image with a mask to train on", "images and masks",
+                            "put masks beside the images: docs/own_images.md shows the layouts")
+        if self.fold is None:
+            return _Cut(training, [item for item in labelled if item.part == VALIDATION_PART], "")
+        found = group([item.name for item in training], [item.group for item in training], self.group_by)
+        parts = grouped_partition(found.keys, int(self.fold), self.seed)
+        for name, part in zip((TRAIN, VALIDATION), parts):
+            if not part:
+                raise UserError(f"{self.directory}: {len(set(found.keys))} specimens ({found.remark}) leave none for "
+                                f"the {name} split of fold {self.fold}", f"at least {FOLDS}",
+                                r"add specimens, or say with --group_by what may be parted: '#(\d+)$' parts the pages "
+                                "of a stack, which look alike, and scores are then too good")
+        return _Cut([training[index] for index in parts[0]], [training[index] for index in parts[1]], found.remark)
+
+    def _refuse_unlabelled(self, items: Sequence[Item]) -> None:
+        """Where there is a folder of images to predict, one without a mask elsewhere has lost it."""
+        if any(item.part == TEST_PART for item in items):
+            lost = [item for item in items if item.mask is None and item.part != TEST_PART]
+            if lost:
+                raise UserError(f"{lost[0].where}: no mask"
+                                f"{f', as {len(lost) - 1} more ({few([i.name for i in lost[1:]])})' * (len(lost) > 1)}",
+                                "a mask for each image outside test/", "add the mask, or put the image into test/")
+
+    def _items(self, split: str) -> List[Item]:
+        items = self._sound().items
+        if split == TEST:
+            own = [item for item in items if item.part == TEST_PART]
+            return self._some(own or [item for item in items if item.mask is None])
+        facts, by_name = self._known(), self._by_name
+        names = facts.training if split == TRAIN else facts.validation
+        for name in names:
+            if name not in by_name or by_name[name].mask is None:
+                raise UserError(f"{self.directory}: no {'mask of ' * (name in by_name)}{name}, an image that the run "
+                                f"began with", f"the {len(names)} images of its {split} split",
+                                "put it back, or name a copy of the folder with --data_dir")
+        if not names:
+            raise UserError(f"{self.directory}: no image validates", "a fold, or a folder val/ beside train/",
+                            f"add --crossvalidation_idx 0 (to {FOLDS - 1})")
+        return [by_name[name] for name in names]
+
+    def _some(self, items: List[Item]) -> List[Item]:
+        if not items:
+            raise UserError(f"{self.directory}: no image to predict", "images in test/images, or images without a mask",
+                            "put the images to predict into test/images, or name their folder with --data_dir")
+        return items
+
+    def _item(self, sample_id: str) -> Item:
+        self._sound()
+        if sample_id not in self._by_name:
+            raise UserError(f"{self.directory}: no image {sample_id}", "one of the ids of a split", "look for it")
+        return self._by_name[sample_id]
+
+    def _sizes(self, split: str) -> List[Tuple[int, int]]:
+        return [self._looks[item.name].size if item.name in self._looks else picture_size(item.image, item.page)
+                for item in self._items(split)]
+
+
+def _misfits(facts: Facts, item: Item, look: Look) -> List[UserError]:
+    """What contradicts the facts in an image or its mask."""
+    try:
+        facts.require_fit(item.where, look.channels, look.dtype, look.grey)
+        if look.mask is not None:
+            facts.rule.marks(item.mask_where, read_picture(str(item.mask), item.page))
+    except UserError as error:
+        return [error]
+    return []

@@ -1,0 +1,235 @@
+"""What is found out by looking when a run begins, and holds for as long as the run lives.
+
+It is stored beside the run, so that a folder that changes later cannot change what a class or a pixel means.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+import numpy as np
+
+from datasets.folder_classes import Classes
+from datasets.folder_images import TRANSPARENT, TURNED, Picture, require_finite
+from datasets.folder_layouts import Item, few
+from datasets.folder_masks import MaskLook, MaskRule, rule_of, understand
+from datasets.folder_survey import Look
+from utils.contracts import DataSpec
+from utils.errors import UserError
+
+NAME = "folder"
+DEPTHS = (8, 10, 12, 14, 16)
+"""Bits that cameras give; files of 16 hold any of them."""
+PERCENTILES = (0.1, 99.9)
+FORMAT = 1
+
+_BEGAN = "as the images that the run began with"
+_WORDS = {"uint8": "8 bits a channel", "uint16": "16 bits a channel", "float32": "floating point"}
+_REPAIR = "export it as the others, or begin another run in another --model_dir"
+
+Looks = Sequence[Tuple[Item, Look]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """See the module.
+
+    Attributes:
+        layout: one line, for people.
+        channels: that the network gets.
+        pixels: the type in the files: "uint8", "uint16" or "float32".
+        scale: the numbers that become -1 and 1, where pixels have more than 8 bits.
+        grey_repeated: whether grey images are among coloured ones, and get three equal channels.
+        classes: their names.
+        palette: red, green and blue of each, or none.
+        rule: how masks are read.
+        means, deviations: of each channel over the training images, on the scale 0-255.
+        folds: that the labelled images can be cut into; 0 where a folder of their own validates.
+        training, validation: the images of either split by id, with what `Look.content` gave.
+    """
+
+    layout: str
+    channels: int
+    pixels: str
+    scale: Tuple[float, float]
+    grey_repeated: bool
+    classes: Tuple[str, ...]
+    palette: Tuple[Tuple[int, int, int], ...]
+    rule: MaskRule
+    means: Tuple[float, ...]
+    deviations: Tuple[float, ...]
+    folds: int
+    training: Mapping[str, str]
+    validation: Mapping[str, str]
+
+    @property
+    def spec(self) -> DataSpec:
+        """What a network and an objective must know."""
+        return DataSpec(NAME, self.channels, self.classes, self.folds,
+                        image_dtype="uint8" if self.pixels == "uint8" else "float32", palette=self.palette,
+                        statistics=(self.means, self.deviations), mixed_sizes=True)
+
+    def require_fit(self, where: str, channels: int, dtype: str, grey: bool) -> None:
+        """Make sure that an image is as those that the run began with.
+
+        Raises:
+            UserError: it has other channels, or another depth; the text names both.
+        """
+        if dtype != self.pixels:
+            raise UserError(f"{where}: {_WORDS[dtype]}", f"{_WORDS[self.pixels]}, {_BEGAN}", _REPAIR)
+        if channels != self.channels and not (self.channels == 1 and channels == 3 and grey) and not (
+                self.grey_repeated and channels == 1):
+            colour = " in colour" if channels == 3 and not grey else ""
+            raise UserError(f"{where}: {channels} channels{colour}", f"{self.channels}, {_BEGAN}", _REPAIR)
+
+    def image(self, where: str, picture: Picture) -> np.ndarray:
+        """A picture as the network's feeding gets it: [height, width, channels], uint8, or float32, mostly in [-1, 1].
+
+        Raises:
+            UserError: as `require_fit`, or a pixel is no number.
+        """
+        pixels = picture.seen
+        grey = pixels.shape[-1] == self.channels or bool((pixels == pixels[..., :1]).all())
+        self.require_fit(where, pixels.shape[-1], str(pixels.dtype), grey)
+        require_finite(where, pixels)
+        if pixels.shape[-1] != self.channels:
+            pixels = pixels[..., :1] if self.channels == 1 else np.repeat(pixels, self.channels, axis=-1)
+        if self.pixels == "uint8":
+            return np.ascontiguousarray(pixels)
+        low, high = self.scale
+        return ((pixels.astype(np.float32) - np.float32(low)) * np.float32(2.0 / (high - low)) - np.float32(1.0))
+
+    def document(self) -> Dict[str, Any]:
+        """It as JSON."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {"format": FORMAT, "dataset": NAME, **dict(values, rule=self.rule.document())}
+
+
+def facts_of(document: Mapping[str, Any], where: str) -> Facts:
+    """The facts that `Facts.document` wrote.
+
+    Raises:
+        UserError: it is no such document; `where` is the file that it comes from.
+    """
+    try:
+        if document["format"] != FORMAT or document["dataset"] != NAME:
+            raise ValueError(f"format {document['format']} of {document['dataset']}")
+        low, high = document["scale"]
+        palette = tuple((int(red), int(green), int(blue)) for red, green, blue in document["palette"])
+        return Facts(
+            layout=str(document["layout"]), channels=int(document["channels"]), pixels=str(document["pixels"]),
+            scale=(float(low), float(high)), grey_repeated=bool(document["grey_repeated"]),
+            classes=tuple(map(str, document["classes"])), palette=palette, rule=rule_of(document["rule"]),
+            means=tuple(map(float, document["means"])), deviations=tuple(map(float, document["deviations"])),
+            folds=int(document["folds"]), training=dict(document["training"]), validation=dict(document["validation"]))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{where}: {type(error).__name__}: {error}", "what was found out when the run began",
+                        "restore the file") from error
+
+
+def derive(training: Looks, validation: Looks, given: Optional[Classes], layout: str,
+           folds: int) -> Tuple[Facts, Tuple[str, ...]]:
+    """The facts of a run that begins, and remarks on them, a line each.
+
+    What masks and pixels mean comes from all labelled images, so that it is the same for every fold; what
+    normalisation needs, from the training images alone.
+
+    Raises:
+        UserError: no rule fits all images, or all masks; the text names the file at fault.
+    """
+    looks = [*training, *validation]
+    channels, repeated, remarks = _channels(looks)
+    pixels = _pixels(looks)
+    scale = _scale(looks, pixels)
+    means, deviations = _statistics([look for _, look in training], channels, scale)
+    masks = {item.mask_where: look.mask for item, look in looks if look.mask is not None}
+    found = understand(masks, given)
+    facts = Facts(layout, channels, pixels, scale, repeated, found.names, found.palette, found.rule, means, deviations,
+                  folds, *({item.name: look.content for item, look in part} for part in (training, validation)))
+    scaled = "" if pixels == "uint8" else f", from {scale[0]:g} to {scale[1]:g}"
+    kind = f"images: {channels} channel{'s' * (channels > 1)} of {_WORDS[pixels].replace(' a channel', '')}{scaled}"
+    return facts, (kind, *remarks, *found.remarks, *notes_on(looks), *_never(facts, masks))
+
+
+def notes_on(looks: Looks) -> List[str]:
+    """What is done to some images before anything looks at them, a line each."""
+    lines = []
+    for note, words in ((TRANSPARENT, "transparency is left out"), (TURNED, "turned upright, as their EXIF tag says")):
+        names = [item.name for item, look in looks if note in look.notes]
+        if names:
+            lines.append(f"{words}: {len(names)} images ({few(names)})")
+    return lines
+
+
+def _never(facts: Facts, masks: Mapping[str, MaskLook]) -> List[str]:
+    """Classes that have a name and occur nowhere."""
+    seen = {value for look in masks.values() for value in (look.coloured() if facts.rule.kind == "colours"
+                                                           else look.values)}
+    if facts.rule.kind == "threshold":
+        return []
+    absent = [name for key, name in zip(facts.rule.keys, facts.classes) if key not in seen]
+    return [f"no mask shows the class {', '.join(absent)}"] if absent else []
+
+
+def _channels(looks: Looks) -> Tuple[int, bool, List[str]]:
+    """Channels of the network's input, whether grey images are repeated for it, and remarks.
+
+    Raises:
+        UserError: images differ in channels, but for grey ones among coloured ones.
+    """
+    found = {look.channels for _, look in looks}
+    if found <= {1, 3} and 3 in found:
+        if all(look.grey for _, look in looks):
+            return 1, False, ["images have three channels that are all the same: they are taken as grey"]
+        grey = [item.name for item, look in looks if look.channels == 1]
+        remark = f"grey images among coloured ones get three equal channels: {len(grey)} images ({few(grey)})"
+        return 3, bool(grey), [remark] if grey else []
+    if len(found) > 1:
+        first = looks[0]
+        other, look = next((item, look) for item, look in looks if look.channels != first[1].channels)
+        raise UserError(f"{other.where}: {look.channels} channels", f"{first[1].channels}, as {first[0].where} has",
+                        "keep images of one kind together")
+    return found.pop(), False, []
+
+
+def _pixels(looks: Looks) -> str:
+    first = looks[0]
+    for item, look in looks:
+        if look.dtype != first[1].dtype:
+            raise UserError(f"{item.where}: {_WORDS[look.dtype]}", f"{_WORDS[first[1].dtype]}, as {first[0].where} has",
+                            "export all images with one depth")
+    return first[1].dtype
+
+
+def _scale(looks: Looks, pixels: str) -> Tuple[float, float]:
+    """The numbers that become -1 and 1.
+
+    Of 16 bits: 0 and the largest number of the fewest bits out of `DEPTHS` that hold every pixel. Of floating point:
+    `PERCENTILES` of pixels from all over the images, or the smallest and the largest where these are the same.
+
+    Raises:
+        UserError: every pixel of every image is the same.
+    """
+    if pixels == "uint8":
+        return 0.0, 255.0
+    low, high = min(look.low for _, look in looks), max(look.high for _, look in looks)
+    if low == high:
+        raise UserError(f"{looks[0][0].where} and all other images: every pixel is {low:g}", "images that show "
+                        "something", "export the images again")
+    if pixels == "uint16":
+        return 0.0, float(next(2 ** bits - 1 for bits in DEPTHS if high < 2 ** bits))
+    inner = np.percentile(np.concatenate([look.sample for _, look in looks]), PERCENTILES)
+    return (float(inner[0]), float(inner[1])) if inner[0] < inner[1] else (low, high)
+
+
+def _statistics(looks: Sequence[Look], channels: int,
+                scale: Tuple[float, float]) -> Tuple[Tuple[float, ...], Tuple[float, ...]]:
+    """Mean and standard deviation of each channel on the scale 0-255; 1 in place of a deviation of 0."""
+    pixels = float(sum(look.size[0] * look.size[1] for look in looks))
+    sums, squares = (np.sum([np.resize(np.array(values)[:channels], channels) for values in column], axis=0) / pixels
+                     for column in zip(*((look.sums, look.squares) for look in looks)))
+    low, factor = scale[0], 255.0 / (scale[1] - scale[0])
+    deviations = np.sqrt(np.maximum(squares - np.square(sums), 0.0)) * factor
+    means = (sums - low) * factor
+    return tuple(means.tolist()), tuple(np.where(deviations > 1e-6, deviations, 1.0).tolist())

@@ -1,0 +1,360 @@
+"""Understanding masks by looking at them: what every training mask holds, and one rule that turns it into classes.
+
+| masks hold                       | classes                                                                          |
+|----------------------------------|----------------------------------------------------------------------------------|
+| 0 and one other number           | background, foreground                                                           |
+| several numbers                  | one for each that occurs, in their order; 255 beside numbers below 64 counts not |
+| indices into one palette         | the same, seen in the palette's colours                                          |
+| colours                          | one for each colour: black, or else the most frequent, first, the others in order |
+| nearly black and white, in JPEGs | background, foreground, told apart in the middle                                 |
+
+`classes.yaml` may say otherwise (`datasets.folder_classes`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+from datasets.folder_classes import MOST_CLASSES, Classes, packed, unpacked
+from datasets.folder_images import LOSSY, Picture
+from utils.errors import UserError
+
+VALUES, COLOURS, THRESHOLD = "values", "colours", "threshold"
+IGNORED = 255
+"""The number that does not count among several; and what `MaskRule.marks` gives for such pixels."""
+WHITES = (255, 65535)
+MOST_DERIVED = 64
+"""Classes that are believed without `classes.yaml`: more are grey edges, or numbers of single objects."""
+NEAR, CLEAR = 48, 0.99
+"""A JPEG is black and white where this share of its pixels lies so near to 0 or to 255."""
+
+_UNKNOWN = 254
+_KEPT = 300  # different numbers of a mask that are remembered: enough to tell that there are too many
+_REPAIR = "export masks without grey edges or compression losses, as PNG; or name their classes in classes.yaml"
+_BINARY = ("background", "foreground")
+
+
+class MaskLook(NamedTuple):
+    """What one mask holds.
+
+    Attributes:
+        kind: `VALUES`, or `COLOURS` where any pixel has one that is no grey.
+        counts: pixels by number, or by packed colour; at most `_KEPT` of them.
+        palette: packed colour of each number that occurs, where numbers are indices.
+        lossy: whether it is a JPEG.
+        clear: the share of pixels near to 0 or to 255.
+    """
+
+    kind: str
+    counts: Tuple[Tuple[int, int], ...]
+    palette: Tuple[Tuple[int, int], ...] = ()
+    lossy: bool = False
+    clear: float = 1.0
+
+    @property
+    def values(self) -> Tuple[int, ...]:
+        """The numbers or packed colours that occur."""
+        return tuple(value for value, _ in self.counts)
+
+    def coloured(self) -> Counter:
+        """Pixels by packed colour, whatever they are stored as."""
+        if self.kind == COLOURS:
+            return Counter(dict(self.counts))
+        shown, found = dict(self.palette), Counter()  # type: ignore[var-annotated]
+        for value, count in self.counts:
+            found[shown[value] if shown else packed((min(value, 255),) * 3)] += count
+        return found
+
+
+def numbers(path: str, picture: Picture) -> Tuple[str, np.ndarray]:
+    """A mask as one number a pixel: (`VALUES` or `COLOURS`, int64 [height, width]).
+
+    Raises:
+        UserError: it has 2, 4 or 5 channels, or fractions.
+    """
+    pixels = picture.pixels
+    if pixels.dtype.kind == "f":
+        with np.errstate(invalid="ignore"):
+            whole = (pixels == np.floor(pixels)) & (pixels >= 0) & (pixels < 2 ** 16)
+        if not whole.all():
+            raise UserError(f"{path}: {_shown(np.unique(pixels[~whole])[:4].tolist())} among the pixels of a mask",
+                            "whole numbers from 0 to 65535", _REPAIR)
+    if pixels.shape[-1] == 1:
+        return VALUES, pixels[..., 0].astype(np.int64) // picture.step
+    if pixels.shape[-1] != 3:
+        raise UserError(f"{path}: a mask of {pixels.shape[-1]} channels", "one channel, or red, green and blue",
+                        "export the mask as a grey or a coloured image")
+    if (pixels == pixels[..., :1]).all():
+        return VALUES, pixels[..., 0].astype(np.int64)
+    if pixels.dtype != np.uint8:
+        raise UserError(f"{path}: a coloured mask of more than 8 bits", "8 bits", "export the mask as a PNG")
+    wide = pixels.astype(np.int64)
+    return COLOURS, wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
+
+
+def look_at_mask(path: str, picture: Picture) -> MaskLook:
+    """What a mask holds; raises as `numbers`."""
+    kind, marks = numbers(path, picture)
+    found, counts = np.unique(marks, return_counts=True)
+    clear = float(counts[(found <= NEAR) | (found >= 255 - NEAR)].sum() / marks.size) if kind == VALUES else 0.0
+    palette: Tuple[Tuple[int, int], ...] = ()
+    if picture.palette is not None:
+        palette = tuple((int(value), packed(picture.palette[value])) for value in found)
+    kept = tuple(zip(found[:_KEPT].tolist(), counts[:_KEPT].tolist()))
+    return MaskLook(kind, kept, palette, LOSSY in picture.notes, clear)
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskRule:
+    """What the pixels of a mask mean.
+
+    Attributes:
+        kind: `VALUES` or `COLOURS` that stand for classes, or `THRESHOLD`: the brighter half of greys is class 1.
+        keys: the number or packed colour of each class.
+        ignored: those whose pixels do not count.
+    """
+
+    kind: str
+    keys: Tuple[int, ...]
+    ignored: Tuple[int, ...] = ()
+
+    def marks(self, path: str, picture: Picture) -> np.ndarray:
+        """The class of every pixel, uint8 [height, width]; `IGNORED` where it does not count.
+
+        Raises:
+            UserError: a pixel holds what the rule does not know; the text names it and the rule.
+        """
+        kind, found = numbers(path, picture)
+        if self.kind == THRESHOLD:
+            if kind != VALUES or picture.pixels.dtype != np.uint8:
+                raise UserError(f"{path}: a mask of another kind", "greys near to 0 or to 255, as when the run began",
+                                "export it as the others")
+            return (found >= 128).astype(np.uint8)
+        if self.kind == COLOURS and kind == VALUES:
+            seen = picture.seen.astype(np.int64)
+            seen = np.minimum(np.broadcast_to(seen, (*found.shape, 3)), 255)
+            found = seen[..., 0] << 16 | seen[..., 1] << 8 | seen[..., 2]
+        elif self.kind == VALUES and kind == COLOURS:
+            raise UserError(f"{path}: a mask in colour", f"the numbers {self.shown()}, as in the masks that the run "
+                            "began with", "export it as the others, or begin another run")
+        return self._looked_up(path, found)
+
+    def _looked_up(self, path: str, found: np.ndarray) -> np.ndarray:
+        order = sorted((key, IGNORED if index >= len(self.keys) else index)
+                       for index, key in enumerate((*self.keys, *self.ignored)))
+        keys, classes = (np.array(column, np.int64) for column in zip(*order))
+        places = np.minimum(np.searchsorted(keys, found), len(keys) - 1)
+        known = keys[places] == found
+        if not known.all():
+            others = np.unique(found[~known]).tolist()
+            raise UserError(f"{path}: {self._named(others[:4])}{', ...' * (len(others) > 4)} in a mask",
+                            f"{self.shown()}, as in the masks that the run began with",
+                            "mend the mask, or begin another run in another --model_dir")
+        return classes[places].astype(np.uint8)
+
+    def shown(self) -> str:
+        """The numbers or colours that it knows, in words."""
+        if self.kind == THRESHOLD:
+            return "black and white"
+        ignored = f", and {self._named(self.ignored)}, which does not count" if self.ignored else ""
+        return self._named(self.keys) + ignored
+
+    def _named(self, keys: Sequence[int]) -> str:
+        return ", ".join(_hexadecimal(key) if self.kind == COLOURS else str(key) for key in keys)
+
+    def table(self, names: Sequence[str]) -> str:
+        """One line: what stands for which class."""
+        if self.kind == THRESHOLD:
+            return f"masks: dark is {names[0]}, bright is {names[1]}"
+        pairs = [f"{self._named([key])} is {name}" for key, name in zip(self.keys, names)]
+        pairs += [f"{self._named(self.ignored)} does not count"] if self.ignored else []
+        return f"masks, by {'colours' if self.kind == COLOURS else 'numbers'}: " + ", ".join(pairs)
+
+    def document(self) -> Dict[str, Any]:
+        """It as JSON; colours as "#ff0000"."""
+        keys = [[_hexadecimal(key) if self.kind == COLOURS else key for key in group]
+                for group in (self.keys, self.ignored)]
+        return {"by": self.kind, "classes": keys[0], "ignored": keys[1]}
+
+
+def rule_of(document: Mapping[str, Any]) -> MaskRule:
+    """The rule that `MaskRule.document` wrote.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is no such document.
+    """
+    kind = document["by"]
+    if kind not in (VALUES, COLOURS, THRESHOLD):
+        raise ValueError(kind)
+    keys, ignored = (tuple(int(str(key).replace("#", ""), 16) if kind == COLOURS else int(key) for key in group)
+                     for group in (document["classes"], document["ignored"]))
+    return MaskRule(kind, keys, ignored)
+
+
+class Understood(NamedTuple):
+    """What the masks of a run mean.
+
+    Attributes:
+        rule: how they are read.
+        names: of the classes.
+        palette: red, green and blue of each class in pictures; empty for two classes.
+        remarks: what may surprise, a line each.
+    """
+
+    rule: MaskRule
+    names: Tuple[str, ...]
+    palette: Tuple[Tuple[int, int, int], ...]
+    remarks: Tuple[str, ...]
+
+
+def understand(looks: Mapping[str, MaskLook], given: Optional[Classes] = None) -> Understood:
+    """The rule behind some masks.
+
+    Args:
+        looks: what each mask holds, by what messages call it; at least one.
+        given: what `classes.yaml` says.
+
+    Raises:
+        UserError: no rule fits all, or there is nothing to learn from; the text names a mask and what it holds.
+    """
+    if given is None and all(look.kind == VALUES for look in looks.values()) and _are_lossy(looks):
+        return _two_tones(looks)
+    by_colour = _are_colours(looks, given)
+    totals: Counter = Counter()
+    for look in looks.values():
+        totals.update(look.coloured() if by_colour else dict(look.counts))
+    keys, ignored = (_colour_keys if by_colour else _value_keys)(totals, given)
+    rule = MaskRule(COLOURS if by_colour else VALUES, keys, ignored)
+    _refuse_unfit(looks, rule, totals, given)
+    names = given.names if given else _names(rule)
+    palette = _palette(looks, rule) if len(names) > 2 else ()
+    return Understood(rule, names, palette, (rule.table(names),))
+
+
+def _are_lossy(looks: Mapping[str, MaskLook]) -> bool:
+    return any(look.lossy and not set(look.values) <= {0, 255} for look in looks.values())
+
+
+def _two_tones(looks: Mapping[str, MaskLook]) -> Understood:
+    for path, look in looks.items():
+        if look.clear < CLEAR:
+            raise UserError(f"{path}: greys between black and white on {100 * (1 - look.clear):.1f} % of a mask, "
+                            f"in a folder of masks that are JPEGs", "masks that say for every pixel which class it is",
+                            "export the masks as PNG: JPEG changes the numbers that stand for classes")
+    if not any(value > 127 for look in looks.values() for value in look.values) or not any(
+            value < 128 for look in looks.values() for value in look.values):
+        raise _nothing(looks, "one tone")
+    rule = MaskRule(THRESHOLD, (0, 255))
+    return Understood(rule, _BINARY, (), (rule.table(_BINARY), "masks are JPEGs, whose greys are not what was drawn: "
+                                          "they are cut at 128; PNG keeps them"))
+
+
+def _are_colours(looks: Mapping[str, MaskLook], given: Optional[Classes]) -> bool:
+    """Whether colours tell the classes: some are there, or palettes give one number different colours."""
+    if given is not None and (given.values is not None or given.colours is not None):
+        return given.colours is not None
+    if any(look.kind == COLOURS for look in looks.values()):
+        return True
+    shown: Dict[int, int] = {}
+    return any(shown.setdefault(value, colour) != colour for look in looks.values() for value, colour in look.palette)
+
+
+def _value_keys(totals: Mapping[int, int], given: Optional[Classes]) -> Tuple[Tuple[int, ...], Tuple[int, ...]]:
+    """The number of each class, and those that do not count."""
+    found = sorted(totals)
+    white = len(found) == 2 and found[0] == 0 and found[1] in WHITES
+    # Among greys such as 0, 128, 255 it is a class like the others.
+    indices = len(found) > 2 and found[-1] == IGNORED and found[-2] < MOST_DERIVED
+    ignored: Tuple[int, ...] = (IGNORED,) if indices and not white else ()
+    if given is None:
+        return tuple(value for value in found if value not in ignored), ignored
+    ignored = given.ignore if given.ignore is not None else ignored
+    if given.values is not None:
+        return given.values, tuple(value for value in ignored if value not in given.values)
+    kept = [value for value in found if value not in ignored]
+    if kept and max(kept) < len(given.names):
+        return tuple(range(len(given.names))), ignored
+    return tuple(kept), ignored
+
+
+def _colour_keys(totals: Mapping[int, int], given: Optional[Classes]) -> Tuple[Tuple[int, ...], Tuple[int, ...]]:
+    """The colour of each class, and those that do not count."""
+    ignored = given.ignore if given is not None and given.ignore is not None else ()
+    if given is not None and given.colours is not None:
+        return given.colours, ignored
+    kept = [colour for colour in totals if colour not in ignored]
+    if not kept:
+        return (), ignored
+    # Black is the background nearly everywhere; else what covers most, and the lower number of two as large.
+    first = 0 if 0 in kept else max(kept, key=lambda colour: (totals[colour], -colour))
+    return (first, *sorted(colour for colour in kept if colour != first)), ignored
+
+
+def _refuse_unfit(looks: Mapping[str, MaskLook], rule: MaskRule, totals: Mapping[int, int],
+                  given: Optional[Classes]) -> None:
+    known = {*rule.keys, *rule.ignored}
+    for path, look in looks.items():
+        found = look.coloured() if rule.kind == COLOURS else look.values
+        others = [key for key in found if key not in known]
+        if others and given is not None:
+            raise UserError(f"{path}: {rule._named(others[:4])} in a mask", f"{rule.shown()}, by {given.path}",
+                            "mend the mask, or the file")
+    if given is not None and len(rule.keys) != len(given.names):
+        raise UserError(f"{given.path}: {len(given.names)} names for {len(rule.keys)} different "
+                        f"{rule.kind} in the masks ({rule._named(rule.keys[:8])})", "a name for each",
+                        f"mend the names, or add {rule.kind}")
+    if given is None and len(rule.keys) > MOST_DERIVED:
+        path, look = max(looks.items(), key=lambda pair: len(pair[1].counts))
+        raise UserError(f"{path}: {len(look.counts)}{' or more' * (len(look.counts) >= _KEPT)} different {rule.kind} "
+                        f"in a mask ({rule._named(look.values[:6] if rule.kind == look.kind else rule.keys[:6])}, ...)",
+                        f"classes: at most {MOST_DERIVED} different ones over all masks", _REPAIR)
+    if len([key for key in rule.keys if totals.get(key)]) < 2:
+        raise _nothing(looks, f"the one {rule.kind[:-1]} {rule._named([key for key in rule.keys if key in totals])}")
+
+
+def _nothing(looks: Mapping[str, MaskLook], found: str) -> UserError:
+    return UserError(f"{next(iter(looks))} and all other masks: {found} everywhere".replace(
+        " and all other masks", " and all other masks" * (len(looks) > 1)), "masks of two classes at least",
+        "export the masks again, or put the right ones there")
+
+
+def _names(rule: MaskRule) -> Tuple[str, ...]:
+    if len(rule.keys) == 2 and (rule.keys[0] == 0):
+        return _BINARY
+    if rule.kind == COLOURS:
+        return tuple("background" if key == 0 else f"colour_{key:06x}" for key in rule.keys)
+    return tuple(f"class_{key}" for key in rule.keys)
+
+
+def _palette(looks: Mapping[str, MaskLook], rule: MaskRule) -> Tuple[Tuple[int, int, int], ...]:
+    """Colours for pictures: those of the masks where they have any, else a fixed row of distinct ones."""
+    if rule.kind == COLOURS:
+        return tuple(unpacked(key) for key in rule.keys)
+    shown = {value: colour for look in looks.values() for value, colour in look.palette}
+    colours: List[Tuple[int, int, int]] = [
+        unpacked(shown[key]) if key in shown else distinct(index) for index, key in enumerate(rule.keys)]
+    return tuple(colours) if len(set(colours)) == len(colours) else tuple(map(distinct, range(len(rule.keys))))
+
+
+def distinct(index: int) -> Tuple[int, int, int]:
+    """Black, then colours that differ: the row of the Pascal VOC data set, three bits of `index` to each channel."""
+    channels = [0, 0, 0]
+    for bit in range(8):
+        for channel in range(3):
+            channels[channel] |= (index >> (3 * bit + channel) & 1) << (7 - bit)
+    return channels[0], channels[1], channels[2]
+
+
+def _hexadecimal(key: int) -> str:
+    return f"#{key:06x}"
+
+
+def _shown(values: Sequence[Any]) -> str:
+    return ", ".join(f"{value:g}" for value in values)
+
+
+assert MOST_CLASSES <= _UNKNOWN  # uint8 has room for every class and for what does not count

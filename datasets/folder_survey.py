@@ -1,0 +1,130 @@
+"""The one pass over people's own images and masks: what each holds, in figures, and what is wrong with it.
+
+An image stays in memory no longer than it is looked at. What was found is kept for as long as the process lives and the
+file stays as it is, so that five folds do not read everything five times.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+from typing import Dict, FrozenSet, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+from datasets.folder_images import Picture, read_picture, require_finite
+from datasets.folder_layouts import Item
+from datasets.folder_masks import MaskLook, look_at_mask
+from datasets.images import require_same_size
+from datasets.seen import Seen, digest
+from utils.errors import UserError
+from utils.progress import with_bar
+
+MANY = 50
+"""Images from which on a bar counts them."""
+
+_SAMPLED = 1024  # pixels of an image that percentiles are taken from
+_REMEMBERED = 2 ** 16
+
+_Stamp = Optional[Tuple[int, int, int]]
+
+
+class Look(NamedTuple):
+    """What one image and its mask hold.
+
+    Attributes:
+        size: (height, width) in pixels.
+        channels: of the image, as it is seen.
+        dtype: "uint8", "uint16" or "float32".
+        grey: whether all channels are the same.
+        low, high: the smallest and the largest number of a pixel.
+        sums, squares: of the pixels of each channel and their squares.
+        sample: pixels from all over the image, float32; none of 8 bits, which need no scale.
+        digest: of the image's pixels alone.
+        content: of image and mask, in hexadecimal; short, to notice changes, not to withstand attacks.
+        notes: see `Picture.notes`, of the image.
+        mask: None where it has none, or none was asked for.
+    """
+
+    size: Tuple[int, int]
+    channels: int
+    dtype: str
+    grey: bool
+    low: float
+    high: float
+    sums: Tuple[float, ...]
+    squares: Tuple[float, ...]
+    sample: np.ndarray
+    digest: bytes
+    content: str
+    notes: FrozenSet[str]
+    mask: Optional[MaskLook]
+
+
+def look_at(item: Item, labelled: bool) -> Look:
+    """Decode an image, and with `labelled` its mask.
+
+    Raises:
+        UserError: either is missing, damaged or no such thing, the mask is of another size, or a pixel is no number.
+    """
+    mask = item.mask if labelled else None
+    return _look(item.image, _stamp(item.image), mask, None if mask is None else _stamp(mask), (item.page, item.pages))
+
+
+def inspect(parts: Mapping[str, Sequence[Item]], looks: Dict[str, Look]) -> Iterator[UserError]:
+    """Look at every image and mask of some parts; yield the first fault of each that has one.
+
+    Args:
+        parts: labelled items by the name of the part; the same pixels must not be in two of them.
+        looks: where what is found of each sound item goes, by its name.
+    """
+    seen = Seen()
+    whole = [(part, item) for part, items in parts.items() for item in items]
+    counted = with_bar(whole, "look at images", chief=len(whole) >= MANY, unit="image")
+    for part, item in counted:
+        try:
+            look = look_at(item, labelled=True)
+            if look.low < look.high:  # blank images may well be the same
+                seen.require_one_split(item.where, part, look.digest)
+            looks[item.name] = look
+        except UserError as error:
+            yield error
+
+
+def _stamp(path: str) -> _Stamp:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _look(image: str, stamp: _Stamp, mask: Optional[str], mask_stamp: _Stamp, place: Tuple[int, int]) -> Look:
+    page, pages = place
+    where = f", page {page}" if pages > 1 else ""
+    picture = read_picture(image, page)
+    pixels = picture.seen
+    require_finite(image + where, pixels)
+    marks: Optional[Picture] = None
+    if mask is not None:
+        marks = read_picture(mask, page)
+        require_same_size(mask + where, marks.pixels[..., 0], image, (pixels.shape[0], pixels.shape[1]))
+    flat = pixels.reshape(-1, pixels.shape[-1])
+    wide = flat.astype(np.float64)
+    own = digest(pixels)
+    content = hashlib.sha256(own + (b"" if marks is None else digest(marks.pixels)) + str(pixels.shape).encode())
+    return Look(
+        size=(pixels.shape[0], pixels.shape[1]), channels=pixels.shape[-1], dtype=str(pixels.dtype),
+        grey=bool((pixels == pixels[..., :1]).all()), low=float(pixels.min()), high=float(pixels.max()),
+        sums=tuple(wide.sum(axis=0).tolist()), squares=tuple(np.square(wide).sum(axis=0).tolist()),
+        sample=np.zeros(0, np.float32) if pixels.dtype == np.uint8 else _sampled(flat),
+        digest=own, content=content.hexdigest()[:16], notes=picture.notes,
+        mask=None if marks is None or mask is None else look_at_mask(mask + where, marks))
+
+
+def _sampled(flat: np.ndarray) -> np.ndarray:
+    """Some pixels of all channels, as far apart as their number allows; the same ones each time."""
+    step = max(1, -(-flat.shape[0] // (_SAMPLED // flat.shape[1])))
+    return flat[::step].astype(np.float32).ravel()
