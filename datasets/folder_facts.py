@@ -6,6 +6,7 @@ It is stored beside the run, so that a folder that changes later cannot change w
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
@@ -103,7 +104,9 @@ class Facts:
     def document(self) -> Dict[str, Any]:
         """It as JSON."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {"format": FORMAT, "dataset": NAME, **dict(values, rule=self.rule.document())}
+        document = {"format": FORMAT, "dataset": NAME, **dict(values, rule=self.rule.document())}
+        # As it is once it has been stored: with lists for tuples.
+        return dict(json.loads(json.dumps(document)))
 
 
 def facts_of(document: Mapping[str, Any], where: str) -> Facts:

@@ -255,7 +255,11 @@ class TestNames:
         options = DataOptions(dataset=name, class_id=1 if name == "dagm2007" else None)
         dataset = open_dataset(options, Location("nowhere", False), 0)
         assert isinstance(dataset, Dataset)
-        assert dataset.spec.name == name
+        if catalogue.keeps_facts(name):
+            with pytest.raises(UserError, match="^nowhere: no such directory"):
+                assert dataset.spec
+        else:
+            assert dataset.spec.name == name
 
     @pytest.mark.parametrize("name", sorted(DATASETS))
     def test_layouts_are_of_their_set(self, name: str) -> None:
@@ -273,7 +277,9 @@ class TestNames:
         *((name, "fov", True, "fields of view") for name in ("sstem", "dagm2007", "cityscapes")),
         *((name, "crossvalidation_idx", 0, "folds") for name in ("dagm2007", "cityscapes")),
         *((name, "split_rule", "nvidia", "rules for its folds") for name in ("drive", "cityscapes")),
-        *((name, "validation_fraction", 0.1, "training images to hold out at will") for name in ("sstem", "hrf"))])
+        *((name, "validation_fraction", 0.1, "training images to hold out at will")
+          for name in ("sstem", "hrf", "folder")),
+        *((name, "group_by", "x", "specimens to keep together") for name in ("sstem", "dagm2007", "stare"))])
     def test_what_says_nothing_about_a_set(self, name: str, option: str, value: Any, lacking: str) -> None:
         given = {"class_id": 1 if name == "dagm2007" else None, option: value}
         with pytest.raises(UserError) as caught:

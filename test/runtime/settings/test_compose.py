@@ -22,6 +22,19 @@ def test_flag_beats_recipe_beats_default(tmp_path):
     assert (settings.training.max_steps, settings.training.seed, settings.training.log_every) == (7, 3, 100)
 
 
+def test_a_data_sets_own_default_beats_the_default_alone(tmp_path):
+    assert compose({"dataset": "folder"}).data.feeding == "native_crops"
+    recipe = write_recipe(tmp_path / "r.yaml", dataset="folder", feeding="resize_to_window")
+    settings = compose({"recipe": recipe})
+    assert (settings.data.feeding, settings.data.image_normalisation) == ("resize_to_window", "training")
+    assert compose({"dataset": "sstem", "recipe": recipe}).data.image_normalisation == "symmetric"
+
+
+def test_a_run_keeps_the_defaults_it_began_with(tmp_path):
+    directory = saved_run(tmp_path / "run", dataset="folder", image_normalisation="symmetric")
+    assert compose({"exec_mode": "predict", "model_dir": directory}).data.image_normalisation == "symmetric"
+
+
 def test_a_recipes_switch_can_be_taken_back():
     assert compose({"recipe": "sstem-unet"}).data.augment
     assert not compose({"recipe": "sstem-unet", "augment": False}).data.augment

@@ -1,0 +1,415 @@
+"""People's own images as a data set: the contract in six mask styles, splits, what contradicts what was found out."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from datasets.base import TEST, TRAIN, VALIDATION, Dataset, Sample
+from datasets.catalogue import Location, locate, open_dataset
+from datasets.folder import Folder
+from datasets.images import read_grey
+from datasets.options import FOLDS, DataOptions
+from datasets.phantoms.folder import COLOURS, STYLES, draw, mask_in, write_folder
+from utils.errors import UserError
+from utils.tiff import read_page, write_pages
+
+from .contract import SPOILS, DatasetContract, _files, _refuses, in_time
+
+REAL = os.environ.get("UNET_DATA", "")
+SPLITS = (TRAIN, VALIDATION, TEST)
+SIZE = 64
+
+
+def opened(directory: Any, fold: Optional[int] = None, facts: Any = None, **options: Any) -> Folder:
+    dataset = open_dataset(DataOptions(dataset="folder", crossvalidation_idx=fold, **options),
+                           Location(str(directory), phantom=False), 0, facts)
+    assert isinstance(dataset, Folder)
+    return dataset
+
+
+def refused(use: Any, *words: str) -> None:
+    with pytest.raises(UserError) as caught:
+        use()
+    for word in words:
+        assert word in str(caught.value)
+
+
+def save(path: Path, pixels: np.ndarray, **details: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(str(path), **details)
+    return path
+
+
+def picture(seed: int = 0, height: int = 20, width: int = 24) -> np.ndarray:
+    return np.random.RandomState(seed).randint(0, 256, [height, width]).astype(np.uint8)
+
+
+def plain(directory: Path, count: int = 10, masks: bool = True) -> Path:
+    """A folder of small grey images, and masks of 0 and 255."""
+    for number in range(count):
+        save(directory / "images" / f"im{number}.png", picture(number))
+        if masks:
+            save(directory / "masks" / f"im{number}.png", np.where(picture(number) > 128, 255, 0).astype(np.uint8))
+    return directory
+
+
+class FolderContract(DatasetContract):
+    name = "folder"
+    style: str
+
+    @pytest.fixture(scope="class")
+    def directory(self, tmp_path_factory: pytest.TempPathFactory) -> str:
+        directory = str(tmp_path_factory.mktemp(self.style))
+        write_folder(directory, self.style, specimens=5, size=SIZE)
+        return directory
+
+    def test_images_fit_the_spec(self, dataset: Dataset, samples: Dict[str, Sample]) -> None:
+        spec = dataset.spec
+        assert spec.mixed_sizes
+        for split in self.splits:
+            shapes = [samples[sample_id].image.shape for sample_id in dataset.ids(split)]
+            assert dataset.native_size(split) == (min(shape[0] for shape in shapes), min(shape[1] for shape in shapes))
+            assert dataset.uniform(split) == (len(set(shapes)) == 1)
+            assert all(shape[2] == spec.channels for shape in shapes)
+        for sample in samples.values():
+            assert sample.image.dtype == np.dtype(spec.image_dtype)
+            assert np.ptp(sample.image) > (50 if spec.image_dtype == "uint8" else 0.3)
+            assert spec.image_dtype == "uint8" or np.abs(sample.image).max() <= 1.0
+
+    def test_both_commands_name_a_spoiled_file(self, directory: str, tmp_path: Path) -> None:
+        """Copies in place of links, which may not lead out of the directory."""
+        for number, name in enumerate(_files(directory)):
+            for spoil in SPOILS:
+                copy = Path(shutil.copytree(directory, str(tmp_path / f"{number}-{spoil.__name__}")))
+                spoil(copy / name)
+                with in_time():
+                    _refuses(lambda splits, copy=copy: self.open(str(copy)).verify(splits), self.splits,
+                             str(copy / name))
+
+    def test_counts_have_the_official_names(self, dataset: Dataset) -> None:
+        assert dataset.official_counts == {}
+        assert dataset.counts(self.splits) == {split: len(dataset.ids(split)) for split in self.splits}
+
+    def test_a_missing_directory_shows_on_use_not_on_construction(self, dataset: Dataset, tmp_path: Path) -> None:
+        gone = str(tmp_path / "gone")
+        missing = opened(gone, 0, facts=dataset.facts())
+        assert missing.spec == dataset.spec
+        for split in self.splits:
+            _refuses(missing.ids, split, gone)
+            _refuses(missing.verify, (split,), gone)
+            _refuses(missing.native_size, split, gone)
+            _refuses(missing.read, dataset.ids(split)[0], gone)
+        _refuses(opened(gone).verify, (TRAIN,), gone)
+
+    def test_facts_open_the_same_data_set(self, dataset: Dataset, directory: str) -> None:
+        facts = json.loads(json.dumps(dataset.facts()))
+        again = opened(directory, facts=facts)
+        assert again.spec == dataset.spec
+        assert again.facts() == facts
+        again.verify(self.splits)
+        for split in self.splits:
+            assert again.ids(split) == dataset.ids(split)
+            for sample_id in list(dataset.ids(split))[:2]:
+                np.testing.assert_array_equal(again.read(sample_id).image, dataset.read(sample_id).image)
+                assert (again.read(sample_id).label is None) == (split == TEST)
+
+    def test_masks_are_understood(self, dataset: Dataset, samples: Dict[str, Sample]) -> None:
+        """Against the classes that the phantom drew."""
+        classes = 2 if self.style in ("binary", "white") else 3
+        assert dataset.spec.classes == classes
+        # Colours are sorted: that of the second kind of cell comes before that of the first.
+        meaning = np.array([0, 2, 1] if self.style == "colours" else [0, 1, 2][:classes] + [1] * (3 - classes))
+        for split in (TRAIN, VALIDATION):
+            for sample_id in dataset.ids(split):
+                sample = samples[sample_id]
+                number, index = int(sample_id[1:3]), int(sample_id.split(".")[0][-1]) - 1
+                if "#" in sample_id:
+                    index = int(sample_id[-1])
+                _, drawn = draw((0, number, index), *sample.image.shape[:2])
+                valid = np.ones_like(drawn, np.bool_) if sample.valid is None else sample.valid
+                np.testing.assert_array_equal(sample.label[valid], meaning[drawn][valid])
+                assert (sample.valid is None) == (self.style != "indices")
+
+
+class TestBinary(FolderContract):
+    style = "binary"
+
+
+class TestWhite(FolderContract):
+    style = "white"
+
+
+class TestIndices(FolderContract):
+    style = "indices"
+
+
+class TestPalette(FolderContract):
+    style = "palette"
+
+    def test_colours_are_those_of_the_palette(self, dataset: Dataset) -> None:
+        assert dataset.spec.palette == COLOURS
+
+
+class TestColours(FolderContract):
+    style = "colours"
+
+    def test_colours_are_those_of_the_masks(self, dataset: Dataset) -> None:
+        assert dataset.spec.palette == (COLOURS[0], COLOURS[2], COLOURS[1])
+
+
+class TestStack(FolderContract):
+    style = "stack"
+
+
+def test_every_style_has_a_contract() -> None:
+    assert {each.style for each in FolderContract.__subclasses__()} == set(STYLES)
+
+
+def test_the_phantom_stands_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    location = locate(DataOptions(dataset="folder"))
+    assert location.phantom
+    dataset = opened(location.directory, 0)
+    dataset.verify(SPLITS)
+    assert dataset.spec.classes == 3
+
+
+class TestSplits:
+    def test_folders_of_their_own_validate_and_are_predicted(self, tmp_path: Path) -> None:
+        for part, count in (("train", 6), ("val", 3)):
+            plain(tmp_path / part, count)
+        for number in range(6, 9):  # other pixels than those of train
+            for kind in ("images", "masks"):
+                os.replace(str(tmp_path / "val" / kind / f"im{number - 6}.png"),
+                           str(tmp_path / "val" / kind / f"im{number}.png"))
+            save(tmp_path / "val" / "images" / f"im{number}.png", picture(number))
+        plain(tmp_path / "test", 2, masks=False)
+        dataset = opened(tmp_path)
+        dataset.verify(SPLITS)
+        assert dataset.spec.folds == 0
+        assert [len(dataset.ids(split)) for split in SPLITS] == [6, 3, 2]
+        assert dataset.ids(TEST) == ["test/im0.png", "test/im1.png"]
+        folded = opened(tmp_path, 1)
+        assert sorted([*folded.ids(TRAIN), *folded.ids(VALIDATION)]) == sorted(dataset.ids(TRAIN))
+
+    def test_the_same_pixels_in_two_splits_are_found(self, tmp_path: Path) -> None:
+        for part in ("train", "val"):
+            plain(tmp_path / part, 6)
+        refused(lambda: opened(tmp_path).verify((TRAIN,)), "the same pixels as", "val/images/im0.png")
+
+    def test_images_without_a_mask_are_predicted_and_said(self, tmp_path: Path) -> None:
+        plain(tmp_path)
+        save(tmp_path / "images" / "new" / "a b ü.png", picture(99))
+        dataset = opened(tmp_path, 0)
+        assert dataset.ids(TEST) == ["new/a b ü.png"]
+        assert any("to predict: 1 images (new/a b ü.png)" in line for line in dataset.remarks((TRAIN,)))
+
+    def test_beside_a_test_folder_they_are_an_error(self, tmp_path: Path) -> None:
+        plain(tmp_path)
+        (tmp_path / "masks" / "im3.png").unlink()
+        save(tmp_path / "test" / "images" / "t.png", picture(77))
+        refused(lambda: opened(tmp_path, 0).verify((TRAIN,)), "im3.png: no mask", "test/")
+
+    def test_nothing_to_predict_is_told(self, tmp_path: Path) -> None:
+        refused(lambda: opened(plain(tmp_path), 0).verify((TEST,)), "no image to predict", "test/images")
+
+    def test_no_mask_at_all(self, tmp_path: Path) -> None:
+        refused(lambda: opened(plain(tmp_path, masks=False)).spec, "no image with a mask", "docs/own_images.md")
+
+    def test_without_a_fold_nothing_validates(self, tmp_path: Path) -> None:
+        dataset = opened(plain(tmp_path))
+        assert len(dataset.ids(TRAIN)) == 10
+        refused(lambda: dataset.ids(VALIDATION), "no image validates", "--crossvalidation_idx 0")
+
+    def test_folds_keep_specimens_together(self, tmp_path: Path) -> None:
+        write_folder(str(tmp_path), "binary", specimens=7, size=SIZE)
+        for fold in range(FOLDS):
+            dataset = opened(tmp_path, fold)
+            trains, validates = ({name[:3] for name in dataset.ids(split)} for split in (TRAIN, VALIDATION))
+            assert not trains & validates
+        assert any("7 specimens" in line for line in dataset.remarks((TRAIN,)))
+
+    def test_pages_are_parted_only_where_that_is_meant(self, tmp_path: Path) -> None:
+        for folder, seed in (("images", 1), ("masks", 2)):
+            (tmp_path / folder).mkdir()
+            pages = [picture(seed * 100 + page) for page in range(10)]
+            write_pages(str(tmp_path / folder / "all.tif"),
+                        [page if folder == "images" else page // 128 for page in pages])
+        refused(lambda: opened(tmp_path, 0).spec, "1 specimens", "fold 0", "--group_by")
+        dataset = opened(tmp_path, 0, group_by=r"#(\d+)$")
+        assert (len(dataset.ids(TRAIN)), len(dataset.ids(VALIDATION))) == (8, 2)
+
+
+class TestStatistics:
+    def test_are_of_the_training_images(self, tmp_path: Path) -> None:
+        dataset = opened(plain(tmp_path), 2)
+        pixels = np.concatenate([dataset.read(name).image.reshape(-1, 1) for name in dataset.ids(TRAIN)])
+        (mean,), (deviation,) = dataset.spec.statistics
+        assert mean == pytest.approx(pixels.mean()) and deviation == pytest.approx(pixels.std())
+
+    def test_of_16_bits_are_on_the_scale_of_8(self, tmp_path: Path) -> None:
+        for number in range(5):
+            deep = picture(number).astype(np.uint16) * 16
+            save(tmp_path / "images" / f"{number}.png", deep)
+            save(tmp_path / "masks" / f"{number}.png", (deep > 2000).astype(np.uint8))
+        dataset = opened(tmp_path)
+        assert dataset.facts()["scale"] == [0.0, 4095.0]
+        pixels = np.concatenate([(dataset.read(name).image + 1) * 127.5 for name in dataset.ids(TRAIN)])
+        (mean,), (deviation,) = dataset.spec.statistics
+        assert mean == pytest.approx(pixels.mean(), rel=1e-4) and deviation == pytest.approx(pixels.std(), rel=1e-4)
+
+
+class TestChannels:
+    def masks(self, directory: Path, names: List[str]) -> None:
+        for name in names:
+            save(directory / "masks" / f"{name}.png", picture(3) // 128)
+
+    def test_grey_in_three_channels_is_grey(self, tmp_path: Path) -> None:
+        save(tmp_path / "images" / "a.png", np.repeat(picture(1)[..., np.newaxis], 3, axis=-1))
+        save(tmp_path / "images" / "b.png", picture(2))
+        self.masks(tmp_path, ["a", "b"])
+        dataset = opened(tmp_path)
+        assert dataset.spec.channels == 1
+        np.testing.assert_array_equal(dataset.read("a.png").image[..., 0], picture(1))
+        assert any("taken as grey" in line for line in dataset.remarks((TRAIN,)))
+
+    def test_grey_among_colours_is_repeated(self, tmp_path: Path) -> None:
+        colours = np.random.RandomState(0).randint(0, 256, [20, 24, 3]).astype(np.uint8)
+        save(tmp_path / "images" / "a.png", colours)
+        save(tmp_path / "images" / "b.png", picture(2))
+        self.masks(tmp_path, ["a", "b"])
+        dataset = opened(tmp_path)
+        assert dataset.spec.channels == 3
+        assert (dataset.read("b.png").image == picture(2)[..., np.newaxis]).all()
+        assert any("three equal channels: 1 images (b.png)" in line for line in dataset.remarks((TRAIN,)))
+
+    def test_transparency_is_left_out_and_said(self, tmp_path: Path) -> None:
+        pixels = np.random.RandomState(0).randint(0, 256, [20, 24, 4]).astype(np.uint8)
+        save(tmp_path / "images" / "a.png", pixels)
+        self.masks(tmp_path, ["a"])
+        dataset = opened(tmp_path)
+        np.testing.assert_array_equal(dataset.read("a.png").image, pixels[..., :3])
+        assert any("transparency is left out: 1 images (a.png)" in line for line in dataset.remarks((TRAIN,)))
+
+    @pytest.mark.parametrize("other, words", [
+        (np.uint16, ("b.tif: 16 bits a channel", "8 bits a channel, as")),
+        (np.float32, ("b.tif: floating point",))])
+    def test_two_depths_are_told(self, tmp_path: Path, other: Any, words: Any) -> None:
+        import tifffile
+
+        save(tmp_path / "images" / "a.png", picture(1))
+        tifffile.imwrite(str(tmp_path / "images" / "b.tif"), picture(2).astype(other))
+        self.masks(tmp_path, ["a", "b"])
+        refused(lambda: opened(tmp_path).spec, *words)
+
+
+class TestLaterCommands:
+    """What a folder that has changed can do to a run that began with it: nothing in silence."""
+
+    @pytest.fixture()
+    def begun(self, tmp_path: Path) -> Any:
+        directory = plain(tmp_path / "data")
+        save(directory / "test" / "images" / "t.png", picture(50))
+        return directory, json.loads(json.dumps(opened(directory, 0).facts()))
+
+    def test_prediction_needs_no_training_data(self, begun: Any) -> None:
+        directory, facts = begun
+        for kind in ("images", "masks"):
+            shutil.rmtree(str(directory / kind))
+        dataset = opened(directory, 0, facts)
+        dataset.verify((TEST,))
+        assert dataset.ids(TEST) == ["test/t.png"]
+        assert dataset.read("test/t.png").label is None
+
+    def test_a_plain_folder_of_images_is_predicted(self, begun: Any, tmp_path: Path) -> None:
+        for number in range(3):
+            save(tmp_path / "new" / f"{number}.png", picture(90 + number))
+        dataset = opened(tmp_path / "new", 0, begun[1])
+        dataset.verify((TEST,))
+        assert dataset.ids(TEST) == ["0.png", "1.png", "2.png"]
+
+    def test_images_that_come_later_change_no_fold(self, begun: Any) -> None:
+        directory, facts = begun
+        save(directory / "images" / "later.png", picture(60))
+        save(directory / "masks" / "later.png", picture(60) // 128 * 255)
+        dataset = opened(directory, 0, facts)
+        dataset.verify((TRAIN, VALIDATION))
+        assert list(dataset.ids(TRAIN)) == list(facts["training"])
+        assert any("left out: 1 images (later.png)" in line for line in dataset.remarks((TRAIN,)))
+
+    def test_a_new_value_in_a_mask_is_told(self, begun: Any) -> None:
+        directory, facts = begun
+        save(directory / "masks" / "im4.png", picture(4))
+        refused(lambda: opened(directory, 0, facts).verify((TRAIN, VALIDATION)),
+                "im4.png: ", "in a mask", "0, 255, as in the masks that the run began with")
+
+    def test_a_changed_file_is_said(self, begun: Any) -> None:
+        directory, facts = begun
+        name = next(iter(facts["training"]))
+        save(directory / "masks" / name, np.zeros([20, 24], np.uint8))
+        dataset = opened(directory, 0, facts)
+        dataset.verify((TRAIN,))
+        assert any(f"changed since the run began: 1 images or masks ({name})" in line
+                   for line in dataset.remarks((TRAIN,)))
+
+    def test_a_missing_image_is_told(self, begun: Any) -> None:
+        directory, facts = begun
+        name = next(iter(facts["validation"]))
+        (directory / "images" / name).unlink()
+        (directory / "masks" / name).unlink()
+        refused(lambda: opened(directory, 0, facts).verify((VALIDATION,)), f"no {name}", "validation split")
+
+    def test_other_channels_are_told(self, begun: Any) -> None:
+        directory, facts = begun
+        save(directory / "test" / "images" / "c.png", np.random.RandomState(0).randint(0, 9, [20, 24, 3], np.uint8))
+        refused(lambda: opened(directory, 0, facts).verify((TEST,)), "c.png: 3 channels in colour", "1, as the images")
+
+    @pytest.mark.parametrize("change", [{"format": 2}, {"scale": [1]}, {"rule": {"by": "luck"}}, {"training": 3}])
+    def test_spoiled_facts_are_told(self, begun: Any, change: Any) -> None:
+        refused(lambda: opened(begun[0], 0, dict(begun[1], **change)), "dataset.json")
+
+
+@pytest.mark.skipif(not os.path.isdir(os.path.join(REAL, "STARE")), reason="UNET_DATA names no directory with STARE")
+def test_real_photographs_as_a_plain_folder(tmp_path: Path) -> None:
+    from datasets.images import read_colour
+
+    for name in sorted(os.listdir(os.path.join(REAL, "STARE", "stare-images")))[:6]:
+        stem = name.split(".")[0]
+        save(tmp_path / "images" / f"{stem}.png", read_colour(os.path.join(REAL, "STARE", "stare-images", name)))
+        label = read_grey(os.path.join(REAL, "STARE", "labels-ah", f"{stem}.ah.ppm.gz"))
+        save(tmp_path / "masks" / f"{stem}.ah_mask.png".replace(".ah", ""), label)
+    dataset = opened(tmp_path, 0)
+    dataset.verify((TRAIN, VALIDATION))
+    assert (dataset.spec.channels, dataset.spec.class_names) == (3, ("background", "foreground"))
+    assert dataset.native_size(TRAIN) == (605, 700)
+    red, green, blue = dataset.spec.statistics[0]
+    assert red > green > blue
+    assert 0.04 < dataset.read(dataset.ids(TRAIN)[0]).label.mean() < 0.15
+
+
+@pytest.mark.skipif(not os.path.isdir(os.path.join(REAL, "sstem")), reason="UNET_DATA names no directory with ssTEM")
+def test_real_slices_as_a_plain_folder(tmp_path: Path) -> None:
+    for page in range(6):
+        for volume, folder in (("train-volume.tif", "images"), ("train-labels.tif", "masks")):
+            save(tmp_path / folder / f"slice{page:02d}.png", read_page(os.path.join(REAL, "sstem", volume), page))
+    dataset = opened(tmp_path, 0)
+    dataset.verify((TRAIN, VALIDATION))
+    assert (dataset.spec.channels, dataset.spec.classes) == (1, 2)
+    assert 0.7 < dataset.read(dataset.ids(TRAIN)[0]).label.mean() < 0.85
+
+
+def test_a_mask_style_is_drawn_as_it_is_called() -> None:
+    label = np.array([[0, 1, 2, 0]] * 2, np.uint8)
+    assert np.asarray(mask_in("binary", label)).max() == 1
+    assert np.asarray(mask_in("white", label)).max() == 255
+    assert mask_in("palette", label).mode == "P"
+    assert np.asarray(mask_in("colours", label)).shape == (2, 4, 3)
