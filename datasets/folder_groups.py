@@ -57,7 +57,7 @@ def group(names: Sequence[str], given: Sequence[str], pattern: Optional[str]) ->
     if len(set(stacks)) < len(stacks):
         return Grouping(tuple(stacks), f"{len(set(stacks))} specimens: the pages of a stack stay together in folds")
     return Grouping(tuple(stacks), f"every one of {len(stacks)} labelled images is a specimen of its own "
-                                   "(--group_by says otherwise)")
+                                   f"(--group_by says otherwise){_too_few(stacks)}")
 
 
 def grouped_partition(keys: Sequence[str], fold: int, seed: int) -> Tuple[List[int], List[int]]:
@@ -77,6 +77,16 @@ def grouped_partition(keys: Sequence[str], fold: int, seed: int) -> Tuple[List[i
         loads[places[name]] += sizes[name]
     training = [index for index, key in enumerate(keys) if places[key] != fold]
     return training, [index for index, key in enumerate(keys) if places[key] == fold]
+
+
+def _too_few(stacks: Sequence[str]) -> str:
+    """A warning where names may show specimens, but too few to cut folds from."""
+    for way, key in _WAYS:
+        found = len({key(stack) for stack in stacks})
+        if 1 < found < min(FOLDS, len(stacks)):
+            return (f"; names may show {found} specimens, by {way}: images of one then lie on both sides of a fold, "
+                    "and scores are too good")
+    return ""
 
 
 def _matched(pattern: str, name: str) -> str:

@@ -221,8 +221,8 @@ def understand(looks: Mapping[str, MaskLook], given: Optional[Classes] = None) -
     Raises:
         UserError: no rule fits all, or there is nothing to learn from; the text names a mask and what it holds.
     """
-    if given is None and all(look.kind == VALUES for look in looks.values()) and _are_lossy(looks):
-        return _two_tones(looks)
+    if _are_lossy(looks) and (given is None or (len(given.names) == 2 and given.values is given.colours is None)):
+        return _two_tones(looks, given.names if given else _BINARY)
     by_colour = _are_colours(looks, given)
     totals: Counter = Counter()
     for look in looks.values():
@@ -236,10 +236,12 @@ def understand(looks: Mapping[str, MaskLook], given: Optional[Classes] = None) -
 
 
 def _are_lossy(looks: Mapping[str, MaskLook]) -> bool:
-    return any(look.lossy and not set(look.values) <= {0, 255} for look in looks.values())
+    """Whether greys are not what was drawn."""
+    return all(look.kind == VALUES for look in looks.values()) and any(
+        look.lossy and not set(look.values) <= {0, 255} for look in looks.values())
 
 
-def _two_tones(looks: Mapping[str, MaskLook]) -> Understood:
+def _two_tones(looks: Mapping[str, MaskLook], names: Tuple[str, ...]) -> Understood:
     for path, look in looks.items():
         if look.clear < CLEAR:
             raise UserError(f"{path}: greys between black and white on {100 * (1 - look.clear):.1f} % of a mask, "
@@ -249,7 +251,7 @@ def _two_tones(looks: Mapping[str, MaskLook]) -> Understood:
             value < 128 for look in looks.values() for value in look.values):
         raise _nothing(looks, "one tone")
     rule = MaskRule(THRESHOLD, (0, 255))
-    return Understood(rule, _BINARY, (), (rule.table(_BINARY), "masks are JPEGs, whose greys are not what was drawn: "
+    return Understood(rule, names, (), (rule.table(names), "masks are JPEGs, whose greys are not what was drawn: "
                                           "they are cut at 128; PNG keeps them"))
 
 
