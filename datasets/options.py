@@ -6,8 +6,8 @@ import dataclasses
 import re
 from typing import Optional, Union
 
+from utils.contracts import GAUSSIAN, UNIFORM
 from utils.options import OPERATIONAL, TRAINING, above, at_least, number_or, option, within
-from utils.tiling import GAUSSIAN, UNIFORM
 
 FOLDS = 5
 ALL_FOLDS = "all"

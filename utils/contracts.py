@@ -19,6 +19,9 @@ MOVING = "moving_statistics"
 They are values, not operations: the step assigns them together with its update, or, where it fails, not at all.
 """
 
+UNIFORM, GAUSSIAN = "uniform", "gaussian"
+"""How overlapping windows are averaged: all pixels alike, or those in the middle of a window more."""
+
 
 @dataclasses.dataclass(frozen=True)
 class DataSpec:

@@ -13,10 +13,9 @@ from typing import Callable, Tuple
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from utils.contracts import Tensor
+from utils.contracts import UNIFORM, Tensor
 
 Size = Tuple[int, int]
-UNIFORM, GAUSSIAN = "uniform", "gaussian"
 DEVIATION = 1.0 / 8.0
 """Of the Gaussian, as a share of the side that it weighs: nnU-Net's."""
 

@@ -10,7 +10,8 @@ import tensorflow.compat.v1 as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utils.tiling import GAUSSIAN, UNIFORM, Windows, mean_over_windows, reflected, side_weights, window_starts
+from utils.contracts import GAUSSIAN, UNIFORM
+from utils.tiling import Windows, mean_over_windows, reflected, side_weights, window_starts
 
 
 def starts(length: int, window: int, stride: int) -> List[int]:
