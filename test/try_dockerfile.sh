@@ -18,7 +18,7 @@
 # LEND           files and directories of this machine, separated by colons, that are seen in the tree too, unchanged:
 #                what pip's settings name. RUN steps also get PIP_*, *_proxy and SSL_CERT_FILE of the environment.
 #
-# Needs root, debootstrap, a network, about 3 GB and ten minutes. The tree is removed at the end, whatever the end is;
+# Needs root, debootstrap, a network, about 3 GB and a quarter of an hour. The tree is removed at the end, whatever the end is;
 # mounts are made in a namespace of their own, and end with it.
 set -euo pipefail
 
