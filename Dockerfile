@@ -33,5 +33,7 @@ RUN chmod -R a+rX .
 
 # A user without a home, as `--user` may name, has no other place for it.
 ENV MPLCONFIGDIR=/tmp/matplotlib
+# loop.sh and the training scripts take what is installed, and write where they may.
+ENV VENV=none RESULTS=/results OUTPUT=/results/output
 USER ${USER_ID}
 CMD ["bash"]

@@ -6,8 +6,9 @@
 #   DATA_DIR=/data bash loop.sh           a real ssTEM set; --data_dir=/data does the same
 #   bash loop.sh --max_steps 500 --amp    further arguments go to main.py
 #
-# PYTHON names the interpreter to use, VENV the environment (.venv), RESULTS where numbered runs go (runs). On Ascend
-# JOB_ID, ASCEND_DEVICE_ID and the other variables of test/env.sh hold.
+# PYTHON names the interpreter to use, VENV the environment (.venv; `none`: the interpreter has all that is needed, as in
+# a container), RESULTS where numbered runs go (runs). On Ascend JOB_ID, ASCEND_DEVICE_ID and the other variables of
+# test/env.sh hold.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -46,25 +47,30 @@ find_python() {
   fail "no Python 3.9, 3.10 or 3.11 found; install one, or name it: PYTHON=/path/to/python3.11 bash loop.sh"
 }
 
-install() { # requirements file, options of venv ...
+install() { # requirements file, options of venv ...; sets `python`
+  if [[ $venv == none ]]; then
+    python=${host_python:-${PYTHON:-python3}}
+    return
+  fi
+  python=$venv/bin/python
   local wanted stamp="$venv/.installed"
   wanted=$(cat "$here/requirements/base.txt" "$here/requirements/constraints.txt" "$1" | cksum)
-  if [[ -x $venv/bin/python && -e $stamp && $(cat "$stamp") == "$wanted" ]]; then
+  if [[ -x $python && -e $stamp && $(cat "$stamp") == "$wanted" ]]; then
     echo "using the environment in $venv"
     return
   fi
-  if [[ ! -x $venv/bin/python ]]; then
-    local python=$host_python
-    [[ -n $python ]] || python=$(find_python)
-    "$python" -m venv "${@:2}" "$venv" || fail "cannot make $venv (on Debian: apt-get install python3-venv)"
+  if [[ ! -x $python ]]; then
+    local maker=$host_python
+    [[ -n $maker ]] || maker=$(find_python)
+    "$maker" -m venv "${@:2}" "$venv" || fail "cannot make $venv (on Debian: apt-get install python3-venv)"
   fi
-  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$1" ||
+  "$python" -m pip install --quiet --disable-pip-version-check -r "$1" ||
     fail "installation failed; the lines above say why"
   printf '%s\n' "$wanted" >"$stamp"
 }
 
 check_gpu_is_seen() {
-  "$venv/bin/python" - <<'PYTHON' || fail "there is an NVIDIA driver, but TensorFlow sees no GPU; see the lines above"
+  "$python" - <<'PYTHON' || fail "there is an NVIDIA driver, but TensorFlow sees no GPU; see the lines above"
 import os
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "1"
 import sys
@@ -103,13 +109,13 @@ fi
 
 run=$(next_run)
 step "train and evaluate fold 0, into $run"
-"$venv/bin/python" "$here/main.py" --exec_mode train_and_evaluate --crossvalidation_idx 0 --model_dir "$run" \
+"$python" "$here/main.py" --exec_mode train_and_evaluate --crossvalidation_idx 0 --model_dir "$run" \
   "${defaults[@]}" "$@" || { code=$?; rmdir "$run" 2>/dev/null || true; exit "$code"; }
 
 # Nothing to predict with after a benchmark or five folds.
 if [[ -d $run/model_checkpoint ]]; then
   step "predict the test slices"
-  "$venv/bin/python" "$here/main.py" --exec_mode predict --model_dir "$run"
+  "$python" "$here/main.py" --exec_mode predict --model_dir "$run"
 fi
 
 step "done"
@@ -118,4 +124,4 @@ show scores "$run/evaluation.json"
 show folds "$run/crossvalidation.json"
 show masks "$run/predictions/test-masks.tif"
 show checkpoints "$run/model_checkpoint"
-rmdir "$run" 2>/dev/null || printf '%-12s %s\n' curves "$venv/bin/tensorboard --logdir $run"
+rmdir "$run" 2>/dev/null || printf '%-12s %s\n' curves "$python -m tensorboard.main --logdir $run"

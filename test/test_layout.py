@@ -221,3 +221,11 @@ def test_one_process_does_not_import_horovod(tmp_path):
             "launch.connect({}); import runtime.modes.dispatch; print('horovod' in sys.modules)")
     shown = run_python(["-c", code, str(ROOT)], tmp_path, {})
     assert shown.stdout.splitlines()[-1:] == ["False"], shown.stderr
+
+
+def test_TensorFlow_waits_for_the_flags(tmp_path):
+    """It takes seconds to import, and reads its environment then; --help and a wrong flag need none of it."""
+    said = run_python(["-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); import main; print(sorted(sys.modules))"],
+                      tmp_path, {})
+    assert said.returncode == 0 and "'main'" in said.stdout
+    assert "'tensorflow'" not in said.stdout

@@ -267,6 +267,14 @@ esac""")
     assert training.startswith("10087 ") and training.endswith("--device npu --use_amp --max_steps 1000 --augment")
 
 
+def test_VENV_none_installs_nothing(tmp_path):
+    house = House(tmp_path, "exit 1")
+    own = executable(tmp_path / "own python", f'[[ $1 != -c ]] || exit 1; printf "%s\\n" "$*" >>"{house.calls}"')
+    assert house.loop(VENV="none", PYTHON=str(own)).returncode == 0
+    (training,) = house.called()
+    assert training.startswith(f"{ROOT}/main.py --exec_mode train_and_evaluate")
+
+
 def test_several_Ascend_ranks_are_not_for_this_script(tmp_path):
     house = House(tmp_path, TRAINS)
     ended = house.loop(PYTHON=str(executable(tmp_path / "host python", "echo True")), RANK_SIZE="8")
