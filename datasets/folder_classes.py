@@ -13,6 +13,7 @@ from utils.errors import UserError, unknown_name
 
 NAMES = ("classes.yaml", "classes.yml")
 MOST_CLASSES = 254
+"""A byte holds every class of a mask, and 255 for what does not count."""
 _KEYS = ("names", "values", "colours", "ignore")
 _EXAMPLE = "names: [background, nucleus]"
 

@@ -19,7 +19,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 
 import numpy as np
 
-from datasets.folder_classes import MOST_CLASSES, Classes, packed, unpacked
+from datasets.folder_classes import Classes, packed, unpacked
 from datasets.folder_images import LOSSY, Picture
 from utils.errors import UserError
 
@@ -32,7 +32,6 @@ MOST_DERIVED = 64
 NEAR, CLEAR = 48, 0.99
 """A JPEG is black and white where this share of its pixels lies so near to 0 or to 255."""
 
-_UNKNOWN = 254
 _KEPT = 300  # different numbers of a mask that are remembered: enough to tell that there are too many
 _REPAIR = "export masks without grey edges or compression losses, as PNG; or name their classes in classes.yaml"
 _BINARY = ("background", "foreground")
@@ -357,6 +356,3 @@ def _hexadecimal(key: int) -> str:
 
 def _shown(values: Sequence[Any]) -> str:
     return ", ".join(f"{value:g}" for value in values)
-
-
-assert MOST_CLASSES <= _UNKNOWN  # uint8 has room for every class and for what does not count
