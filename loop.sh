@@ -47,6 +47,11 @@ find_python() {
   fail "no Python 3.9, 3.10 or 3.11 found; install one, or name it: PYTHON=/path/to/python3.11 bash loop.sh"
 }
 
+pip_install() {
+  "$python" -m pip install --quiet --disable-pip-version-check "$@" ||
+    fail "installation failed; the lines above say why"
+}
+
 install() { # requirements file, options of venv ...; sets `python`
   if [[ $venv == none ]]; then
     python=${host_python:-${PYTHON:-python3}}
@@ -64,8 +69,9 @@ install() { # requirements file, options of venv ...; sets `python`
     [[ -n $maker ]] || maker=$(find_python)
     "$maker" -m venv "${@:2}" "$venv" || fail "cannot make $venv (on Debian: apt-get install python3-venv)"
   fi
-  "$python" -m pip install --quiet --disable-pip-version-check -r "$1" ||
-    fail "installation failed; the lines above say why"
+  # The pip that comes with Python 3.7.5 knows of no wheels for glibc 2.17.
+  [[ $1 != */ascend.txt ]] || pip_install pip==24.0
+  pip_install -r "$1"
   printf '%s\n' "$wanted" >"$stamp"
 }
 
