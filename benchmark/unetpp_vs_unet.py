@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import subprocess
 import sys
 import time
 from typing import Any, Dict, List, Optional, Sequence
 
+import numpy as np
 import yaml
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -100,7 +100,7 @@ def _parameters(directory: str) -> int:
     checkpoint = newest_sound(directory)
     shapes = read_mark(checkpoint.path).variables if checkpoint else {}
     kept = ("kernel", "bias", "gamma", "beta")
-    return sum(math.prod(shape) for name, shape in shapes.items() if name.rpartition("/")[2] in kept)
+    return int(sum(np.prod(shape) for name, shape in shapes.items() if name.rpartition("/")[2] in kept))
 
 
 def _shown(scores: Dict[str, Any], settings: Dict[str, Any]) -> List[str]:

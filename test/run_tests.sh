@@ -61,7 +61,7 @@ step "types";            "$bin/mypy"
 step "import contracts"; "$bin/lint-imports"
 step "Python 3.7 syntax"
 "$bin/vermin" --quiet --no-tips --eval-annotations --target=3.7- --violations \
-  main.py download_dataset.py datasets dllogger model objectives requirements runtime utils test
+  main.py download_dataset.py benchmark datasets dllogger model objectives requirements runtime utils test
 step "shell scripts";    "$bin/shellcheck" loop.sh test/*.sh examples/*.sh .ci/run
 step "Dockerfiles";      "$bin/hadolint" Dockerfile Dockerfile.ascend
 step "tests"

@@ -14,6 +14,8 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set
 
 ANY = "?"
 """Something that is not known; nothing is said about it."""
+OWN = ("benchmark", "datasets", "dllogger", "model", "objectives", "runtime", "test", "utils")
+"""The project's packages."""
 DATASET = "tf.data.Dataset"
 LATER_DATASET_METHODS = frozenset((
     "as_numpy_iterator", "bucket_by_sequence_length", "cardinality", "choose_from_datasets", "counter", "fingerprint",
@@ -149,7 +151,7 @@ class _Reader(ast.NodeVisitor):
         self._scopes: List[Dict[str, Known]] = [{}]
         self._bases: List[Known] = []
         self._foreign: Set[str] = set()
-        """Modules and names imported from elsewhere."""
+        """What is imported from other packages than the project's."""
         self._results: Dict[str, Known] = {}
         """What functions of this file say that they give back."""
         for node in ast.walk(tree):
@@ -170,8 +172,9 @@ class _Reader(ast.NodeVisitor):
         for alias in node.names:
             whole = f"{node.module}.{alias.name}" if isinstance(node, ast.ImportFrom) else alias.name
             bound = alias.asname or alias.name.split(".")[0]
-            if whole.split(".")[0] not in ("tensorflow", "tensorflow_core") or getattr(node, "level", 0):
-                self._foreign.add(bound)
+            if whole.split(".")[0] != "tensorflow" or getattr(node, "level", 0):
+                if not getattr(node, "level", 0) and whole.split(".")[0] not in OWN:
+                    self._foreign.add(bound)
                 self._scopes[0].pop(bound, None)
                 continue
             known = self._below(Known("tf"), whole.split(".")[1:], node)
@@ -236,15 +239,26 @@ class _Reader(ast.NodeVisitor):
     # Statements --------------------------------------------------------------------------------------------------
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
-        arguments = [*node.args.args, *node.args.kwonlyargs]
-        self._scopes.append({each.arg: self._annotated(each.annotation) for each in arguments})
+        more = [each.arg for each in (node.args.vararg, node.args.kwarg) if each]
+        arguments = {each.arg: self._annotated(each.annotation) for each in [*node.args.args, *node.args.kwonlyargs]}
+        self._within({**arguments, **dict.fromkeys(more, UNKNOWN)}, node)
+
+    def visit_Lambda(self, node: ast.Lambda) -> None:
+        self._within({each.arg: UNKNOWN for each in node.args.args}, node)
+
+    def _within(self, names: Dict[str, Known], node: ast.AST) -> None:
+        self._scopes.append(names)
         self.generic_visit(node)
         self._scopes.pop()
 
-    def visit_Lambda(self, node: ast.Lambda) -> None:
-        self._scopes.append({each.arg: UNKNOWN for each in node.args.args})
+    def visit_comprehensions(self, node: Any) -> None:
+        self._scopes.append({})
+        for part in node.generators:
+            self._bind_element(part)
         self.generic_visit(node)
         self._scopes.pop()
+
+    visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = visit_comprehensions  # noqa: N815
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
         only = self._known(node.bases[0]) if len(node.bases) == 1 else UNKNOWN
@@ -262,9 +276,12 @@ class _Reader(ast.NodeVisitor):
         self._bind(node.target, self._annotated(node.annotation))
 
     def visit_For(self, node: ast.For) -> None:
+        self._bind_element(node)
+        self.generic_visit(node)
+
+    def _bind_element(self, node: Any) -> None:
         row = self._known(node.iter.func).name if isinstance(node.iter, ast.Call) else ANY
         self._bind(node.target, Known(ELEMENTS[row], True) if row in ELEMENTS else UNKNOWN)
-        self.generic_visit(node)
 
     def visit_withitem(self, node: ast.withitem) -> None:
         self.generic_visit(node)

@@ -33,9 +33,9 @@ def symbols() -> Symbols:
 def found(symbols) -> Dict[Tuple[str, str], List[str]]:
     """The offences of every file, by file and name."""
     # The parity tests need a newer Python and TensorFlow.
-    tests = [path for path in (ROOT / "test").rglob("*.py") if "parity" not in path.parts]
+    others = [path for room in ("test", "benchmark") for path in (ROOT / room).rglob("*.py")]
     every: Dict[Tuple[str, str], List[str]] = {}
-    for path in sorted({*source_files().values(), *tests}):
+    for path in sorted({*source_files().values(), *(path for path in others if "parity" not in path.parts)}):
         name = path.relative_to(ROOT).as_posix()
         for offence in offences(path.read_text(encoding="utf-8"), symbols):
             every.setdefault((name, offence.name), []).append(f"{name}:{offence}")
@@ -142,6 +142,8 @@ def test_it_is_found_however_tensorflow_is_imported(symbols, text):
     "class A:\n    def __init__(self):\n        self.s = tf.Session()\n    def f(self):\n        self.s.later()",
     "class Hook(tf.train.SessionRunHook):\n    def end(self, session):\n        super().end(session, 1)",
     "for variable in tf.global_variables():\n    variable.later()",
+    "[variable.later() for variable in tf.global_variables()]",
+    "from datasets.pipeline import batches\ntf.data\nbatches().map(f, deterministic=True)",
     "config = tf.ConfigProto()\nconfig.gpu_options.later = 1",
 ])
 def test_it_is_found_wherever_the_object_came_from(symbols, body):
@@ -162,6 +164,8 @@ def test_it_is_found_wherever_the_object_came_from(symbols, body):
     "tf.raw_ops.FusedBatchNormV3(x=1, scale=1, offset=1, mean=1, variance=1).batch_mean",
     "tf.Summary(value=[tf.Summary.Value(tag='a', image=tf.Summary.Image())]).SerializeToString()",
     "s = tf.Session()\ns = 1\ns.later()",
+    "s = tf.Session()\n[s.later() for s in something]",
+    "s = tf.Session()\ndef f(*s):\n    s.later()",
     "def f(tf):\n    return tf.later",
 ])
 def test_what_1_15_has_or_nobody_can_know_is_no_offence(symbols, body):
