@@ -63,7 +63,7 @@ class Network(abc.ABC):
         Raises:
             UserError: the size is illegal.
         """
-        for extent in map(tf.compat.dimension_value, images.shape[1:3]):
+        for extent in images.shape.as_list()[1:3]:
             if extent is not None:
                 self.geometry.output_size(extent)
         with tf.variable_scope(self.scope):

@@ -69,7 +69,7 @@ class Style:
 
     @staticmethod
     def _extent(tensor: Tensor, axis: int) -> Any:
-        size = tf.compat.dimension_value(tensor.shape[axis])
+        size = tensor.shape.as_list()[axis]
         return tf.shape(tensor)[axis] if size is None else size
 
     def arranged(self, batch: Any, height: Any, width: Any, channels: Any) -> List[Any]:
