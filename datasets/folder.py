@@ -272,7 +272,7 @@ def _misfits(facts: Facts, item: Item, look: Look) -> List[UserError]:
     try:
         facts.require_fit(item.where, look.channels, look.dtype, look.grey)
         if look.mask is not None:
-            facts.rule.marks(item.mask_where, read_picture(str(item.mask), item.page))
+            facts.rule.require_known(item.mask_where, look.mask)
     except UserError as error:
         return [error]
     return []

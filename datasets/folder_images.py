@@ -11,7 +11,7 @@ from typing import FrozenSet, Mapping, NamedTuple, Optional, Tuple
 import numpy as np
 from PIL import Image, ImageOps
 
-from datasets.images import MODES, MORE_FORMATS, PNG_DEPTH, Kind, Size, ending, image_size, reading, undecoded
+from datasets.images import MODES, MORE_FORMATS, PNG_DEPTH, Kind, Size, ending, reading, undecoded
 from utils.errors import UserError
 from utils.tiff import Samples, page_size, read_samples
 
@@ -23,6 +23,7 @@ TRANSPARENT, TURNED, LOSSY = "transparent", "turned", "lossy"
 
 _OURS = Kind("an image of 8 or 16 bits a channel, or a TIFF of floating point", (), "export it again")
 _EXIF_ORIENTATION = 274
+_LYING = (5, 6, 7, 8)  # its values that exchange height and width
 _PNG_COLOUR = (2, 4, 6)  # the types of PNGs that Pillow would cut down to 8 bits: colour, or transparency
 _DEEP_MODES = ("I", "I;16", "I;16B", "I;16L")
 
@@ -77,10 +78,13 @@ def picture_size(path: str, page: int = 0) -> Size:
     """
     if is_tiff(path) and page == 0:
         return page_size(path)
-    if is_tiff(path) or path.lower().endswith((".jpg", ".jpeg")):
+    if is_tiff(path):
         height, width = read_picture(path, page).pixels.shape[:2]
         return int(height), int(width)
-    return image_size(path)
+    with reading(path, _OURS):
+        _, image = undecoded(path)
+        lies = image.getexif().get(_EXIF_ORIENTATION, 1) in _LYING
+        return (image.width, image.height) if lies else (image.height, image.width)
 
 
 def require_sides(path: str, size: Tuple[int, ...]) -> None:
@@ -125,9 +129,9 @@ def _of_others(path: str) -> Picture:
 
 
 def _refuse_moving(path: str, image: Image.Image) -> None:
-    pages = getattr(image, "n_frames", 1)
-    if image.format == "GIF" and pages > 1:
-        raise UserError(f"{path}: {pages} pictures in one GIF", "a single one", "export the right one on its own")
+    # Counting them would take as long as the file says.
+    if image.format == "GIF" and getattr(image, "is_animated", False):
+        raise UserError(f"{path}: several pictures in one GIF", "a single one", "export the right one on its own")
 
 
 def _step(path: str, content: bytes, image: Image.Image) -> int:

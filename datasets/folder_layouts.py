@@ -35,6 +35,8 @@ PARTS: Mapping[str, Tuple[str, ...]] = {
     TRAINING: ("train", "training"), VALIDATION: ("val", "valid", "validation"), TEST: ("test", "testing", "imagests")}
 ENDINGS = ("_mask", "-mask", ".mask", "_masks", "_seg", "-seg", ".seg", "_segmentation", "_label", "-label", ".label",
            "_labels", "_gt", "-gt", ".gt", "_groundtruth", "_ground_truth", "_annotation", "_target")
+MOST_PAGES = 4096
+"""Of a stack: to get at a page, all before it are passed."""
 _CHANNEL = "_0000"  # what nnU-Net puts behind the names of images
 _SHOWN = 3
 _EXPECTED = ("images/ and masks/, or train/, val/ and test/ with those in each, or imagesTr/ and labelsTr/, or "
@@ -276,6 +278,8 @@ def _repeated(items: Sequence[Item]) -> List[UserError]:
 
 def _pages(item: Item) -> List[Item]:
     count = count_pages(item.image) if is_tiff(item.image) else 1
+    if count > MOST_PAGES:
+        raise UserError(f"{item.image}: {count} pages", f"at most {MOST_PAGES}", "cut the stack into several")
     masks = count_pages(item.mask) if item.mask is not None and is_tiff(item.mask) else 1
     if item.mask is not None and masks != count:
         raise UserError(f"{item.mask}: {masks} page{'s' * (masks > 1)}", f"{count}, as {item.image} has",

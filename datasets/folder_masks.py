@@ -70,7 +70,7 @@ class MaskLook(NamedTuple):
 
 
 def numbers(path: str, picture: Picture) -> Tuple[str, np.ndarray]:
-    """A mask as one number a pixel: (`VALUES` or `COLOURS`, int64 [height, width]).
+    """A mask as one number a pixel: (`VALUES` or `COLOURS`, int32 [height, width]).
 
     Raises:
         UserError: it has 2, 4 or 5 channels, or fractions.
@@ -83,22 +83,27 @@ def numbers(path: str, picture: Picture) -> Tuple[str, np.ndarray]:
             raise UserError(f"{path}: {_shown(np.unique(pixels[~whole])[:4].tolist())} among the pixels of a mask",
                             "whole numbers from 0 to 65535", _REPAIR)
     if pixels.shape[-1] == 1:
-        return VALUES, pixels[..., 0].astype(np.int64) // picture.step
+        return VALUES, pixels[..., 0].astype(np.int32) // picture.step
     if pixels.shape[-1] != 3:
         raise UserError(f"{path}: a mask of {pixels.shape[-1]} channels", "one channel, or red, green and blue",
                         "export the mask as a grey or a coloured image")
     if (pixels == pixels[..., :1]).all():
-        return VALUES, pixels[..., 0].astype(np.int64)
+        return VALUES, pixels[..., 0].astype(np.int32)
     if pixels.dtype != np.uint8:
         raise UserError(f"{path}: a coloured mask of more than 8 bits", "8 bits", "export the mask as a PNG")
-    wide = pixels.astype(np.int64)
+    wide = pixels.astype(np.int32)
     return COLOURS, wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
 
 
 def look_at_mask(path: str, picture: Picture) -> MaskLook:
     """What a mask holds; raises as `numbers`."""
     kind, marks = numbers(path, picture)
-    found, counts = np.unique(marks, return_counts=True)
+    if kind == VALUES:  # much faster than sorting
+        counts = np.bincount(marks.ravel())
+        found = np.flatnonzero(counts)
+        counts = counts[found]
+    else:
+        found, counts = np.unique(marks, return_counts=True)
     clear = float(counts[(found <= NEAR) | (found >= 255 - NEAR)].sum() / marks.size) if kind == VALUES else 0.0
     palette: Tuple[Tuple[int, int], ...] = ()
     if picture.palette is not None:
@@ -130,16 +135,14 @@ class MaskRule:
         kind, found = numbers(path, picture)
         if self.kind == THRESHOLD:
             if kind != VALUES or picture.pixels.dtype != np.uint8:
-                raise UserError(f"{path}: a mask of another kind", "greys near to 0 or to 255, as when the run began",
-                                "export it as the others")
+                raise self._other(path)
             return (found >= 128).astype(np.uint8)
         if self.kind == COLOURS and kind == VALUES:
-            seen = picture.seen.astype(np.int64)
+            seen = picture.seen.astype(np.int32)
             seen = np.minimum(np.broadcast_to(seen, (*found.shape, 3)), 255)
             found = seen[..., 0] << 16 | seen[..., 1] << 8 | seen[..., 2]
         elif self.kind == VALUES and kind == COLOURS:
-            raise UserError(f"{path}: a mask in colour", f"the numbers {self.shown()}, as in the masks that the run "
-                            "began with", "export it as the others, or begin another run")
+            raise self._other(path)
         return self._looked_up(path, found)
 
     def _looked_up(self, path: str, found: np.ndarray) -> np.ndarray:
@@ -149,11 +152,37 @@ class MaskRule:
         places = np.minimum(np.searchsorted(keys, found), len(keys) - 1)
         known = keys[places] == found
         if not known.all():
-            others = np.unique(found[~known]).tolist()
-            raise UserError(f"{path}: {self._named(others[:4])}{', ...' * (len(others) > 4)} in a mask",
-                            f"{self.shown()}, as in the masks that the run began with",
-                            "mend the mask, or begin another run in another --model_dir")
+            raise self._unknown(path, np.unique(found[~known]).tolist())
         return classes[places].astype(np.uint8)
+
+    def require_known(self, path: str, look: MaskLook) -> None:
+        """Make sure of a mask that `marks` will read it, without doing so.
+
+        Raises:
+            UserError: as `marks`.
+        """
+        if self.kind == THRESHOLD:
+            if look.kind != VALUES or look.clear < CLEAR:
+                raise self._other(path)
+            return
+        if self.kind == VALUES and look.kind == COLOURS:
+            raise self._other(path)
+        found = look.coloured() if self.kind == COLOURS else look.values
+        others = sorted(key for key in found if key not in self.keys and key not in self.ignored)
+        if others:
+            raise self._unknown(path, others)
+
+    def _unknown(self, path: str, others: Sequence[int]) -> UserError:
+        return UserError(f"{path}: {self._named(others[:4])}{', ...' * (len(others) > 4)} in a mask",
+                         f"{self.shown()}, as in the masks that the run began with",
+                         "mend the mask, or begin another run in another --model_dir")
+
+    def _other(self, path: str) -> UserError:
+        if self.kind == THRESHOLD:
+            return UserError(f"{path}: a mask of another kind", "greys near to 0 or to 255, as when the run began",
+                             "export it as the others")
+        return UserError(f"{path}: a mask in colour", f"the numbers {self.shown()}, as in the masks that the run began "
+                         "with", "export it as the others, or begin another run")
 
     def shown(self) -> str:
         """The numbers or colours that it knows, in words."""

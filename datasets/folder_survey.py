@@ -26,6 +26,7 @@ MANY = 50
 
 _SAMPLED = 1024  # pixels of an image that percentiles are taken from
 _REMEMBERED = 2 ** 16
+_AT_ONCE = 2 ** 20  # pixels
 
 _Stamp = Optional[Tuple[int, int, int]]
 
@@ -112,16 +113,26 @@ def _look(image: str, stamp: _Stamp, mask: Optional[str], mask_stamp: _Stamp, pl
         marks = read_picture(mask, page)
         require_same_size(mask + where, marks.pixels[..., 0], image, (pixels.shape[0], pixels.shape[1]))
     flat = pixels.reshape(-1, pixels.shape[-1])
-    wide = flat.astype(np.float64)
+    sums, squares = _moments(flat)
     own = digest(pixels)
     content = hashlib.sha256(own + (b"" if marks is None else digest(marks.pixels)) + str(pixels.shape).encode())
     return Look(
         size=(pixels.shape[0], pixels.shape[1]), channels=pixels.shape[-1], dtype=str(pixels.dtype),
         grey=bool((pixels == pixels[..., :1]).all()), low=float(pixels.min()), high=float(pixels.max()),
-        sums=tuple(wide.sum(axis=0).tolist()), squares=tuple(np.square(wide).sum(axis=0).tolist()),
+        sums=sums, squares=squares,
         sample=np.zeros(0, np.float32) if pixels.dtype == np.uint8 else _sampled(flat),
         digest=own, content=content.hexdigest()[:16], notes=picture.notes,
         mask=None if marks is None or mask is None else look_at_mask(mask + where, marks))
+
+
+def _moments(flat: np.ndarray) -> Tuple[Tuple[float, ...], Tuple[float, ...]]:
+    """Sums of pixels [pixels, channels] and of their squares, a part at a time, since they take more room wide."""
+    sums, squares = np.zeros(flat.shape[1]), np.zeros(flat.shape[1])
+    for start in range(0, flat.shape[0], _AT_ONCE):
+        wide = flat[start:start + _AT_ONCE].astype(np.float64)
+        sums += wide.sum(axis=0)
+        squares += np.square(wide).sum(axis=0)
+    return tuple(sums.tolist()), tuple(squares.tolist())
 
 
 def _sampled(flat: np.ndarray) -> np.ndarray:

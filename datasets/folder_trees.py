@@ -87,8 +87,7 @@ def bad_file(tree: str, path: str) -> List[UserError]:
     if not is_image(name):
         return []
     if not name.isprintable():
-        return [UserError(f"{ascii(path)}: a name with characters that cannot be shown", "names in UTF-8 without "
-                          "control characters", "rename the file")]
+        return [_unshowable(path)]
     if os.path.islink(path):
         real = os.path.realpath(path)
         if os.path.exists(real) and not _within(tree, real):
@@ -99,12 +98,19 @@ def bad_file(tree: str, path: str) -> List[UserError]:
 
 
 def _bad_folder(path: str, name: str) -> List[UserError]:
+    if not name.isprintable():
+        return [_unshowable(path)]
     if os.path.islink(path):
         return [UserError(f"{path}: a symbolic link to a folder", "folders themselves: links may lead in circles",
                           "put the folder itself in its place")]
     if name.count("/") >= DEEPEST:
         return [UserError(f"{path}: folders {DEEPEST} deep", "fewer folders within folders", "put the images higher")]
     return []
+
+
+def _unshowable(path: str) -> UserError:
+    return UserError(f"{ascii(path)}: a name with characters that cannot be shown",
+                     "names in UTF-8 without control characters", "rename it")
 
 
 def _within(tree: str, real: str) -> bool:

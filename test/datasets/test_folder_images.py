@@ -89,7 +89,7 @@ class TestRead:
         ("a.pgm", b"P5 16 12 65535\n" + DEEP.astype(">u2").tobytes())])
     def test_sixteen_bits(self, tmp_path: Path, name: str, content: bytes) -> None:
         picture = read_picture(put(tmp_path, name, content))
-        assert picture.pixels.dtype == np.uint16
+        assert picture.pixels.dtype == np.uint16 and picture_size(str(tmp_path / name)) == (12, 16)
         np.testing.assert_array_equal(picture.pixels[..., 0], DEEP)
 
     @pytest.mark.parametrize("channels", [2, 3, 4, 5])
@@ -191,7 +191,7 @@ BAD: Dict[str, Any] = {
     "a smaller bomb": ("a.png", raw_png(9000, 9000, 8, 2, np.zeros([1, 8], np.uint8)), "9000 x 9000 pixels"),
     "colour PNG of 16 bits": ("a.png", raw_png(16, 12, 16, 2, np.zeros([12, 96], np.uint8)), "a PNG of 16 bits"),
     "moving": ("a.gif", encoded(Image.fromarray(GREY), "GIF", save_all=True,
-                                append_images=[Image.fromarray(255 - GREY)]), "2 pictures in one GIF"),
+                                append_images=[Image.fromarray(255 - GREY)]), "several pictures in one GIF"),
     "cut short": ("a.png", encoded(COLOUR, "PNG")[:-20], "cannot be decoded"),
     "cut short, TIFF": ("a.tif", tiff(COLOUR, photometric="rgb")[:-20], "a.tif"),
     "turned, TIFF": ("a.tif", tiff(GREY, extratags=[(274, 3, 1, 6, True)]), "Orientation"),

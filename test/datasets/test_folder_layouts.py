@@ -194,7 +194,7 @@ class TestProblems:
         (tmp_path / "link").symlink_to(tmp_path / "real")
         assert list(pairs(tmp_path / "link")) == ["a.png"]
 
-    @pytest.mark.parametrize("name", ["a\nb.png", "a\x1b.png", os.fsdecode(b"a\xff.png")])
+    @pytest.mark.parametrize("name", ["a\nb.png", "a\x1b.png", os.fsdecode(b"a\xff.png"), "a\n/b.png"])
     def test_names_that_cannot_be_shown(self, tmp_path: Path, name: str) -> None:
         made(tmp_path, "images/a.png", "masks/a.png", f"images/{name}")
         (problem,) = problems(tmp_path)

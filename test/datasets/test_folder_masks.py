@@ -176,6 +176,9 @@ class TestRefused:
         with pytest.raises(UserError) as caught:
             found.rule.marks("m.png", mask)
         assert words in str(caught.value)
+        with pytest.raises(UserError) as again:
+            found.rule.require_known("m.png", look_at_mask("m.png", mask))
+        assert str(again.value) == str(caught.value)
         assert "0, 1, 2, and 255, which does not count" in str(caught.value) or "in colour" in words
 
     def test_many_classes_are_believed_where_they_are_named(self) -> None:
@@ -296,5 +299,7 @@ def test_what_was_drawn_is_understood(style: str, data: Any, tmp_path_factory: p
         assert len(set(zip(np.concatenate([each.ravel() for each in labels]).tolist(),
                            np.concatenate([each.ravel() for each in seen]).tolist()))) == len(occurring)
         return
+    for picture in pictures:
+        rule.require_known("m.png", look_at_mask("m.png", picture))
     for label, each in zip(labels, seen):
         np.testing.assert_array_equal(np.searchsorted(occurring, label), each)
