@@ -413,3 +413,32 @@ def test_a_mask_style_is_drawn_as_it_is_called() -> None:
     assert np.asarray(mask_in("white", label)).max() == 255
     assert mask_in("palette", label).mode == "P"
     assert np.asarray(mask_in("colours", label)).shape == (2, 4, 3)
+
+
+def test_every_problem_can_be_listed(tmp_path: Path) -> None:
+    """Beside the first one, which ends a run: one for each image at fault."""
+    plain(tmp_path)
+    (tmp_path / "images" / "im2.png").write_bytes(b"")
+    save(tmp_path / "masks" / "im5.png", np.zeros([40, 40], np.uint8))
+    save(tmp_path / "test" / "images" / "t.png", picture(50))
+    found = [str(problem) for problem in opened(tmp_path, 0).problems(SPLITS)]
+    assert len(found) == 2
+    assert any("im2.png: an empty file" in text for text in found) and any("im5.png: 40 x 40" in text for text in found)
+    refused(lambda: opened(tmp_path, 0).verify(SPLITS), "im")
+
+
+def test_nothing_is_read_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The look that a run begins with is the look that verifies, and five folds share it."""
+    from datasets import folder_survey
+
+    read: List[str] = []
+    whole = folder_survey.read_picture
+    monkeypatch.setattr(folder_survey, "read_picture", lambda path, page: read.append(path) or whole(path, page))
+    plain(tmp_path)
+    save(tmp_path / "test" / "images" / "t.png", picture(50))
+    for fold in range(FOLDS):
+        dataset = opened(tmp_path, fold)
+        assert dataset.spec.classes == 2
+        dataset.verify(SPLITS)
+        dataset.native_size(TRAIN)
+    assert len(read) == len(set(read)) == 21
