@@ -126,8 +126,14 @@ def _look(image: str, stamp: _Stamp, mask: Optional[str], mask_stamp: _Stamp, pl
 
 
 def _moments(flat: np.ndarray) -> Tuple[Tuple[float, ...], Tuple[float, ...]]:
-    """Sums of pixels [pixels, channels] and of their squares, a part at a time, since they take more room wide."""
+    """Sums of pixels [pixels, channels] and of their squares; of whole numbers exact, and so the same on every host."""
+    if flat.dtype.kind == "u":
+        values = np.arange(np.iinfo(flat.dtype).max + 1)
+        counts = [np.bincount(flat[:, channel], minlength=len(values)) for channel in range(flat.shape[1])]
+        return (tuple(float(np.dot(each, values)) for each in counts),
+                tuple(float(np.dot(each, values * values)) for each in counts))
     sums, squares = np.zeros(flat.shape[1]), np.zeros(flat.shape[1])
+    # A part at a time, since pixels take more room wide.
     for start in range(0, flat.shape[0], _AT_ONCE):
         wide = flat[start:start + _AT_ONCE].astype(np.float64)
         sums += wide.sum(axis=0)
