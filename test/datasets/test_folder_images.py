@@ -63,12 +63,16 @@ def told(use: Callable[[], Any]) -> str:
     return str(caught.value)
 
 
+def by_name(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
 class TestRead:
     @pytest.mark.parametrize("name, content", [
         ("a.png", encoded(GREY, "PNG")), ("a.PNG", encoded(GREY, "PNG")), ("a.bmp", encoded(GREY, "BMP")),
         ("a.pgm", encoded(GREY, "PPM")), ("a.tif", encoded(GREY, "TIFF")), ("a.gif", encoded(GREY, "GIF")),
         ("a.tiff", encoded(GREY, "TIFF", compression="tiff_lzw")), ("b.tif", tiff(GREY, compression="zlib")),
-        ("a.png.gz", gzip.compress(encoded(GREY, "PNG"))), ("c.tif", tiff(GREY, bigtiff=True))])
+        ("a.png.gz", gzip.compress(encoded(GREY, "PNG"))), ("c.tif", tiff(GREY, bigtiff=True))], ids=by_name)
     def test_grey(self, tmp_path: Path, name: str, content: bytes) -> None:
         picture = read_picture(put(tmp_path, name, content))
         assert picture.seen.dtype == np.uint8
@@ -79,14 +83,14 @@ class TestRead:
         ("a.png", encoded(COLOUR, "PNG")), ("a.bmp", encoded(COLOUR, "BMP")), ("a.ppm", encoded(COLOUR, "PPM")),
         ("a.tif", encoded(COLOUR, "TIFF")), ("b.tif", tiff(COLOUR, photometric="rgb", planarconfig="contig")),
         ("c.tif", tiff(np.moveaxis(COLOUR, -1, 0), photometric="rgb", planarconfig="separate")),
-        ("a.ppm.gz", gzip.compress(encoded(COLOUR, "PPM")))])
+        ("a.ppm.gz", gzip.compress(encoded(COLOUR, "PPM")))], ids=by_name)
     def test_colour(self, tmp_path: Path, name: str, content: bytes) -> None:
         np.testing.assert_array_equal(read_picture(put(tmp_path, name, content)).seen, COLOUR)
 
     @pytest.mark.parametrize("name, content", [
         ("a.png", encoded(DEEP, "PNG")), ("a.tif", tiff(DEEP)), ("b.tif", tiff(DEEP, byteorder=">")),
         ("c.tif", encoded(DEEP, "TIFF", compression="tiff_lzw")),
-        ("a.pgm", b"P5 16 12 65535\n" + DEEP.astype(">u2").tobytes())])
+        ("a.pgm", b"P5 16 12 65535\n" + DEEP.astype(">u2").tobytes())], ids=by_name)
     def test_sixteen_bits(self, tmp_path: Path, name: str, content: bytes) -> None:
         picture = read_picture(put(tmp_path, name, content))
         assert picture.pixels.dtype == np.uint16 and picture_size(str(tmp_path / name)) == (12, 16)
@@ -123,7 +127,7 @@ class TestRead:
 
     @pytest.mark.parametrize("name, content", [
         ("a.png", encoded(np.dstack([COLOUR, GREY]), "PNG")), ("a.tif", encoded(np.dstack([COLOUR, GREY]), "TIFF")),
-        ("b.tif", tiff(np.dstack([COLOUR, GREY]).astype(np.uint16), photometric="rgb", extrasamples=["unassalpha"]))])
+        ("b.tif", tiff(np.dstack([COLOUR, GREY]).astype(np.uint16), photometric="rgb", extrasamples=["unassalpha"]))], ids=by_name)
     def test_transparency_is_left_out_and_noted(self, tmp_path: Path, name: str, content: bytes) -> None:
         picture = read_picture(put(tmp_path, name, content))
         assert TRANSPARENT in picture.notes
