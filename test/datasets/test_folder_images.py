@@ -127,7 +127,8 @@ class TestRead:
 
     @pytest.mark.parametrize("name, content", [
         ("a.png", encoded(np.dstack([COLOUR, GREY]), "PNG")), ("a.tif", encoded(np.dstack([COLOUR, GREY]), "TIFF")),
-        ("b.tif", tiff(np.dstack([COLOUR, GREY]).astype(np.uint16), photometric="rgb", extrasamples=["unassalpha"]))], ids=by_name)
+        ("b.tif", tiff(np.dstack([COLOUR, GREY]).astype(np.uint16), photometric="rgb", extrasamples=["unassalpha"]))],
+                             ids=by_name)
     def test_transparency_is_left_out_and_noted(self, tmp_path: Path, name: str, content: bytes) -> None:
         picture = read_picture(put(tmp_path, name, content))
         assert TRANSPARENT in picture.notes
