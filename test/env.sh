@@ -24,16 +24,16 @@ set_ascend_paths() {
   done
   [[ -d $kit ]] || return 0
   # Releases of 2020 and 2021 have no such script.
-  export LD_LIBRARY_PATH=$ascend_home/driver/lib64/common:$ascend_home/driver/lib64/driver:$kit/lib64:${LD_LIBRARY_PATH:-}
+  export LD_LIBRARY_PATH=$ascend_home/driver/lib64/common:$ascend_home/driver/lib64/driver:$kit/lib64${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
   export PATH=$kit/ccec_compiler/bin:$kit/bin:$PATH
-  export PYTHONPATH=$kit/python/site-packages:$ascend_home/toolkit/python/site-packages:$plugin:${PYTHONPATH:-}
+  export PYTHONPATH=$kit/python/site-packages:$ascend_home/toolkit/python/site-packages:$plugin${PYTHONPATH:+:$PYTHONPATH}
   export ASCEND_OPP_PATH=${ASCEND_OPP_PATH:-$ascend_home/opp} ASCEND_AICPU_PATH=${ASCEND_AICPU_PATH:-$ascend_home}
 }
 
 has_gpu() { command -v nvidia-smi >/dev/null && nvidia-smi -L >/dev/null 2>&1; }
 
 has_npu() { # interpreter
-  [[ $("$1" -c 'import importlib.util; print(importlib.util.find_spec("npu_bridge") is not None)' 2>&1) == True ]]
+  [[ $("$1" -c 'import importlib.util; print(importlib.util.find_spec("npu_bridge") is not None)' 2>/dev/null) == True ]]
 }
 
 device_here() { # interpreter; prints npu, gpu or cpu

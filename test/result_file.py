@@ -54,6 +54,8 @@ class Log:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        if not os.path.exists(path):
+            raise self.lacks("the log itself")
         records = _records(path)
         starts = [place for place, record in enumerate(records) if record["step"] == "PARAMETER"]
         if not starts:
@@ -72,16 +74,24 @@ class Log:
         return [float(record["data"][LOSS]) for record in self._training]
 
     @property
+    def measured_images_per_second(self) -> float:
+        """What a benchmark measured.
+
+        Raises:
+            UserError: there was none.
+        """
+        measured = [record["data"][THROUGHPUT] for record in self._summaries if THROUGHPUT in record["data"]]
+        if not measured:
+            raise self.lacks("the throughput of a benchmark")
+        return float(measured[-1])
+
+    @property
     def images_per_second(self) -> float:
-        """Measured by a benchmark; otherwise from the first record of training to the last, everything between them
-        included.
+        """From the first record of training to the last, everything between them included.
 
         Raises:
             UserError: there are not two records.
         """
-        measured = [record["data"][THROUGHPUT] for record in self._summaries if THROUGHPUT in record["data"]]
-        if measured:
-            return float(measured[-1])
         training = self._training
         if len(training) < 2:
             raise self.lacks("a second record of training")
@@ -121,7 +131,7 @@ def result(kind: str, log: Log, seconds: float) -> Dict[str, Any]:
     """
     batch, images = log.settings["batch_size"], log.settings["global_batch_size"]
     network, ranks = _network(log.settings), images // batch
-    rate = log.images_per_second
+    rate = log.images_per_second if kind == ACCURACY else log.measured_images_per_second
     if not log.losses:
         raise log.lacks("the loss")
     numbers = {"ActualFPS": rate, "TrainAccuracy": log.headline if kind == ACCURACY else None,

@@ -75,7 +75,7 @@ def test_the_network_is_the_recipe_without_its_place(log_of, recipe, network):
     ("acc", (*TRAINED, line([], 21.0, eval_dice_score=None)), "a defined eval_dice_score"),
     ("acc", (*TRAINED, line([], 21.0, eval_dice_score="NaN")), "a finite TrainAccuracy"),
     ("acc", (TRAINED[0], line([2, 2], 11.0, train_total_loss="NaN"), SCORES), "a finite ActualLoss"),
-    ("perf", (MEASURED,), "the loss")])
+    ("perf", (MEASURED,), "the loss"), ("perf", (*TRAINED, SCORES), "throughput of a benchmark")])
 def test_a_missing_value_is_named(log_of, kind, lines, missing):
     with pytest.raises(UserError, match=missing):
         result(kind, log_of(*lines), 1.0)
@@ -98,7 +98,7 @@ def test_nothing_is_written_where_a_value_is_missing(log_of, tmp_path, capsys):
     assert "missing" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("text, words", [(None, "no such file|No such file"), ("", "settings of a run is missing")])
+@pytest.mark.parametrize("text, words", [(None, "the log itself is missing"), ("", "settings of a run is missing")])
 def test_a_log_that_is_no_log_is_told(tmp_path, capsys, text, words):
     if text is not None:
         (tmp_path / "log.json").write_text(text)

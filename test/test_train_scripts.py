@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import json
 import os
@@ -28,10 +29,11 @@ ON_RANKS = pytest.mark.skipif(importlib.util.find_spec("horovod") is None or not
 KEYS = ["Network", "RankSize", "BatchSize", "DeviceType", "Device", "CaseName", "ActualFPS", "TrainAccuracy",
         "TrainingTime", "ActualLoss", "E2ETrainingTime"]
 # An interpreter that tells what main.py would be asked, has no npu_bridge and makes no result.
-STAND_IN = """#!/usr/bin/env bash
+STAND_IN = f"""#!/usr/bin/env bash
 case $1 in
   -c) exit 1 ;;
-  */main.py) printf '%s\\n' "$@" >>"$ASKED"; printf '%s\\n' "RANK_ID=${RANK_ID:-}" >>"$ASKED" ;;
+  -) exec "{sys.executable}" "$@" ;;
+  */main.py) printf '%s\\n' "$@" "RANK_ID=${{RANK_ID:-}}" "SEEN=${{CUDA_VISIBLE_DEVICES:-}}" >>"$ASKED" ;;
 esac
 """
 
@@ -106,7 +108,7 @@ def test_every_option_is_handed_on(asked, tmp_path):
     assert following(words, "--data_dump_step") == "0|5"
     assert following(words, "--profiling") == str(output / "profiling")
     assert "--over_dump" not in words and "--crossvalidation_idx" not in words
-    assert words[-3:] == ["--class_id", "3", "RANK_ID=0"]
+    assert words[-4:] == ["--class_id", "3", "RANK_ID=0", "SEEN="]
 
 
 def test_every_device_has_its_process_and_its_log(asked, tmp_path):
@@ -117,14 +119,45 @@ def test_every_device_has_its_process_and_its_log(asked, tmp_path):
 
 
 def test_ranks_of_a_chief_are_not_numbered_by_the_script(asked):
-    words = asked("train_full_8p.sh", "--device=npu", RANK_SIZE="2", CM_CHIEF_IP="10.0.0.1")
+    words = asked("train_full_8p.sh", "--device=npu", "--devices=0-1", CM_CHIEF_IP="10.0.0.1")
     assert [word for word in words if word.startswith("RANK_ID")] == ["RANK_ID=", "RANK_ID="]
+
+
+def test_one_device_is_one_rank_whatever_the_caller_is_part_of(asked):
+    words = asked("train_full_1p.sh", "--device=npu", RANK_SIZE="8", RANK_ID="5", RANK_TABLE_FILE="a table")
+    assert [word for word in words if word.startswith("RANK_ID")] == ["RANK_ID=0"]
+
+
+@pytest.mark.parametrize("arguments, seen", [(["--devices=3"], "SEEN=3"), ([], "SEEN=")])
+def test_GPUs_are_those_that_were_named(asked, arguments, seen):
+    assert seen in asked("train_full_1p.sh", "--device=gpu", *arguments)
+
+
+@pytest.mark.parametrize("name, fold", [("sstem", True), ("drive", False)])
+def test_the_data_set_of_a_recipe_decides_about_a_fold(asked, tmp_path, name, fold):
+    own = write_recipe(tmp_path / "mine.yaml", dataset=name)
+    assert ("--crossvalidation_idx" in asked("train_full_1p.sh", "--device=cpu", f"--recipe={own}")) == fold
 
 
 def test_an_earlier_run_is_kept(asked, tmp_path):
     for _ in range(3):
         asked("train_full_1p.sh", "--device=cpu", ASCEND_DEVICE_ID="5")
-    assert sorted(path.name for path in (tmp_path / "out put").iterdir()) == ["5", "5.1", "5.2"]
+    assert sorted(path.name for path in (tmp_path / "out put").glob("[0-9]*")) == ["5", "5.1", "5.2"]
+
+
+def test_a_resumed_run_stays_where_it_is(asked, tmp_path):
+    asked("train_full_1p.sh", "--device=cpu")
+    assert "--resume_training" in asked("train_full_1p.sh", "--device=cpu", "--", "--resume_training")
+    assert [path.name for path in (tmp_path / "out put").glob("[0-9]*")] == ["0"]
+
+
+def test_two_runs_on_one_device_do_not_mix(tmp_path):
+    (tmp_path / "out put").mkdir()
+    with open(tmp_path / "out put" / ".0.lock", "w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        shown = execute("train_full_1p.sh", "--device=cpu", directory=tmp_path)
+    assert shown.returncode == 2 and "a run is going on" in shown.stderr
+    assert not (tmp_path / "out put" / "0").exists()
 
 
 @pytest.mark.parametrize("script", FORMS)
@@ -140,11 +173,34 @@ def test_help(script, tmp_path):
 @pytest.mark.parametrize("arguments, words", [
     (["--data_path=no where"], "no such directory"), (["--data_path"], "--data_path=VALUE expected"),
     (["--autotune=True"], "no such option"), (["stray"], "--name=value"), (["--over_dump=maybe"], "True or False"),
-    (["--devices=one"], "numbers such as"), (["--devices=0,1"], "use its 8p form")])
+    (["--devices=one"], "numbers such as"), (["--devices=0,1"], "use its 8p form"),
+    (["--devices=7-4"], "the lower number first"), (["--devices=1,01"], "every device once"),
+    (["--devices=,"], "numbers such as"), (["--device=tpu"], "cpu, gpu or npu"), (["--", "--model_dir", "x"], "OUTPUT"),
+    (["--", "--crossvalidation_idx", "all"], "main.py itself"),
+    (["--", "--crossvalidation_idx=all"], "main.py itself")])
 def test_a_wrong_option_is_told_before_anything_is_made(arguments, words, tmp_path):
     shown = execute("train_full_1p.sh", *arguments, directory=tmp_path)
     assert shown.returncode == 2 and words in shown.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("status", [
+    "exec sleep 1000", *(f"trap 'exit {code}' TERM; while :; do sleep 0.1; done" for code in (0, 5))])
+def test_a_signal_is_never_taken_for_success(tmp_path, number, status):
+    """Whatever the processes make of it: those that die of it, that end well, or with a number of their own."""
+    python = tmp_path / "python"
+    python.write_text(f"#!/usr/bin/env bash\ncase $1 in */main.py) echo begun; {status} ;; -) echo sstem ;; "
+                      f"*) echo result ;; esac\n")
+    python.chmod(0o755)
+    script = subprocess.Popen(["bash", str(ROOT / "test" / "train_full_1p.sh"), "--device=cpu"], text=True,
+                              env=environment(OUTPUT=str(tmp_path / "out"), PYTHON=str(python)), stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT)
+    assert script.stdout.readline() == "begun\n"
+    script.send_signal(number)
+    rest, _ = script.communicate(timeout=SECONDS)
+    assert script.returncode == {"5": 5, "0": 128 + number}.get(status[11:12], 128 + signal.SIGTERM), rest
+    assert "result" not in rest
 
 
 # Real runs ---------------------------------------------------------------------------------------------------------
@@ -199,7 +255,7 @@ def test_performance_on_the_processor_is_what_the_benchmark_measures(small, tmp_
 
 @ON_RANKS
 def test_two_ranks_on_the_processor(small, tmp_path):
-    shown = execute("train_full_8p.sh", "--device=cpu", *small(SSTEM), directory=tmp_path, RANK_SIZE="2")
+    shown = execute("train_full_8p.sh", "--device=cpu", "--devices=0-1", *small(SSTEM), directory=tmp_path)
     assert shown.returncode == 0, shown.stdout + shown.stderr
     assert values_of(next((tmp_path / "out put" / "0").glob("*_2p_acc.log")))["RankSize"] == "2"
 
@@ -210,7 +266,7 @@ def test_two_ranks_behind_the_double(small, script, kind, tmp_path):
     arguments += ["--max_steps", "20", "--warmup_steps", "10"] if kind == "perf" else []
     with tempfile.TemporaryDirectory(prefix="hccl-") as sockets:
         ranks = Ranks(2, tmp_path).environment(0)
-        shown = execute(script, *arguments, directory=tmp_path, PYTHONPATH=ranks["PYTHONPATH"], RANK_SIZE="2",
+        shown = execute(script, "--devices=0-1", *arguments, directory=tmp_path, PYTHONPATH=ranks["PYTHONPATH"],
                         RANK_TABLE_FILE=ranks["RANK_TABLE_FILE"], NPU_BRIDGE_HCCL=os.path.join(sockets, "socket"))
     assert shown.returncode == 0, shown.stdout + shown.stderr
     values = values_of(next((tmp_path / "out put" / "0").glob(f"*_2p_{kind}.log")))
@@ -231,7 +287,8 @@ def test_one_failing_rank_ends_the_others_and_the_script(small, tmp_path):
 
 
 def test_ranks_without_a_table_and_addresses_are_told_what_is_missing(small, tmp_path):
-    shown = execute("train_full_8p.sh", *small(SSTEM), directory=tmp_path, PYTHONPATH=str(ADAPTER), RANK_SIZE="2")
+    shown = execute("train_full_8p.sh", "--devices=0-1", *small(SSTEM), directory=tmp_path,
+                    PYTHONPATH=str(ADAPTER))
     assert shown.returncode == 2 and "--device_ips" in shown.stderr
 
 
@@ -281,8 +338,14 @@ def test_the_script_of_a_present_release_is_sourced_whatever_it_reads(tmp_path):
 def test_an_old_release_gets_its_paths(tmp_path):
     (tmp_path / "fwkacllib").mkdir()
     assert sourced('echo "$ASCEND_OPP_PATH"', ASCEND_INSTALL_PATH=str(tmp_path)) == f"{tmp_path}/opp"
-    assert f"{tmp_path}/fwkacllib/lib64:" in sourced('echo "$LD_LIBRARY_PATH"', ASCEND_INSTALL_PATH=str(tmp_path))
+    for given, end in (("", "fwkacllib/lib64"), ("/mine", "fwkacllib/lib64:/mine")):
+        shown = sourced('echo "$LD_LIBRARY_PATH"', ASCEND_INSTALL_PATH=str(tmp_path), LD_LIBRARY_PATH=given)
+        assert shown.endswith(f"{tmp_path}/{end}")
 
 
-def test_the_device_of_the_host():
+def test_the_device_of_the_host(tmp_path):
+    loud = tmp_path / "loud"
+    loud.write_text(f'#!/usr/bin/env bash\necho a warning >&2\nexec "{sys.executable}" "$@"\n')
+    loud.chmod(0o755)
+    assert sourced(f'device_here "{loud}"', PYTHONPATH=str(ADAPTER)) == "npu"
     assert sourced(f'device_here "{sys.executable}"', PYTHONPATH=str(ADAPTER)) == "npu"

@@ -2,11 +2,12 @@
 # What the training scripts share. Each sources this file and calls `train_and_report`.
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(dirname "$here")
 # shellcheck source=test/env.sh
 source "$here/env.sh"
 python=${PYTHON:-python}
 output=${OUTPUT:-$here/output}
-main=$here/../main.py
+running=() locks=() signalled=0
 
 usage() {
   cat <<END
@@ -15,14 +16,16 @@ usage: bash $(basename "$0") [--name=value ...] [-- FLAG ...]
   --data_path=DIR        directory of the data (default: what main.py finds without --data_dir)
   --recipe=NAME          recipe of main.py (sstem-unet)
   --device=NAME          cpu, gpu or npu (the best of this host)
-  --devices=LIST         8p: devices of this host by rank, 0-7 or 4,5 (0-7; RANK_SIZE changes how many)
-  --precision_mode=MODE  allow_mix_precision, as --use_amp on every device (default); must_keep_origin_dtype, float32;
+  --devices=LIST         devices of this host by rank, as 0-7 or 4,5 (1p: ASCEND_DEVICE_ID, 8p: 0-7); of GPUs those that
+                         CUDA may see
+  --precision_mode=MODE  allow_mix_precision, as --use_amp on every device (default); must_keep_origin_dtype (float32);
                          others on Ascend alone
   --over_dump            Ascend: write operators whose numbers overflow to OUTPUT/overflow_dump
   --data_dump_flag       Ascend: write what operators take and give to OUTPUT/data_dump
   --data_dump_step=STEPS steps of --data_dump_flag (10)
   --profiling            write traces of steps to OUTPUT/profiling
-  -- FLAG ...            further flags of main.py, which beat those of the script
+  -- FLAG ...            further flags of main.py, which beat those of the script; with --resume_training the run that
+                         lies in OUTPUT goes on
 
 Switches also take =True and =False. Everything lies in OUTPUT ($output): D/train_D.log, D/ckpt and the
 result file D/CASE.log of device D. PYTHON names the interpreter ($python), STOP_SECONDS how long the other processes
@@ -68,6 +71,7 @@ parse() {
     shift
   done
   further=("${@:2}")
+  check_parsed
   case $precision_mode in
     allow_mix_precision) flags+=(--use_amp) ;;
     must_keep_origin_dtype) flags+=(--no-use_amp) ;;
@@ -84,22 +88,51 @@ parse() {
   fi
 }
 
+check_parsed() { # what main.py could only tell after the earlier run was moved
+  local word last=''
+  command -v "$python" >/dev/null || fail "no interpreter $python; name one: PYTHON=/path/to/python"
+  case $device in '' | cpu | gpu | npu) ;; *) fail "--device=$device: cpu, gpu or npu expected" ;; esac
+  resumes=''
+  for word in "${further[@]}"; do
+    case $word in
+      --model_dir* | --log_dir*) fail "$word: the script has them in OUTPUT ($output); call main.py itself" ;;
+      all) [[ $last != --crossvalidation_idx ]] || fail "--crossvalidation_idx all: call main.py itself for five folds" ;;
+      --crossvalidation_idx=all) fail "$word: call main.py itself for five folds" ;;
+      --resume_training) resumes=yes ;;
+    esac
+    last=$word
+  done
+}
+
 choose_devices() { # how many a script of this name has; sets `numbers`
-  local parts part number
+  local parts part number last
   numbers=()
-  [[ -n $devices ]] || devices=$([[ $1 == 1 ]] && echo "$ASCEND_DEVICE_ID" || echo "0-$((${RANK_SIZE:-$1} - 1))")
+  [[ -n $devices ]] || devices=$([[ $1 == 1 ]] && echo "$ASCEND_DEVICE_ID" || echo "0-$(($1 - 1))")
   IFS=, read -ra parts <<<"$devices"
   for part in "${parts[@]}"; do
-    [[ $part =~ ^([0-9]+)(-([0-9]+))?$ ]] || fail "--devices=$devices: numbers such as 0-7 or 4,5 expected"
-    for ((number = BASH_REMATCH[1]; number <= ${BASH_REMATCH[3]:-${BASH_REMATCH[1]}}; number++)); do
+    [[ $part =~ ^([0-9]{1,3})(-([0-9]{1,3}))?$ ]] || fail "--devices=$devices: numbers such as 0-7 or 4,5 expected"
+    number=$((10#${BASH_REMATCH[1]})) last=$((10#${BASH_REMATCH[3]:-${BASH_REMATCH[1]}}))
+    ((number <= last)) || fail "--devices=$devices: the lower number first expected"
+    for (( ; number <= last; number++)); do
+      [[ " ${numbers[*]} " != *" $number "* ]] || fail "--devices=$devices: every device once expected"
       numbers+=("$number")
     done
   done
+  ((${#numbers[@]})) || fail "--devices=$devices: at least one device expected"
   [[ $1 != 1 || ${#numbers[@]} == 1 ]] || fail "--devices=$devices: this script has one device; use its 8p form"
 }
 
+data_set() { # that the recipe trains on; nothing where the recipe is wrong, which main.py tells
+  "$python" - "$root" "$recipe" <<'PYTHON' 2>/dev/null || true
+import sys
+sys.path.insert(0, sys.argv[1])
+from runtime.settings.recipes import load_recipe
+print(load_recipe(sys.argv[2]).settings.get("dataset", "sstem"))
+PYTHON
+}
+
 own_flags() { # acc or perf
-  [[ $recipe != sstem* ]] || flags+=(--crossvalidation_idx 0)
+  [[ $(data_set) != sstem ]] || flags+=(--crossvalidation_idx 0)
   # On a processor this is a smoke test: the published runs would take weeks there.
   [[ $device != cpu ]] || flags+=(--batch_size 2 --no-use_xla)
   case $1/$device in
@@ -111,94 +144,126 @@ own_flags() { # acc or perf
   esac
 }
 
-fresh() { # directory; what an earlier run left there stays, under another name
-  local number=1
-  if [[ -e $1 ]]; then
-    while [[ -e $1.$number ]]; do number=$((number + 1)); done
-    mv "$1" "$1.$number"
-    echo "the earlier run is now in $1.$number"
+own() { # device number: its directory is this script's until all of its processes have ended
+  local directory=$output/$1 number=1 lock
+  mkdir -p "$output"
+  exec {lock}>"$output/.$1.lock"
+  locks+=("$lock")
+  flock -n "$lock" || fail "a run is going on in $directory; wait for it, or name another place: OUTPUT=..."
+  if [[ $resumes == yes ]]; then
+    [[ -d $directory ]] || fail "--resume_training: no run in $directory"
+    return
   fi
-  mkdir -p "$1"
+  if [[ -e $directory ]]; then
+    while [[ -e $directory.$number ]]; do number=$((number + 1)); done
+    mv "$directory" "$directory.$number"
+    echo "the earlier run is now in $directory.$number"
+  fi
+  mkdir "$directory"
 }
+
+listen() { # from before the first process on, a signal to the script is one to all of them
+  trap 'signalled=1; tell_all TERM' HUP
+  trap 'signalled=2; tell_all TERM' INT
+  trap 'signalled=15; tell_all TERM' TERM
+}
+
+tell_all() { ((! ${#running[@]})) || kill -s "$1" "${running[@]}" 2>/dev/null || true; } # signal
 
 start() { # log file, command ...; the log of the first is shown too
   local log=$1
   shift
-  if ((${#running[@]})); then "$@" >"$log" 2>&1 & else "$@" > >(tee -i "$log") 2>&1 & fi
+  ((! signalled)) || return 0
+  if ((${#running[@]})); then
+    "$@" >>"$log" 2>&1 &
+  else
+    "$@" > >(shown_in "$log") 2>&1 &
+  fi
   running+=($!)
 }
 
-# One status for all processes: the first that is not 0. A signal to the script reaches all of them. One that fails
-# takes the others with it: they save what they can, and may wait for it for ever, so their time for that is limited.
-finish() {
-  local code=0 left=${#running[@]} signalled='' status timer=''
-  trap 'signalled=yes; tell_all TERM' INT TERM
-  while ((left)); do
-    if wait -n; then status=0; else status=$?; fi
-    if [[ $signalled == yes ]]; then # the wait was interrupted, nothing ended
-      signalled=told
-      continue
-    fi
-    left=$((left - 1))
-    if ((status && ! code)); then
-      code=$status
-      ((! left)) || end_all
-    fi
-  done
-  trap - INT TERM
-  [[ -z $timer ]] || kill "$timer" 2>/dev/null || true # before their numbers are those of other processes
-  return "$code"
+shown_in() { # log file; outlives the signals that end what it shows, but not by its locks
+  local lock
+  trap '' HUP INT TERM
+  for lock in "${locks[@]}"; do exec {lock}>&-; done
+  exec tee -a "$1"
 }
 
-tell_all() { kill -s "$1" "${running[@]}" 2>/dev/null || true; } # signal
-
-end_all() {
-  tell_all TERM
-  { sleep "${STOP_SECONDS:-60}"; tell_all KILL; } >/dev/null 2>&1 &
-  timer=$!
-  disown
+# One status for all processes: the first that is not 0. One that fails takes the others with it: they save what they
+# can, and may wait for it for ever, so their time for that is limited. `wait -n` is not used: a signal that comes with
+# the end of a process makes it lose the status.
+finish() {
+  local code=0 failed_at='' told='' status pid alive
+  while ((${#running[@]})); do
+    sleep 1 &
+    wait $! || true
+    alive=()
+    for pid in "${running[@]}"; do
+      if kill -0 "$pid" 2>/dev/null; then
+        alive+=("$pid")
+        continue
+      fi
+      if wait "$pid"; then status=0; else status=$?; fi
+      if ((status && ! code)); then code=$status failed_at=$SECONDS; fi
+    done
+    running=("${alive[@]}")
+    if [[ -n $failed_at && -z $told ]]; then
+      told=yes
+      tell_all TERM
+    fi
+    if [[ -n $failed_at ]] && ((SECONDS - failed_at >= ${STOP_SECONDS:-60})); then tell_all KILL; fi
+  done
+  trap - HUP INT TERM
+  ((code || ! signalled)) || code=$((128 + signalled))
+  return "$code"
 }
 
 rank_table() { # for the ranks of this host, where nobody else tells them
   [[ -z ${RANK_TABLE_FILE:-}${CM_CHIEF_IP:-} ]] || return 0
-  "$python" "$main" --exec_mode rank_table --devices "$devices" --output "$output/hccl.json" \
+  "$python" "$root/main.py" --exec_mode rank_table --devices "$devices" --output "$output/hccl.json" \
     --server_ip "${SERVER_IP:-$(hostname -I | cut -d ' ' -f 1)}"
   export RANK_TABLE_FILE=$output/hccl.json
 }
 
 start_ascend() { # one process for each device
-  local rank told=()
-  ((${#numbers[@]} == 1)) || rank_table
+  local rank number told
+  if ((${#numbers[@]} == 1)); then
+    told=(-u RANK_TABLE_FILE -u CM_CHIEF_IP -u CM_CHIEF_PORT -u CM_CHIEF_DEVICE -u CM_WORKER_SIZE -u CM_WORKER_IP)
+  fi
   for rank in "${!numbers[@]}"; do
-    local number=${numbers[rank]}
-    ((rank == 0)) || fresh "$output/$number"
-    [[ -n ${CM_CHIEF_IP:-} ]] || told=("RANK_ID=$rank" "RANK_SIZE=${#numbers[@]}")
+    number=${numbers[rank]}
+    ((${#numbers[@]} == 1)) || told=(-u RANK_ID -u RANK_SIZE)
+    [[ ${#numbers[@]} -gt 1 && -n ${CM_CHIEF_IP:-} ]] || told+=("RANK_ID=$rank" "RANK_SIZE=${#numbers[@]}")
     start "$output/$number/train_$number.log" env "${told[@]}" "ASCEND_DEVICE_ID=$number" "${command[@]}"
   done
 }
 
 start_others() {
-  local launcher=()
+  local launcher=() seen=()
   if ((${#numbers[@]} > 1)); then
     command -v horovodrun >/dev/null || fail "horovodrun is not on PATH; install Horovod as requirements/horovod.txt says"
     launcher=(horovodrun -np "${#numbers[@]}")
   fi
-  # These variables are Ascend's; main.py takes them for its ranks.
-  start "$output/${numbers[0]}/train_${numbers[0]}.log" env -u RANK_ID -u RANK_SIZE "${launcher[@]}" "${command[@]}"
+  [[ $device != gpu || $chosen != yes ]] || seen=("CUDA_VISIBLE_DEVICES=$(IFS=,; echo "${numbers[*]}")")
+  # The variables that are taken away are Ascend's; main.py takes them for its ranks.
+  start "$output/${numbers[0]}/train_${numbers[0]}.log" env -u RANK_ID -u RANK_SIZE "${seen[@]}" \
+    "${launcher[@]}" "${command[@]}"
 }
 
 train_and_report() { # acc or perf, devices, arguments of the script ...
-  local kind=$1 count=$2 first begun=$SECONDS
+  local kind=$1 count=$2 first begun=$SECONDS number chosen=''
   shift 2
   parse "$@"
+  [[ -z $devices ]] || chosen=yes
   choose_devices "$count"
   [[ -n $device ]] || device=$(device_here "$python")
   own_flags "$kind"
+  listen
+  for number in "${numbers[@]}"; do own "$number"; done
+  [[ $device != npu || ${#numbers[@]} == 1 ]] || rank_table
   first=$output/${numbers[0]}
-  fresh "$first"
-  command=("$python" "$main" --device "$device" --recipe "$recipe" --model_dir "$first/ckpt" --log_dir "$first")
+  command=("$python" "$root/main.py" --device "$device" --recipe "$recipe" --model_dir "$first/ckpt" --log_dir "$first")
   command+=("${flags[@]}" "${further[@]}")
-  running=()
   if [[ $device == npu ]]; then start_ascend; else start_others; fi
   finish
   "$python" "$here/result_file.py" "$kind" --log "$first/log.json" --output "$first" --seconds $((SECONDS - begun))

@@ -59,6 +59,10 @@ def read_environment(environment: Mapping[str, str]) -> AscendEnvironment:
         if environment.get(name):
             raise UserError(f"{name}={environment[name]}: {consequence}", "a run that its own settings decide",
                             f"`unset {name}`")
+    pod, rank = environment.get("POD_NAME", ""), environment.get("RANK_ID", "")
+    if pod and pod != rank:
+        raise UserError(f"POD_NAME={pod} beside RANK_ID={rank or 'none'}: the adapter takes the first for the rank",
+                        "one number for both, or no POD_NAME", "`unset POD_NAME`")
     chief = [name for name in CHIEF if environment.get(name)]
     table = [name for name in TABLE if environment.get(name)]
     if chief and table:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 from typing import Any, List, Mapping, Optional
 
-from runtime.ascend.rank_table import as_json, make_rank_table
+from runtime.ascend.rank_table import as_json, make_rank_table, read_rank_table
 from runtime.settings.tree import RankTableOptions, settings_from
 from utils.errors import UserError
 from utils.files import write_text
@@ -17,7 +18,7 @@ ADDRESSES = "/etc/hccn.conf"
 
 
 def tabulate(flags: Mapping[str, Any], addresses: str = ADDRESSES) -> None:
-    """Write the table that the flags describe, and say how to use it.
+    """Write the table that the flags describe, and say how to use it; or check one that is there.
 
     Args:
         flags: what was given, by field name.
@@ -27,13 +28,20 @@ def tabulate(flags: Mapping[str, Any], addresses: str = ADDRESSES) -> None:
         UserError: a flag is missing or wrong, or the devices break the rules of placement.
     """
     options = settings_from(flags).rank_table
+    if options.table is not None:
+        ranks = read_rank_table(options.table).ranks
+        print(f"{options.table}: {len(ranks)} ranks, no rule is broken")
+        print("\n".join(f"  rank {rank}: device {own.device} ({own.address}) of {own.server}"
+                        for rank, own in enumerate(ranks)))
+        return
     devices = _devices(_given(options.devices, "devices", "0-7"))
     server = _given(options.server_ip, "server_ip", "192.168.1.10")
     table = make_rank_table(server, devices, _addresses(options, devices, addresses))
     write_text(options.output, json.dumps(as_json(table, options.format), indent=2) + "\n")
-    print(f"{options.output}: {len(devices)} ranks on {server}\nfor every rank: export RANK_TABLE_FILE="
-          f"{os.path.abspath(options.output)} RANK_SIZE={len(devices)} RANK_ID=<its rank> "
-          f"ASCEND_DEVICE_ID=<its device> JOB_ID=10087")
+    path = shlex.quote(os.path.abspath(options.output))
+    print(f"{options.output}: {len(devices)} ranks on {server}\n"
+          f"export JOB_ID=10087 RANK_SIZE={len(devices)} RANK_TABLE_FILE={path}\n"
+          "and for each process RANK_ID, its rank, and ASCEND_DEVICE_ID, its device")
 
 
 def _given(value: Optional[str], name: str, example: str) -> str:
@@ -48,9 +56,10 @@ def _devices(text: str) -> List[int]:
     found: List[int] = []
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\d)(?:-(\d))?\s*", part)
-        if match is None:
-            raise UserError(f"--devices {text}", "numbers with commas, or a range", "give --devices 0-7, say")
-        first, last = int(match.group(1)), int(match.group(2) or match.group(1))
+        first, last = (int(match.group(1)), int(match.group(2) or match.group(1))) if match else (1, 0)
+        if first > last:
+            raise UserError(f"--devices {text}", "numbers with commas, or a range from the lower to the higher",
+                            "give --devices 0-7, say")
         found += range(first, last + 1)
     return found
 

@@ -153,6 +153,7 @@ class RankTableOptions:
     format: str = option("new", "of servers, or of groups as older CANN releases have it", kind=INVOCATION,
                          choices=("new", "old"))
     output: str = option("hccl.json", "the file to write", kind=INVOCATION)
+    table: Optional[str] = option(None, "a table to check instead of writing one", kind=INVOCATION)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -58,6 +58,12 @@ def test_what_would_change_a_run_unseen_is_refused(name):
         read_environment({**ALONE, name: "something"})
 
 
+def test_a_pod_name_that_the_adapter_would_take_for_the_rank_is_refused(ranked):
+    with pytest.raises(UserError, match="unset POD_NAME"):
+        read_environment({**ranked, "POD_NAME": "trainer-1"})
+    assert read_environment({**ranked, "POD_NAME": ranked["RANK_ID"]}).rank == 1
+
+
 @pytest.mark.parametrize("name, value, words", [
     ("RANK_ID", "jobname-worker-0", "export RANK_ID=0"), ("RANK_ID", "2", "from 0 to 1"),
     ("RANK_ID", "", "RANK_ID is not set"), ("RANK_SIZE", "two", "export RANK_SIZE="),

@@ -123,9 +123,15 @@ def test_the_command_writes_a_table_without_any_run(tmp_path, capsys):
     output = tmp_path / "some where" / "hccl.json"
     arguments = ["--exec_mode", "rank_table", "--devices", "0-7", "--server_ip", SERVER, "--output", str(output)]
     assert command_line.main([*arguments, "--device_ips", ",".join(addresses(8))]) == 0
-    assert "export RANK_TABLE_FILE=" in capsys.readouterr().out
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[1] == f"export JOB_ID=10087 RANK_SIZE=8 RANK_TABLE_FILE='{output}'"
     assert len(read_rank_table(str(output)).ranks) == 8
     assert sorted(tmp_path.iterdir()) == [output.parent]
+    assert command_line.main(["--exec_mode", "rank_table", "--table", str(output)]) == 0
+    assert f"rank 7: device 7 ({addresses(8)[7]}) of {SERVER}" in capsys.readouterr().out
+    output.write_text(output.read_text().replace(addresses(8)[7], addresses(8)[0]))
+    assert command_line.main(["--exec_mode", "rank_table", "--table", str(output)]) == 2
+    assert "two devices share an address" in capsys.readouterr().err
 
 
 def test_addresses_come_from_the_host_where_they_are_not_given(tmp_path):
@@ -137,6 +143,8 @@ def test_addresses_come_from_the_host_where_they_are_not_given(tmp_path):
         "192.168.100.101", "192.168.101.101"]
     with pytest.raises(UserError, match="no address of the devices 2, 3"):
         tabulate(dict(flags, devices="2-3"), str(conf))
+    with pytest.raises(UserError, match="--devices 1-0"):
+        tabulate(dict(flags, devices="1-0"), str(conf))
     with pytest.raises(UserError, match="No such file"):
         tabulate(flags, str(tmp_path / "nowhere"))
 

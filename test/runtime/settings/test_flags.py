@@ -26,7 +26,7 @@ FROZEN = {
     "precision_mode": None, "profiling": None, "over_dump": None, "data_dump": None, "data_dump_step": "10",
     "benchmark": False,
     "warmup_steps": 200, "devices": None, "server_ip": None, "device_ips": None, "format": "new",
-    "output": "hccl.json",
+    "output": "hccl.json", "table": None,
 }
 
 
