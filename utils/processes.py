@@ -16,6 +16,9 @@ def process_alive(pid: int) -> bool:
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stream:
             return stream.read().rsplit(")", 1)[-1].split()[0] not in ("Z", "X")
+    except ProcessLookupError:
+        # It ended between opening and reading.
+        return False
     except FileNotFoundError:
         # It ended between the two looks, unless this system has no /proc.
         return not os.path.isdir("/proc/self")
