@@ -202,6 +202,6 @@ def test_a_network_of_valid_convolutions_sees_photographs_at_their_own_scale(dat
             assert mask.size == (110, 100)
     scores = []
     for blending in ("uniform", "gaussian"):
-        call(run, "--exec_mode", "evaluate", "--blending", blending, "--tta", "turns")
+        call(run, "--exec_mode", "evaluate", "--blending", blending)
         scores.append(json.loads((run / "evaluation.json").read_text())["scores"])
     assert scores[0] != scores[1]
