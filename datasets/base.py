@@ -11,6 +11,8 @@ import numpy as np
 from utils.contracts import DataSpec
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
+FACTS = "dataset.json"
+"""The file beside a run that keeps what `Dataset.facts` gave."""
 
 
 @dataclasses.dataclass(frozen=True)

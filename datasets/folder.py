@@ -6,7 +6,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 
 import numpy as np
 
-from datasets.base import TEST, TRAIN, VALIDATION, Dataset, Sample
+from datasets.base import FACTS, TEST, TRAIN, VALIDATION, Dataset, Sample
 from datasets.folder_classes import read_classes
 from datasets.folder_facts import Facts, derive, facts_of, notes_on
 from datasets.folder_groups import group, grouped_partition
@@ -25,7 +25,6 @@ from utils.errors import UserError
 DEFAULTS: Mapping[str, Any] = {"feeding": "native_crops", "image_normalisation": "training",
                                "augmentation": "photometric"}
 """What this data set is trained with where nothing else is said."""
-_NAME_OF_FACTS = "dataset.json"
 
 
 class _Cut(NamedTuple):
@@ -61,7 +60,7 @@ class Folder(Dataset):
         self.group_by = options.group_by
         self.seed = seed
         self._restored = facts is not None
-        self._facts: Optional[Facts] = None if facts is None else facts_of(facts, _NAME_OF_FACTS)
+        self._facts: Optional[Facts] = None if facts is None else facts_of(facts, FACTS)
         self._found: Tuple[str, ...] = ()
         self._listing: Optional[Listing] = None
         self._by_name: Dict[str, Item] = {}

@@ -50,6 +50,16 @@ def tiny_recipe(tmp_path_factory: pytest.TempPathFactory) -> str:
     return write_recipe(tmp_path_factory.mktemp("recipes") / "tiny.yaml", filters=2, input_size=204, log_every=1)
 
 
+@pytest.fixture()
+def run(run_in: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
+    """Run the command as a module's `run_in` does, in `tmp_path/<name>`, and return that directory."""
+
+    def call(*arguments: str, name: str = "run", **details: Any) -> Path:
+        return run_in(tmp_path / name, *arguments, **details)
+
+    return call
+
+
 def write_recipe(path: Path, **settings: Any) -> str:
     """A recipe file with `settings`."""
     path.write_text(yaml.safe_dump({"settings": settings}))

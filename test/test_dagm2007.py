@@ -49,16 +49,6 @@ def run_in(data, tmp_path_factory):
     return call
 
 
-@pytest.fixture()
-def run(run_in, tmp_path):
-    """Run the command in `tmp_path/<name>` and return that directory."""
-
-    def call(*arguments, name="run", **details):
-        return run_in(tmp_path / name, *arguments, **details)
-
-    return call
-
-
 @pytest.fixture(scope="module")
 def whole(run_in, tmp_path_factory):
     """Four steps, saved every two, and evaluated; what was said lies beside it. Not to be changed."""

@@ -30,16 +30,6 @@ def run_in(phantom, tiny_recipe):
     return call
 
 
-@pytest.fixture()
-def run(run_in, tmp_path):
-    """Run the command on the phantom in `tmp_path/<name>` and return that directory."""
-
-    def call(*arguments, name="run", **details):
-        return run_in(tmp_path / name, *arguments, **details)
-
-    return call
-
-
 @pytest.fixture(scope="module")
 def plain(run_in, tmp_path_factory):
     """A run of three steps, no fold held out. Not to be changed."""

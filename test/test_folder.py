@@ -12,12 +12,13 @@ import pytest
 from PIL import Image
 
 import main as command_line
+from datasets.base import FACTS as FILE_NAME
 from datasets.phantoms.folder import write_folder
 from runtime.assembly import assemble
 from runtime.distributed.base import Distributed
 from runtime.modes.crossvalidate import fold_settings
 from runtime.settings.compose import compose
-from runtime.settings.facts import FILE_NAME, load_facts, require_agreement, save_facts
+from runtime.settings.facts import load_facts, require_agreement, save_facts
 
 from .conftest import write_recipe
 from .test_end_to_end import same, weights

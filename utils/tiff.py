@@ -149,25 +149,11 @@ class _Stack:
             return _size(f"{self._path}, page 0", self._file.pages[0])
 
     def read(self, index: int) -> np.ndarray:
-        where = f"{self._path}, page {index}"
-        if not 0 <= index < self.count:
-            raise UserError(f"{where}: no such page", f"a page from 0 to {self.count - 1}", _REPAIR)
-        with _told(self._path, f", page {index}: cannot be decoded"):
-            page = self._file.pages[index]
-            _size(where, page)
-            _refuse_other_than_grey(where, page)
-            _refuse_missing_data(where, page, os.path.getsize(self._path))
+        with self._page(index, _refuse_other_than_grey) as (where, page):
             return _as_grey(where, self._decoded(page, index))
 
     def read_samples(self, index: int) -> Samples:
-        where = f"{self._path}, page {index}"
-        if not 0 <= index < self.count:
-            raise UserError(f"{where}: no such page", f"a page from 0 to {self.count - 1}", _REPAIR)
-        with _told(self._path, f", page {index}: cannot be decoded"):
-            page = self._file.pages[index]
-            _size(where, page)
-            _refuse_odd_samples(where, page)
-            _refuse_missing_data(where, page, os.path.getsize(self._path))
+        with self._page(index, _refuse_odd_samples) as (where, page):
             if page.samplesperpixel == 1 and page.photometric != _PALETTE and page.dtype.kind != "f":
                 _refuse_other_than_grey(where, page)
                 return Samples(_as_grey(where, self._decoded(page, index))[..., np.newaxis])
@@ -176,6 +162,19 @@ class _Stack:
             alpha = sum(extra in _ALPHA for extra in page.extrasamples)
             pixels = self._channels(where, page, index)
             return Samples(pixels[..., :pixels.shape[-1] - alpha], transparent=alpha > 0)
+
+    @contextlib.contextmanager
+    def _page(self, index: int, refuse: Callable[[str, Any], None]) -> Iterator[Tuple[str, Any]]:
+        """What a page is called, and the page, whose data are all there; whatever decoding it raises is told."""
+        where = f"{self._path}, page {index}"
+        if not 0 <= index < self.count:
+            raise UserError(f"{where}: no such page", f"a page from 0 to {self.count - 1}", _REPAIR)
+        with _told(self._path, f", page {index}: cannot be decoded"):
+            page = self._file.pages[index]
+            _size(where, page)
+            refuse(where, page)
+            _refuse_missing_data(where, page, os.path.getsize(self._path))
+            yield where, page
 
     def _coloured(self, where: str, index: int) -> Samples:
         """A page of indices into a palette."""

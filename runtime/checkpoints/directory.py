@@ -7,9 +7,9 @@ import os
 import tempfile
 from typing import Iterator, List
 
+from datasets.base import FACTS
 from runtime.checkpoints.lock import FILE_NAME as LOCK
 from runtime.checkpoints.lock import locked
-from runtime.settings.facts import FILE_NAME as FACTS
 from runtime.settings.saved import FILE_NAME
 from utils.errors import UserError
 from utils.files import fsync_path

@@ -9,18 +9,17 @@ from typing import Any, Dict, Mapping, Optional
 
 import numpy as np
 
+from datasets.base import FACTS
 from runtime.distributed.base import Distributed
 from runtime.settings.saved import FILE_NAME as SETTINGS
 from utils.errors import UserError
 from utils.files import read_json, write_json
 
-FILE_NAME = "dataset.json"
-
 
 def save_facts(facts: Optional[Mapping[str, Any]], model_dir: str) -> None:
     """Write what `Dataset.facts` gave; nothing where there is nothing to keep."""
     if facts is not None:
-        write_json(os.path.join(model_dir, FILE_NAME), facts)
+        write_json(os.path.join(model_dir, FACTS), facts)
 
 
 def load_facts(model_dir: str, needed: bool) -> Optional[Dict[str, Any]]:
@@ -33,7 +32,7 @@ def load_facts(model_dir: str, needed: bool) -> Optional[Dict[str, Any]]:
     Raises:
         UserError: a run that needs them has lost them, or they cannot be read.
     """
-    path = os.path.join(model_dir, FILE_NAME)
+    path = os.path.join(model_dir, FACTS)
     if not os.path.lexists(path):
         if needed and os.path.isfile(os.path.join(model_dir, SETTINGS)):
             raise UserError(f"{path}: no such file", "what was found out about the data when the run began",
