@@ -8,6 +8,7 @@ from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
+from datasets.pixels import PixelRule
 from utils.contracts import DataSpec
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
@@ -44,6 +45,11 @@ class Dataset(abc.ABC):
 
     spec: DataSpec
     stacked = False
+
+    @property
+    def pixel_rule(self) -> PixelRule:
+        """How the pixels of any image's file become `Sample.image`: this data set's images and others like them."""
+        return PixelRule(self.spec.channels, {"uint8": (0.0, 255.0)}, unchanged=self.spec.image_dtype == "uint8")
 
     @abc.abstractmethod
     def ids(self, split: str) -> Sequence[str]:

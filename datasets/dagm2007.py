@@ -15,6 +15,7 @@ from datasets.dagm2007_inspection import inspect
 from datasets.dagm2007_layouts import LAYOUTS, PARTS, Competition, Item, Layout, Listing, find_layout
 from datasets.images import image_size
 from datasets.options import CLASSES, DataOptions
+from datasets.pixels import scaled
 from datasets.png import read_png
 from utils.contracts import DataSpec
 from utils.errors import UserError
@@ -62,7 +63,7 @@ class DAGM2007(Dataset):
         item = self._item(sample_id)
         pixels = read_png(item.path)
         label = (item.marks(*pixels.shape) > 0).astype(np.int32)
-        return Sample((pixels.astype(np.float32) / np.float32(127.5) - np.float32(1.0))[:, :, np.newaxis], label)
+        return Sample(scaled(pixels, (0.0, 255.0))[:, :, np.newaxis], label)
 
     def verify(self, splits: Sequence[str]) -> None:
         """See `Dataset.verify`; the rules are those of `dagm2007_layouts` and `dagm2007_inspection`."""

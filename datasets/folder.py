@@ -19,6 +19,7 @@ from datasets.folder_pairs import list_pairs
 from datasets.folder_survey import Look, inspect, look_at
 from datasets.images import require_same_size
 from datasets.options import ALL_FOLDS, FOLDS, DataOptions
+from datasets.pixels import PixelRule
 from utils.contracts import DataSpec
 from utils.errors import UserError
 
@@ -76,6 +77,11 @@ class Folder(Dataset):
         """
         return self._known().spec
 
+    @property
+    def pixel_rule(self) -> PixelRule:
+        """See `Dataset.pixel_rule`; raises like `spec`."""
+        return self._known().pixel_rule
+
     def facts(self) -> Optional[Mapping[str, Any]]:
         """See `Dataset.facts`."""
         return self._known().document()
@@ -88,7 +94,7 @@ class Folder(Dataset):
         """See `Dataset.read`."""
         facts = self._known()
         item = self._item(sample_id)
-        image = facts.image(item.where, read_picture(item.image, item.page))
+        image = facts.pixel_rule.image(item.where, read_picture(item.image, item.page))
         if item.mask is None or not (sample_id in facts.training or sample_id in facts.validation):
             return Sample(image)
         marks = facts.rule.marks(item.mask_where, read_picture(item.mask, item.page))
@@ -269,7 +275,7 @@ class Folder(Dataset):
 def _misfits(facts: Facts, item: Item, look: Look) -> List[UserError]:
     """What contradicts the facts in an image or its mask."""
     try:
-        facts.require_fit(item.where, look.channels, look.dtype, look.grey)
+        facts.pixel_rule.require_fit(item.where, look.channels, look.dtype, look.grey)
         if look.mask is not None:
             facts.rule.require_known(item.mask_where, look.mask)
     except UserError as error:

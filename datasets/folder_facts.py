@@ -12,10 +12,11 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 import numpy as np
 
 from datasets.folder_classes import Classes
-from datasets.folder_images import TRANSPARENT, TURNED, Picture, require_finite
+from datasets.folder_images import TRANSPARENT, TURNED
 from datasets.folder_layouts import Item, few
 from datasets.folder_masks import MaskLook, MaskRule, rule_of, understand
 from datasets.folder_survey import Look
+from datasets.pixels import WORDS, PixelRule
 from utils.contracts import DataSpec
 from utils.errors import UserError
 
@@ -25,9 +26,6 @@ DEPTHS = (8, 10, 12, 14, 16)
 PERCENTILES = (0.1, 99.9)
 FORMAT = 1
 
-_BEGAN = "as the images that the run began with"
-_WORDS = {"uint8": "8 bits a channel", "uint16": "16 bits a channel", "float32": "floating point"}
-_REPAIR = "export it as the others, or begin another run in another --model_dir"
 
 Looks = Sequence[Tuple[Item, Look]]
 
@@ -71,35 +69,10 @@ class Facts:
                         image_dtype="uint8" if self.pixels == "uint8" else "float32", palette=self.palette,
                         statistics=(self.means, self.deviations), mixed_sizes=True)
 
-    def require_fit(self, where: str, channels: int, dtype: str, grey: bool) -> None:
-        """Make sure that an image is as those that the run began with.
-
-        Raises:
-            UserError: it has other channels, or another depth; the text names both.
-        """
-        if dtype != self.pixels:
-            raise UserError(f"{where}: {_WORDS[dtype]}", f"{_WORDS[self.pixels]}, {_BEGAN}", _REPAIR)
-        if channels != self.channels and not (self.channels == 1 and channels == 3 and grey) and not (
-                self.grey_repeated and channels == 1):
-            colour = " in colour" if channels == 3 and not grey else ""
-            raise UserError(f"{where}: {channels} channels{colour}", f"{self.channels}, {_BEGAN}", _REPAIR)
-
-    def image(self, where: str, picture: Picture) -> np.ndarray:
-        """A picture as the network's feeding gets it: [height, width, channels], uint8, or float32, mostly in [-1, 1].
-
-        Raises:
-            UserError: as `require_fit`, or a pixel is no number.
-        """
-        pixels = picture.seen
-        grey = pixels.shape[-1] == self.channels or bool((pixels == pixels[..., :1]).all())
-        self.require_fit(where, pixels.shape[-1], str(pixels.dtype), grey)
-        require_finite(where, pixels)
-        if pixels.shape[-1] != self.channels:
-            pixels = pixels[..., :1] if self.channels == 1 else np.repeat(pixels, self.channels, axis=-1)
-        if self.pixels == "uint8":
-            return np.ascontiguousarray(pixels)
-        low, high = self.scale
-        return ((pixels.astype(np.float32) - np.float32(low)) * np.float32(2.0 / (high - low)) - np.float32(1.0))
+    @property
+    def pixel_rule(self) -> PixelRule:
+        """How the pixels of a file become an image."""
+        return PixelRule(self.channels, {self.pixels: self.scale}, self.pixels == "uint8", self.grey_repeated)
 
     def document(self) -> Dict[str, Any]:
         """It as JSON."""
@@ -151,7 +124,7 @@ def derive(training: Looks, validation: Looks, given: Optional[Classes], layout:
     facts = Facts(layout, channels, pixels, scale, repeated, found.names, found.palette, found.rule, means, deviations,
                   folds, *({item.name: look.content for item, look in part} for part in (training, validation)))
     scaled = "" if pixels == "uint8" else f", from {scale[0]:g} to {scale[1]:g}"
-    kind = f"images: {channels} channel{'s' * (channels > 1)} of {_WORDS[pixels].replace(' a channel', '')}{scaled}"
+    kind = f"images: {channels} channel{'s' * (channels > 1)} of {WORDS[pixels].replace(' a channel', '')}{scaled}"
     return facts, (kind, *remarks, *found.remarks, *notes_on(looks), *_never(facts, masks))
 
 
@@ -200,7 +173,7 @@ def _pixels(looks: Looks) -> str:
     first = looks[0]
     for item, look in looks:
         if look.dtype != first[1].dtype:
-            raise UserError(f"{item.where}: {_WORDS[look.dtype]}", f"{_WORDS[first[1].dtype]}, as {first[0].where} has",
+            raise UserError(f"{item.where}: {WORDS[look.dtype]}", f"{WORDS[first[1].dtype]}, as {first[0].where} has",
                             "export all images with one depth")
     return first[1].dtype
 

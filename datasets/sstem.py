@@ -14,12 +14,14 @@ import numpy as np
 from datasets.base import TEST, VALIDATION, Dataset, Sample
 from datasets.folds import SPLIT_RULES
 from datasets.options import FOLDS, DataOptions
+from datasets.pixels import PixelRule, scaled
 from datasets.sstem_volumes import NAMES, TEST_VOLUME, TRAIN_LABELS, TRAIN_VOLUME, inspect
 from utils.contracts import DataSpec
 from utils.errors import UserError
 from utils.tiff import count_pages, page_size, read_page
 
 OFFICIAL_PAGES = 30
+BOUNDS = {"uint8": (0.0, 255.0), "uint16": (0.0, 65535.0)}
 SPEC = DataSpec(name="sstem", channels=1, class_names=("membrane", "cell"), folds=FOLDS)
 
 
@@ -41,6 +43,11 @@ class SSTEM(Dataset):
         self.split_rule = options.split_rule
         self.seed = seed
 
+    @property
+    def pixel_rule(self) -> PixelRule:
+        """See `Dataset.pixel_rule`."""
+        return PixelRule(self.spec.channels, BOUNDS, unchanged=False)
+
     def ids(self, split: str) -> Sequence[str]:
         """See `Dataset.ids`."""
         volume = TEST_VOLUME if split == TEST else TRAIN_VOLUME
@@ -52,7 +59,7 @@ class SSTEM(Dataset):
         volume, page = sample_id.rsplit("#", 1)
         pixels = read_page(self._path(volume), int(page))
         label = self._read_label(int(page), pixels.shape) if volume == TRAIN_VOLUME else None
-        return Sample(_scaled(pixels), label)
+        return Sample(scaled(pixels, BOUNDS[str(pixels.dtype)])[:, :, np.newaxis], label)
 
     def verify(self, splits: Sequence[str]) -> None:
         """See `Dataset.verify`; the rules are those of `sstem_volumes`."""
@@ -115,8 +122,3 @@ def _volumes(splits: Sequence[str]) -> List[str]:
     """The volumes that `splits` are read from."""
     trained = [name for name in (TRAIN_VOLUME, TRAIN_LABELS) if set(splits) - {TEST}]
     return trained + [TEST_VOLUME] * (TEST in splits)
-
-
-def _scaled(pixels: np.ndarray) -> np.ndarray:
-    half_range = np.float32(np.iinfo(pixels.dtype).max / 2.0)
-    return (pixels.astype(np.float32) / half_range - np.float32(1.0))[:, :, np.newaxis]
