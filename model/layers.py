@@ -12,6 +12,7 @@ from typing import Any, Optional, Tuple
 import tensorflow.compat.v1 as tf
 
 from model.activations import activate
+from model.convolution import convolution
 from model.initialisers import initialiser
 from model.normalisation import batch_normalisation
 from model.style import DEFAULT, Style
@@ -27,10 +28,7 @@ def conv2d(inputs: Tensor, filters: int, size: int, context: StepContext, name: 
     """
     with tf.variable_scope(name):
         kernel = _kernel((size, size, style.extents(inputs)[2], filters), context, style)
-        # TensorFlow 1.15 has no gradient of a dilated convolution on CPUs but through this operation.
-        outputs = tf.nn.convolution(inputs, kernel, padding=style.padding, data_format=style.layout,
-                                    dilations=[style.dilation] * 2)
-        return _finished(outputs, filters, context, style)
+        return _finished(convolution(inputs, kernel, context, style), filters, context, style)
 
 
 def conv2d_transpose(inputs: Tensor, filters: int, size: int, context: StepContext, name: str,

@@ -148,7 +148,8 @@ def _merged_logits(run: Run, features: Dict[str, Tensor], split: str) -> Tensor:
 
 
 def _training_context(run: Run, features: Dict[str, Tensor]) -> StepContext:
-    alone = StepContext(training=True, seed=run.settings.training.seed, sample_keys=features["key"])
+    alone = StepContext(training=True, seed=run.settings.training.seed, sample_keys=features["key"],
+                        kernel_gradient=run.device.kernel_gradient)
     if not run.settings.model.sync_batch_norm:
         return alone
     return dataclasses.replace(alone, cross_rank_mean=run.distributed.mean, ranks=run.distributed.place.size)

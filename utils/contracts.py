@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Callable, Optional, Tuple
+from typing import Any, Callable, NamedTuple, Optional, Tuple
 
 from utils.errors import UserError
 
@@ -21,6 +21,13 @@ They are values, not operations: the step assigns them together with its update,
 
 UNIFORM, GAUSSIAN = "uniform", "gaussian"
 """How overlapping windows are averaged: all pixels alike, or those in the middle of a window more."""
+
+
+PLAIN, SHIFTED = "plain", "shifted"
+STRIPS = {"strips_16": 16, "strips_32": 32}
+"""How the gradient of a convolution's kernel is computed: by the library's operation, as products of matrices, or in
+strips of so many rows.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,8 +106,49 @@ class Geometry:
         return (below, below + self.divisor) if below < input_size else (below,)
 
 
+class Convolution(NamedTuple):
+    """A convolution of stride 1 by its sizes.
+
+    Attributes:
+        batch: images.
+        height, width: of the outputs, in pixels.
+        channels, filters: of the inputs and of the outputs.
+        size: of the square kernel.
+        dilation: pixels from one weight of the kernel to the next.
+    """
+
+    batch: int
+    height: int
+    width: int
+    channels: int
+    filters: int
+    size: int
+    dilation: int
+
+    @property
+    def reach(self) -> int:
+        """Rows, and columns, that the inputs have more than the outputs, padding included."""
+        return (self.size - 1) * self.dilation
+
+    @property
+    def kernel_shape(self) -> Tuple[int, int, int, int]:
+        """[size, size, channels, filters]."""
+        return self.size, self.size, self.channels, self.filters
+
+    @property
+    def operations(self) -> int:
+        """Floating-point operations of the forward pass, two for a multiplication and addition; of either gradient,
+        too.
+        """
+        return 2 * self.batch * self.height * self.width * self.channels * self.filters * self.size ** 2
+
+
 def _identity(tensor: Tensor) -> Tensor:
     return tensor
+
+
+def _plain(convolution: Convolution) -> str:
+    return PLAIN
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,6 +161,8 @@ class StepContext:
         sample_keys: int64 [batch, 2], the random key of each sample; None unless training.
         cross_rank_mean: mean of a tensor over the ranks whose statistics are taken together; the identity for one.
         ranks: how many those are.
+        kernel_gradient: chooses how the gradient of a convolution's kernel is computed: PLAIN, SHIFTED or one of
+            STRIPS, which all give the same but for rounding.
     """
 
     training: bool
@@ -120,6 +170,7 @@ class StepContext:
     sample_keys: Optional[Tensor] = None
     cross_rank_mean: Callable[[Tensor], Tensor] = _identity
     ranks: int = 1
+    kernel_gradient: Callable[[Convolution], str] = _plain
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any, Callable, ContextManager, List, Optional, Tuple
 import tensorflow.compat.v1 as tf
 
 from runtime.settings.tree import DeviceOptions
-from utils.contracts import Tensor
+from utils.contracts import PLAIN, Convolution, Tensor
 from utils.errors import UserError
 
 FLOAT32, FLOAT16, BFLOAT16 = "float32", "float16", "bfloat16"
@@ -99,6 +99,11 @@ class Device(abc.ABC):
     def wide(self) -> ContextManager[Any]:
         """A scope whose operations keep their precision, for what must not be narrowed: losses and scores."""
         return contextlib.nullcontext()
+
+    @property
+    def kernel_gradient(self) -> Callable[[Convolution], str]:
+        """Chooses how the gradient of a convolution's kernel is computed; see `StepContext.kernel_gradient`."""
+        return lambda convolution: PLAIN
 
     def profiling_hooks(self, every: int) -> List[Any]:
         """Hooks that trace a training step in `every` steps, where the options ask for it."""

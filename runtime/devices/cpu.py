@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import List
+from typing import Callable, List
 
 import tensorflow.compat.v1 as tf
 
 from runtime.devices.base import BFLOAT16, FLOAT32, Device
+from runtime.devices.kernel_gradients import measured
+from runtime.settings.tree import MEASURED
+from utils.contracts import Convolution
 
 _BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
 _XLA_ON_CPU = "--tf_xla_cpu_global_jit"
@@ -33,6 +36,17 @@ class CPU(Device):
         if self.options.use_xla:
             lines.append("--use_xla on a CPU: honoured, but expect it to be slower than without")
         return lines
+
+    @property
+    def kernel_gradient(self) -> Callable[[Convolution], str]:
+        """See `Device.kernel_gradient`; what XLA compiles it orders itself."""
+        asked = self.options.kernel_gradient
+        if self.options.use_xla or (self.options.deterministic and asked == MEASURED):
+            return super().kernel_gradient
+        if asked != MEASURED:
+            return lambda convolution: asked
+        dtype = tf.bfloat16 if self.precision == BFLOAT16 else tf.float32
+        return measured(self.precision, dtype, self.session_config())
 
     @property
     def computes_channels_first(self) -> bool:

@@ -10,12 +10,14 @@ from typing import Any, Dict, Iterator, Mapping, NamedTuple, Optional
 from datasets.options import DataOptions
 from model.options import ModelOptions
 from objectives.options import AUTO, ObjectiveOptions
+from utils.contracts import PLAIN, SHIFTED, STRIPS
 from utils.errors import UserError, unknown_name
 from utils.options import INVOCATION, OPERATIONAL, TRAINING, Option, above, at_least, option, within
 
 TRAIN, EVALUATE, PREDICT, IMPORT, RANK_TABLE = "train", "evaluate", "predict", "import", "rank_table"
 NEWEST, BEST = "newest", "best"
 STAIR_STEPS = 500
+MEASURED = "measured"
 MIXED, KEPT, NARROW = "allow_mix_precision", "must_keep_origin_dtype", "allow_fp32_to_fp16"
 PRECISION_MODES = (KEPT, MIXED, NARROW, "force_fp32")
 """Of Ascend's adapter: as written; float16 by lists of operators; float16 wherever it can be; float32 everywhere."""
@@ -117,6 +119,10 @@ class DeviceOptions:
         check=at_least(1.0))
     use_xla: bool = option(False, "compile with XLA", kind=TRAINING, aliases=("xla",))
     deterministic: bool = option(False, "bit-identical repetition", kind=OPERATIONAL)
+    kernel_gradient: str = option(
+        MEASURED, "CPU: how the gradients of convolution kernels are computed: the fastest way, measured once for each "
+        "processor (with --deterministic: plain), or always one and the same", kind=OPERATIONAL,
+        choices=(MEASURED, PLAIN, SHIFTED, *STRIPS))
     iterations_per_loop: int = option(1, "Ascend: training steps that the device does at a time, without the host",
                                       kind=OPERATIONAL, check=at_least(1))
     precision_mode: Optional[str] = option(

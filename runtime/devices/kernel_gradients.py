@@ -1,0 +1,133 @@
+"""Which way to the gradient of a convolution's kernel is the fastest on this processor: measured once, then remembered.
+
+A measurement takes some runs of each way, once for each convolution of a network on each kind of processor; small
+convolutions are not worth it. What was found lies in the user's cache directory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import sys
+import time
+from typing import Any, Callable, Dict, Iterator, Mapping, Optional
+
+import pooch
+import tensorflow.compat.v1 as tf
+
+from model.convolution import kernel_gradient
+from utils.contracts import PLAIN, SHIFTED, STRIPS, Convolution
+from utils.files import write_json
+
+WORTH_MEASURING = 2 * 10 ** 9
+"""Floating-point operations of a pass, below which the library's own way is taken unmeasured."""
+FILE_NAME = "kernel-gradients.json"
+RUNS = 3
+HOPELESS = 1.5
+"""Times the best so far, after which a way is run no more."""
+
+Measure = Callable[[Convolution, str], Iterator[float]]
+"""Yields the seconds of one run after the other."""
+
+
+class KernelGradients:
+    """Chooses a way for each convolution.
+
+    Args:
+        processor: names what the measurements hold for: processor, cores, precision, version of TensorFlow.
+        measure: runs a way.
+        directory: where what was measured is kept.
+    """
+
+    def __init__(self, processor: str, measure: Measure, directory: str) -> None:
+        self._processor = processor
+        self._measure = measure
+        self._path = os.path.join(directory, FILE_NAME)
+        self._known: Optional[Dict[str, str]] = None
+
+    def __call__(self, convolution: Convolution) -> str:
+        """The fastest way; what was not known before is measured, and said to be."""
+        if convolution.operations < WORTH_MEASURING:
+            return PLAIN
+        if self._known is None:
+            self._known = dict(self._stored().get(self._processor, {}))
+        name = "x".join(map(str, convolution))
+        if self._known.get(name) not in (PLAIN, SHIFTED, *STRIPS):
+            if not self._known:
+                print("measuring, once for this processor, how to compute the gradients of this network's kernels",
+                      file=sys.stderr)
+            self._known[name] = self._fastest(convolution)
+            self._store(name, self._known[name])
+        return self._known[name]
+
+    def _fastest(self, convolution: Convolution) -> str:
+        # A dilated kernel has no operation of its own that takes strips.
+        ways = (PLAIN, SHIFTED, *(STRIPS if convolution.dilation == 1 and convolution.height > min(STRIPS.values())
+                                  else ()))
+        best: Dict[str, float] = {}
+        for way in ways:
+            for run, seconds in enumerate(self._measure(convolution, way)):
+                best[way] = min(seconds, best.get(way, seconds))
+                if run + 1 == RUNS or seconds > HOPELESS * min(best.values()):
+                    break
+        return min(best, key=lambda way: best[way])
+
+    def _stored(self) -> Mapping[str, Mapping[str, str]]:
+        try:
+            with open(self._path, encoding="utf-8") as stream:
+                stored = json.load(stream)
+            return {name: dict(ways) for name, ways in stored.items()}
+        except (OSError, ValueError, TypeError, AttributeError):
+            return {}  # nothing is lost but some seconds
+
+    def _store(self, name: str, way: str) -> None:
+        """Added to what is there by now: another process may have measured, too."""
+        stored = {processor: dict(ways) for processor, ways in self._stored().items()}
+        stored.setdefault(self._processor, {})[name] = way
+        with contextlib.suppress(OSError):
+            write_json(self._path, stored)
+
+
+def measured(precision: str, dtype: tf.DType, config: tf.ConfigProto) -> KernelGradients:
+    """The choices for this processor.
+
+    Args:
+        precision: of the run, by name.
+        dtype: that its convolutions compute in.
+        config: of its sessions.
+    """
+    processor = ", ".join((_processor(), f"{os.cpu_count()} cores", precision, f"TensorFlow {tf.__version__}"))
+    return KernelGradients(processor, lambda convolution, way: _seconds(convolution, way, dtype, config),
+                           str(pooch.os_cache("unet-measurements")))
+
+
+def _seconds(convolution: Convolution, way: str, dtype: tf.DType, config: tf.ConfigProto) -> Iterator[float]:
+    with tf.Graph().as_default() as graph:
+        tall, wide = convolution.height + convolution.reach, convolution.width + convolution.reach
+        # Variables, since TensorFlow would compute with constants beforehand.
+        inputs, upstream = (_filled(name, shape, dtype) for name, shape in (
+            ("inputs", [convolution.batch, tall, wide, convolution.channels]),
+            ("upstream", [convolution.batch, convolution.height, convolution.width, convolution.filters])))
+        found = kernel_gradient(inputs, upstream, convolution, way).op
+        begin = tf.global_variables_initializer()
+    with tf.Session(graph=graph, config=config) as session:
+        session.run(begin)
+        session.run(found)
+        while True:
+            start = time.perf_counter()
+            session.run(found)
+            yield time.perf_counter() - start
+
+
+def _filled(name: str, shape: Any, dtype: tf.DType) -> Any:
+    values = tf.cast(tf.random_uniform(shape, -1.0, 1.0, seed=0), dtype)
+    return tf.get_variable(name, initializer=values, trainable=False)
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as stream:
+        names = (line.partition(":")[2].strip() for line in stream if line.startswith("model name"))
+        return next(names, platform.machine())
+    return platform.machine()

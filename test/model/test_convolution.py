@@ -1,0 +1,137 @@
+"""Every way to the gradient of a kernel gives what the library's own gives, over odd shapes."""
+
+from __future__ import annotations
+
+from typing import Dict, List
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from model.convolution import convolution
+from model.layers import two_convolutions
+from model.style import Style
+from utils.contracts import PLAIN, SHIFTED, STRIPS, Convolution, StepContext
+
+WAYS = (SHIFTED, *STRIPS)
+SHAPES = [
+    # batch, height, width, channels, filters, size, dilation
+    (1, 9, 7, 3, 5, 3, 1),
+    (2, 33, 6, 4, 3, 3, 1),       # strips that the last row does not fill
+    (2, 48, 5, 2, 2, 3, 1),       # strips that it does
+    (3, 17, 11, 1, 4, 3, 1),      # a grey image
+    (1, 3, 3, 2, 2, 3, 1),        # a single output with padding VALID
+    (2, 8, 9, 3, 2, 1, 1),        # no reach
+    (1, 19, 18, 2, 3, 2, 1),      # an even kernel, which SAME pads below and to the right alone
+    (1, 35, 13, 2, 3, 5, 1),
+    (1, 21, 23, 3, 2, 3, 2),
+    (2, 37, 29, 2, 2, 3, 6),
+]
+
+
+def _gradients(shape, padding: str, ways: List[str], dtype=tf.float32) -> Dict[str, List[np.ndarray]]:
+    """Of a sum weighted at random, with respect to inputs and kernel, by each of `ways`."""
+    batch, height, width, channels, filters, size, dilation = shape
+    random = np.random.RandomState(1)
+    style = Style(padding=padding, dilation=dilation)
+    with tf.Graph().as_default(), tf.Session() as session:
+        inputs = tf.constant(random.uniform(-1, 1, [batch, height, width, channels]), dtype)
+        kernel = tf.constant(random.uniform(-1, 1, [size, size, channels, filters]), dtype)
+        found = {}
+        for way in ways:
+            context = StepContext(training=True, seed=0, kernel_gradient=lambda sizes, way=way: way)
+            outputs = convolution(inputs, kernel, context, style)
+            weights = tf.constant(np.random.RandomState(2).uniform(-1, 1, outputs.shape.as_list()), dtype)
+            gradients = tf.gradients(tf.reduce_sum(outputs * weights), [inputs, kernel])
+            found[way] = [tf.cast(each, tf.float32) for each in (outputs, *gradients)]
+        return session.run(found)
+
+
+def _fits(shape, padding: str) -> bool:
+    reach = (shape[5] - 1) * shape[6]
+    return padding == "SAME" or min(shape[1], shape[2]) > reach
+
+
+def _ways(shape) -> List[str]:
+    """Strips have no operation of their own for dilated kernels."""
+    return [way for way in WAYS if shape[6] == 1 or way == SHIFTED]
+
+
+@pytest.mark.parametrize("padding", ["VALID", "SAME"])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_every_way_gives_the_plain_gradient(shape, padding):
+    if not _fits(shape, padding):
+        pytest.skip("the kernel reaches over the whole image")
+    found = _gradients(shape, padding, [PLAIN, *_ways(shape)])
+    for way in _ways(shape):
+        for mine, plain in zip(found[way], found[PLAIN]):
+            np.testing.assert_allclose(mine, plain, rtol=1e-5, atol=1e-5 * np.abs(plain).max())
+
+
+@pytest.mark.parametrize("shape", SHAPES[:3], ids=str)
+def test_bfloat16_agrees_within_its_rounding(shape):
+    try:
+        found = _gradients(shape, "VALID", [PLAIN, *WAYS], tf.bfloat16)
+    except (tf.errors.OpError, TypeError, ValueError):
+        pytest.skip("this TensorFlow does not convolve in bfloat16 here")
+    exact = _gradients(shape, "VALID", [PLAIN])[PLAIN]
+    # Eight bits of mantissa, in which processors without bfloat16 of their own add up, too: rounding walks at random.
+    tolerance = 2 ** -9 * np.sqrt(np.prod(shape[:3]))
+    for way in WAYS:
+        for mine, plain in zip(found[way], exact):
+            np.testing.assert_allclose(mine, plain, atol=tolerance * np.abs(plain).max())
+
+
+def test_a_gradient_by_hand():
+    # Inputs 1 to 9; each of the kernel's four weights is multiplied by the upper left, ... lower right 2 x 2 of them.
+    expected = [[1 + 2 + 4 + 5, 2 + 3 + 5 + 6], [4 + 5 + 7 + 8, 5 + 6 + 8 + 9]]
+    for way in (PLAIN, *WAYS):
+        with tf.Graph().as_default(), tf.Session() as session:
+            inputs = tf.reshape(tf.range(1.0, 10.0), [1, 3, 3, 1])
+            kernel = tf.zeros([2, 2, 1, 1])
+            context = StepContext(training=True, seed=0, kernel_gradient=lambda sizes, way=way: way)
+            outputs = convolution(inputs, kernel, context, Style())
+            gradient, = tf.gradients(tf.reduce_sum(outputs), [kernel])
+            np.testing.assert_allclose(session.run(gradient)[..., 0, 0], expected)
+
+
+def test_gradients_pass_through_a_row_of_layers():
+    images, found = np.random.RandomState(3).uniform(-1, 1, [2, 24, 20, 3]), {}
+    for way in (PLAIN, *WAYS):
+        with tf.Graph().as_default(), tf.Session() as session:
+            context = StepContext(training=True, seed=4, kernel_gradient=lambda sizes, way=way: way)
+            outputs = two_convolutions(tf.constant(images, tf.float32), (4, 5), context, "two")
+            variables = tf.trainable_variables()
+            session.run(tf.global_variables_initializer())
+            found[way] = session.run(tf.gradients(tf.reduce_sum(tf.square(outputs)), variables))
+    for way in WAYS:
+        for mine, plain in zip(found[way], found[PLAIN]):
+            np.testing.assert_allclose(mine, plain, rtol=1e-5, atol=1e-5 * np.abs(plain).max())
+
+
+def test_the_choice_sees_the_sizes():
+    seen = []
+
+    def choose(sizes: Convolution) -> str:
+        seen.append(sizes)
+        return PLAIN
+
+    context = StepContext(training=True, seed=0, kernel_gradient=choose)
+    with tf.Graph().as_default():
+        convolution(tf.zeros([2, 20, 30, 3]), tf.zeros([3, 3, 3, 8]), context, Style(dilation=2))
+        convolution(tf.zeros([2, 20, 30, 3]), tf.zeros([3, 3, 3, 8]), context, Style(padding="SAME"))
+    assert seen == [Convolution(2, 16, 26, 3, 8, 3, 2), Convolution(2, 20, 30, 3, 8, 3, 1)]
+    assert seen[0].operations == 2 * (2 * 16 * 26 * 8) * (3 * 3 * 3)
+    assert seen[0].reach == 4
+
+
+@pytest.mark.parametrize("training, batch, layout", [
+    (False, 2, "channels_last"), (True, None, "channels_last"), (True, 2, "channels_first")])
+def test_nothing_is_chosen_where_it_could_not_be_followed(training, batch, layout):
+    def choose(sizes: Convolution) -> str:
+        raise AssertionError("asked")
+
+    context = StepContext(training=training, seed=0, kernel_gradient=choose)
+    with tf.Graph().as_default():
+        shape = [batch, 8, 8, 3] if layout == "channels_last" else [batch, 3, 8, 8]
+        convolution(tf.placeholder(tf.float32, shape), tf.zeros([3, 3, 3, 8]), context, Style(data_format=layout))

@@ -1,0 +1,104 @@
+"""Which way is chosen, and what is remembered of it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import pytest
+import tensorflow.compat.v1 as tf
+
+from runtime.devices.cpu import CPU
+from runtime.devices.gpu import GPU
+from runtime.devices.kernel_gradients import FILE_NAME, RUNS, KernelGradients, measured
+from runtime.settings.tree import DeviceOptions
+from utils.contracts import PLAIN, SHIFTED, STRIPS, Convolution
+
+LARGE = Convolution(1, 64, 64, 512, 512, 3, 1)
+SMALL = Convolution(1, 8, 8, 4, 4, 3, 1)
+
+
+class Clock:
+    """Measures nothing: every run of a way takes the seconds that are given for it."""
+
+    def __init__(self, **seconds: float) -> None:
+        self.seconds = seconds
+        self.runs = []
+
+    def __call__(self, convolution, way):
+        for _ in itertools.count():
+            self.runs.append(way)
+            yield self.seconds[way]
+
+
+def test_the_fastest_is_chosen_and_the_hopeless_run_once(tmp_path):
+    clock = Clock(plain=4.0, shifted=1.0, strips_16=2.0, strips_32=1.2)
+    assert KernelGradients("this one", clock, str(tmp_path))(LARGE) == SHIFTED
+    assert {way: clock.runs.count(way) for way in clock.seconds} == {
+        "plain": RUNS, "shifted": RUNS, "strips_16": 1, "strips_32": RUNS}
+
+
+def test_what_was_measured_is_not_measured_again(tmp_path, capsys):
+    clock = Clock(plain=1.0, shifted=2.0, strips_16=2.0, strips_32=0.5)
+    first = KernelGradients("this one", clock, str(tmp_path))
+    assert [first(LARGE), first(LARGE)] == ["strips_32", "strips_32"]
+    count = len(clock.runs)
+    assert KernelGradients("this one", clock, str(tmp_path))(LARGE) == "strips_32"
+    assert len(clock.runs) == count
+    assert "measuring" in capsys.readouterr().err
+
+
+def test_every_processor_has_its_own(tmp_path):
+    fast, slow = Clock(plain=1.0, shifted=2.0, strips_16=2.0, strips_32=2.0), Clock(
+        plain=2.0, shifted=1.0, strips_16=2.0, strips_32=2.0)
+    assert KernelGradients("one", fast, str(tmp_path))(LARGE) == PLAIN
+    assert KernelGradients("another", slow, str(tmp_path))(LARGE) == SHIFTED
+    assert set(json.loads((tmp_path / FILE_NAME).read_text())) == {"one", "another"}
+
+
+def test_small_convolutions_are_not_measured(tmp_path):
+    assert KernelGradients("this one", Clock(), str(tmp_path))(SMALL) == PLAIN
+    assert not list(tmp_path.iterdir())
+
+
+def test_dilated_kernels_and_low_images_have_no_strips(tmp_path):
+    clock = Clock(plain=2.0, shifted=1.0)
+    choose = KernelGradients("this one", clock, str(tmp_path))
+    assert choose(LARGE._replace(dilation=2)) == SHIFTED
+    assert choose(LARGE._replace(height=16)) == SHIFTED
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"this one": 3}', '{"this one": {"1x64x64x512x512x3x1": "no way"}}'])
+def test_a_damaged_memory_is_made_anew(tmp_path, content):
+    (tmp_path / FILE_NAME).write_text(content)
+    clock = Clock(plain=1.0, shifted=2.0, strips_16=2.0, strips_32=2.0)
+    assert KernelGradients("this one", clock, str(tmp_path))(LARGE) == PLAIN
+    assert json.loads((tmp_path / FILE_NAME).read_text())["this one"] == {"1x64x64x512x512x3x1": PLAIN}
+
+
+def test_where_nothing_can_be_kept_it_is_measured_each_time(tmp_path):
+    (tmp_path / "file").write_text("")
+    clock = Clock(plain=1.0, shifted=0.5, strips_16=2.0, strips_32=2.0)
+    assert KernelGradients("this one", clock, str(tmp_path / "file" / "below"))(LARGE) == SHIFTED
+
+
+def test_a_real_measurement(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    choose = measured("float32", tf.float32, tf.ConfigProto())
+    sizes = Convolution(1, 66, 66, 160, 160, 3, 1)
+    assert choose(sizes) in (PLAIN, SHIFTED, *STRIPS)
+    assert len(list(tmp_path.rglob(FILE_NAME))) == 1
+
+
+@pytest.mark.parametrize("options, way", [
+    ({"deterministic": True}, PLAIN),
+    ({"deterministic": True, "kernel_gradient": SHIFTED}, SHIFTED),
+    ({"kernel_gradient": "strips_16"}, "strips_16"),
+    ({"use_xla": True, "kernel_gradient": SHIFTED}, PLAIN),
+])
+def test_what_the_cpu_does_when_it_does_not_measure(options, way):
+    assert CPU(DeviceOptions(**options)).kernel_gradient(LARGE) == way
+
+
+def test_elsewhere_the_plain_way_is_taken():
+    assert GPU(DeviceOptions(kernel_gradient=SHIFTED)).kernel_gradient(LARGE) == PLAIN
