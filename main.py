@@ -34,10 +34,11 @@ def _run(flags: Dict[str, Any], stop: Stop) -> None:
         return
     # TensorFlow takes seconds to import and reads its environment then: after the flags, after the silence.
     from runtime.modes.dispatch import carry_out
-    from runtime.settings.compose import compose
+    from runtime.settings.compose import compose, compose_members
 
     distributed = connect()
-    carry_out(compose(flags, distributed.place.size), distributed, stop)
+    ranks = distributed.place.size
+    carry_out(compose(flags, ranks), distributed, stop, compose_members(flags, ranks))
 
 
 def _quieten() -> None:

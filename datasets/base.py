@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -33,6 +33,18 @@ class Sample:
     label: Optional[np.ndarray] = None
     valid: Optional[np.ndarray] = None
     region: Optional[np.ndarray] = None
+
+
+class Stack(NamedTuple):
+    """A file of several pages.
+
+    Attributes:
+        name: of the file, with its folders, without its ending.
+        pages: that it has.
+    """
+
+    name: str
+    pages: int
 
 
 class Dataset(abc.ABC):
@@ -77,6 +89,12 @@ class Dataset(abc.ABC):
             UserError: as `ids` and `read`, and for what only shows over whole splits, such as an image that both
                 trains and validates; the text begins with the file at fault and names the page where there is one.
         """
+
+    def stack(self, sample_id: str) -> Optional[Stack]:
+        """The stack that an image is a page of, and what is predicted of it shall be one of, too; its images follow
+        each other in `ids`. None where what is predicted is a file of its own, or all of a split are (`stacked`).
+        """
+        return None
 
     @property
     def evaluation_split(self) -> str:

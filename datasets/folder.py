@@ -134,7 +134,7 @@ class Folder(Dataset):
         if not self._restored and unlabelled:
             lines.append(f"without a mask, and so to predict: {len(unlabelled)} images "
                          f"({few([item.name for item in unlabelled])})")
-        return [*lines, *notes_on(self._tested)]
+        return [*lines, *notes_on([(item.name, look.notes) for item, look in self._tested])]
 
     def native_size(self, split: str) -> Tuple[int, int]:
         """See `Dataset.native_size`: the smallest height and the smallest width."""

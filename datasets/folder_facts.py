@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -125,14 +125,19 @@ def derive(training: Looks, validation: Looks, given: Optional[Classes], layout:
                   folds, *({item.name: look.content for item, look in part} for part in (training, validation)))
     scaled = "" if pixels == "uint8" else f", from {scale[0]:g} to {scale[1]:g}"
     kind = f"images: {channels} channel{'s' * (channels > 1)} of {WORDS[pixels].replace(' a channel', '')}{scaled}"
-    return facts, (kind, *remarks, *found.remarks, *notes_on(looks), *_never(facts, masks))
+    return facts, (kind, *remarks, *found.remarks, *notes_on([(item.name, look.notes) for item, look in looks]),
+                   *_never(facts, masks))
 
 
-def notes_on(looks: Looks) -> List[str]:
-    """What is done to some images before anything looks at them, a line each."""
+def notes_on(notes: Sequence[Tuple[str, FrozenSet[str]]]) -> List[str]:
+    """What is done to some images before anything looks at them, a line each.
+
+    Args:
+        notes: the `Picture.notes` of images, and the images' names before them.
+    """
     lines = []
     for note, words in ((TRANSPARENT, "transparency is left out"), (TURNED, "turned upright, as their EXIF tag says")):
-        names = [item.name for item, look in looks if note in look.notes]
+        names = [name for name, own in notes if note in own]
         if names:
             lines.append(f"{words}: {len(names)} images ({few(names)})")
     return lines

@@ -59,7 +59,7 @@ def images_below(tree: str, folder: str, nested: bool = True) -> Found:
     while waiting and len(names) <= MOST_FILES:
         inner = waiting.pop()
         try:
-            entries = _listed(os.path.join(folder, inner))
+            entries = _listed(os.path.join(folder, inner) if inner else folder)
         except UserError as error:
             problems.append(error)
             continue
@@ -92,8 +92,8 @@ def bad_file(tree: str, path: str) -> List[UserError]:
         real = os.path.realpath(path)
         if os.path.exists(real) and not _within(tree, real):
             return [UserError(f"{path}: a symbolic link out of the data directory, to {real}",
-                              f"files below {tree}", "put the file itself in its place, or give the directory that "
-                              "holds both with --data_dir")]
+                              f"files below {tree}", "put the file itself in its place, or name the directory that "
+                              "holds both")]
     return []
 
 

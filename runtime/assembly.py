@@ -9,6 +9,7 @@ from datasets.base import TEST, TRAIN, VALIDATION, Dataset
 from datasets.catalogue import Location, keeps_facts, locate, open_dataset
 from datasets.feeding import Feeding
 from datasets.feedings import build_feeding
+from datasets.given import Given
 from datasets.pipeline import Draw, Share
 from model.base import Network
 from model.catalogue import build_network
@@ -103,8 +104,7 @@ def assemble(settings: Settings, distributed: Distributed, stop: Optional[Stop] 
     if settings.model.data_format == "channels_first" and not device.computes_channels_first:
         raise UserError(f"data_format channels_first on the device {device.name}", "a device that computes in it",
                         "use channels_last there; a trained run may be evaluated with either")
-    location = locate(settings.data)
-    dataset = _dataset(settings, location)
+    location, dataset = _data(settings)
     require_agreement(distributed, dataset.facts())
     objective = build_objective(settings.objective, dataset.spec)
     network = build_network(settings.model, dataset.spec, objective.channels)
@@ -112,6 +112,16 @@ def assemble(settings: Settings, distributed: Distributed, stop: Optional[Stop] 
     faults = Faults()
     dataset.read = faults.keeping(dataset.read)  # type: ignore[method-assign]
     return Run(settings, distributed, device, location, dataset, network, feeding, objective, faults, stop or Stop())
+
+
+def _data(settings: Settings) -> Tuple[Location, Dataset]:
+    """What a command works on, and where that lies: the data of the run, or what is given in its place."""
+    given = settings.prediction.input
+    if not given:
+        location = locate(settings.data)
+        return location, _dataset(settings, location)
+    own = _dataset(settings, Location(settings.data.data_dir or "", phantom=False))  # of which nothing is read
+    return Location(", ".join(given), phantom=False), Given(own.spec, own.pixel_rule, given)
 
 
 def _dataset(settings: Settings, location: Location) -> Dataset:

@@ -81,3 +81,27 @@ def run_python(arguments: List[str], directory: Path, environment: Dict[str, str
     return subprocess.run([sys.executable, *arguments], cwd=str(directory), env={**os.environ, **environment},
                           capture_output=True, text=True,
                           timeout=COMMAND_SECONDS, check=False)
+
+
+def as_nobody(action: Callable[[], Any]) -> str:
+    """The text of the `UserError` that `action` raises when an unprivileged user carries it out."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+        from utils.errors import UserError
+
+        try:
+            action()
+            text = "no error"
+        except UserError as error:
+            text = str(error)
+        os.write(writing, text.encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as stream:
+        text = stream.read()
+    os.waitpid(child, 0)
+    return text

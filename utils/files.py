@@ -12,7 +12,7 @@ import errno
 import json
 import os
 import tempfile
-from typing import Any, Iterator, Mapping, Sequence
+from typing import Any, Callable, Iterator, Mapping, Sequence
 
 
 def fsync_path(path: str) -> None:
@@ -70,10 +70,18 @@ def write_json(path: str, document: Any) -> None:
 
 def write_csv(path: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write `rows`, mappings with the same keys, below a line of those keys to `path`, whole or not at all."""
+    with csv_writer(path, list(rows[0]) if rows else []) as write:
+        for row in rows:
+            write(row)
+
+
+@contextlib.contextmanager
+def csv_writer(path: str, columns: Sequence[str]) -> Iterator[Callable[[Mapping[str, Any]], Any]]:
+    """Yield a function that appends a row below a line of `columns` to `path`, which appears once the body is done."""
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]) if rows else [])
+        writer = csv.DictWriter(stream, columns)
         writer.writeheader()
-        writer.writerows(rows)
+        yield writer.writerow
 
 
 def read_json(path: str) -> Any:

@@ -13,7 +13,7 @@ import logging
 import os
 import struct
 import zlib
-from typing import Any, BinaryIO, Callable, Dict, Iterable, Iterator, NamedTuple, Optional, Tuple
+from typing import Any, BinaryIO, Callable, Dict, Iterable, Iterator, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import PIL
@@ -39,9 +39,12 @@ _ALPHA = (1, 2)  # values of the tag ExtraSamples
 _ORIENTATION, _UPRIGHT = 274, 1
 _MOST_CHANNELS = 5
 _MAXIMUM_BYTES = 2 ** 30
+_MOST_OF_CLASSIC = 2 ** 32 - 2 ** 26  # bytes of pixels, with room for directories
 _BIG_TIFF = 43
 _SOUND_PILLOW = 11
 _MOST_TAGS = 4096  # of a page; a sound one has about twenty
+
+Colours = Sequence[Tuple[int, int, int]]
 
 # What tifffile has to say of a damaged file is said here, in words and once.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -110,11 +113,22 @@ def read_samples(path: str, index: int) -> Samples:
 
 
 @contextlib.contextmanager
-def stack_writer(path: str) -> Iterator[Callable[[np.ndarray], None]]:
-    """Yield a function that appends a page ([height, width]) to a new deflate-compressed stack at `path`."""
-    with tifffile.TiffWriter(path) as writer:
-        yield lambda page: writer.write(page, compression="zlib", photometric="minisblack", contiguous=False,
-                                        metadata=None)
+def stack_writer(path: str, colours: Colours = (), size: int = 0) -> Iterator[Callable[[np.ndarray], None]]:
+    """Yield a function that appends a page to a new deflate-compressed stack at `path`.
+
+    Pages are [height, width], grey, or numbers seen in `colours` (uint8) where there are some; or [height, width, 3].
+
+    Args:
+        path: of the file.
+        colours: red, green and blue of the numbers 0, 1, ...
+        size: bytes that all pages may come to; a BigTIFF is written where another cannot hold them.
+    """
+    table = np.zeros((256, 3), np.uint16)
+    table[:len(colours)] = np.array(colours, np.uint16).reshape(-1, 3) * 257
+    kinds = {2: {"photometric": "palette", "colormap": table.T} if colours else {"photometric": "minisblack"},
+             3: {"photometric": "rgb"}}
+    with tifffile.TiffWriter(path, bigtiff=size > _MOST_OF_CLASSIC) as writer:
+        yield lambda page: writer.write(page, compression="zlib", contiguous=False, metadata=None, **kinds[page.ndim])
 
 
 def write_pages(path: str, pages: Iterable[np.ndarray]) -> None:

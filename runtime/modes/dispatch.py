@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from typing import Any, Dict, Iterator, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import tensorflow.compat.v1 as tf
 
-from datasets.base import TRAIN, VALIDATION
+from datasets.base import TEST, TRAIN, VALIDATION
 from datasets.options import ALL_FOLDS
 from dllogger.logger import Logger
 from objectives.options import AUTO
@@ -21,9 +21,10 @@ from runtime.loop import check_loop
 from runtime.modes.benchmark import benchmark
 from runtime.modes.bring_in import bring_in, read_weights
 from runtime.modes.crossvalidate import crossvalidate, fold_settings
+from runtime.modes.ensemble import Member, require_agreement
 from runtime.modes.evaluate import evaluate
 from runtime.modes.levels import compare_levels
-from runtime.modes.predict import predict
+from runtime.modes.predict import check_output, predict
 from runtime.modes.say import say
 from runtime.modes.summary import announce, summary, table
 from runtime.modes.train import train
@@ -36,13 +37,15 @@ from utils.errors import UserError, unknown_name
 Choice = Tuple[Checkpoint, Tuple[str, ...]]
 
 
-def carry_out(settings: Settings, distributed: Distributed, stop: Optional[Stop] = None) -> Dict[str, Any]:
+def carry_out(settings: Settings, distributed: Distributed, stop: Optional[Stop] = None,
+              members: Sequence[Settings] = ()) -> Dict[str, Any]:
     """Do what the exec mode says, and tell how it went.
 
     Args:
         settings: what the command means.
         distributed: the ranks.
         stop: tells when someone wants the run to end.
+        members: what it means for each of several runs that predict together; `settings` are of the first.
 
     Raises:
         UserError: something is missing or wrong; where that could be known before the work, nothing has been
@@ -53,14 +56,15 @@ def carry_out(settings: Settings, distributed: Distributed, stop: Optional[Stop]
     try:
         if settings.data.crossvalidation_idx == ALL_FOLDS:
             return _all_folds(settings, distributed, stop)
-        result = run_once(settings, distributed, stop)
+        result = run_once(settings, distributed, stop, members)
     except tf.errors.OpError as error:
         raise distributed.explained(error) from error
     say(distributed, summary(settings, result))
     return result
 
 
-def run_once(settings: Settings, distributed: Distributed, stop: Stop) -> Dict[str, Any]:
+def run_once(settings: Settings, distributed: Distributed, stop: Stop,
+             members: Sequence[Settings] = ()) -> Dict[str, Any]:
     """One run: checks, then train, evaluate and predict as far as the exec mode asks for them.
 
     Returns:
@@ -68,6 +72,7 @@ def run_once(settings: Settings, distributed: Distributed, stop: Stop) -> Dict[s
     """
     run = assemble(settings, distributed, stop)
     chosen = _check(run)
+    others = _others(run, members[1:])
     weights = read_weights(run) if settings.imports else {}
     lines = announce(run)
     with contextlib.ExitStack() as held:
@@ -76,11 +81,25 @@ def run_once(settings: Settings, distributed: Distributed, stop: Stop) -> Dict[s
         say(distributed, lines)
         with open_journal(settings, distributed.is_chief) as logger:
             logger.log(step="PARAMETER", data=settings.values())
-            results = {"import": bring_in(run, weights)} if settings.imports else _run_modes(run, logger, chosen)
-            return dict(results, settings=settings)
+            if settings.imports:
+                return {"import": bring_in(run, weights), "settings": settings}
+            return dict(_run_modes(run, logger, chosen, others), settings=settings)
 
 
-def _run_modes(run: Run, logger: Logger, chosen: Optional[Choice]) -> Dict[str, Any]:
+def _others(run: Run, members: Sequence[Settings]) -> List[Member]:
+    """The further members of an ensemble, which agree with the first, each with its checkpoint."""
+    runs = [assemble(settings, run.distributed, run.stop) for settings in members]
+    if runs:
+        require_agreement([run, *runs], TEST)
+    found = []
+    for other in runs:
+        checkpoint, remarks = usable_checkpoint(other)
+        say(run.distributed, remarks)
+        found.append(Member(other, checkpoint))
+    return found
+
+
+def _run_modes(run: Run, logger: Logger, chosen: Optional[Choice], others: Sequence[Member]) -> Dict[str, Any]:
     settings = run.settings
     if settings.benchmark.benchmark:
         return {"benchmark": benchmark(run, logger)}
@@ -95,7 +114,7 @@ def _run_modes(run: Run, logger: Logger, chosen: Optional[Choice]) -> Dict[str, 
     if settings.run.compare_levels:
         result["levels"] = compare_levels(run, logger, checkpoint, result["evaluation"]["scores"])
     if settings.predicts:
-        result["prediction"] = predict(run, checkpoint)
+        result["prediction"] = predict([Member(run, checkpoint), *others])
     return result
 
 
@@ -134,11 +153,19 @@ def _check(run: Run) -> Optional[Choice]:
     if settings.reads_run and not settings.trains:
         chosen = usable_checkpoint(run)
         if run.distributed.is_chief:
-            require_writable(settings.run.model_dir, "--model_dir")
+            _check_directories(settings)
     if settings.run.log_dir and run.distributed.is_chief:
         require_writable(settings.run.log_dir, "--log_dir")
+    if settings.predicts and not settings.benchmark.benchmark and run.distributed.is_chief:
+        check_output(settings)
     _check_data(run)
     return chosen
+
+
+def _check_directories(settings: Settings) -> None:
+    """What is found out about a run that has ended goes beside it, where nothing says otherwise."""
+    if not (settings.run.output and settings.run.log_dir):
+        require_writable(settings.run.model_dir, "--model_dir")
 
 
 def _check_data(run: Run) -> None:

@@ -4,49 +4,66 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from typing import Any, Dict, Iterator, List, Mapping, Optional
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
 import numpy as np
 
 from datasets.base import TEST
 from datasets.pipeline import evaluation_batches
 from runtime.assembly import Run
-from runtime.checkpoints.directory import move_aside
-from runtime.checkpoints.find import Checkpoint, checkpoint_directory
+from runtime.checkpoints.directory import move_aside, require_writable
+from runtime.checkpoints.find import checkpoint_directory
 from runtime.model_fn import predicting_fn
+from runtime.modes.ensemble import Member, Page, averaged
 from runtime.modes.evaluate import choose_threshold
-from runtime.modes.results import result_paths, results
+from runtime.modes.results import (
+    AREAS,
+    COMPONENTS,
+    MASKS,
+    OVERLAYS,
+    PROBABILITIES,
+    VERDICTS,
+    Prediction,
+    Results,
+    result_paths,
+)
 from runtime.modes.say import say
 from runtime.restore import reading
+from runtime.settings.tree import Settings
+from utils.errors import UserError
 from utils.files import write_csv
 from utils.progress import with_bar
+from utils.regions import MOST_LISTED
 
-FOLDER, VERDICTS = "predictions", "verdicts.csv"
+FOLDER = "predictions"
 
 
-def predict(run: Run, checkpoint: Checkpoint) -> Dict[str, Any]:
-    """Write masks and probabilities (float32) of the test images, and verdicts.
+def predict(members: Sequence[Member]) -> Dict[str, Any]:
+    """Write masks, probabilities (float32) and overlays of the test images as far as they are wanted, tables of areas
+    and components, and verdicts.
 
     Of two classes these are 0 / 255 and the probability of the second; of more, numbers of classes in their colours and
-    the probability of the class that was chosen.
+    the probability of the class that was chosen. Of several members the mean of their probabilities decides.
 
     Each image is written as it is computed, so that they are never in memory together; the chief works alone.
     Predictions that are there already are moved to a numbered sibling.
 
     Returns:
-        "files" written, "images" predicted, the checkpoint's "step".
+        "files" written, "images" predicted, the first member's "step".
 
     Raises:
         UserError: the test images are missing.
     """
+    run, checkpoint = members[0]
     threshold = choose_threshold(run, checkpoint)
-    folder = os.path.join(run.settings.run.model_dir, FOLDER)
+    folder = output_folder(run.settings)
     run.distributed.on_chief(lambda: _make_room(run, folder))
-    files = list(result_paths(folder, run.dataset.stacked))
+    results = Results(folder, run.dataset, _kinds(run.settings))
+    files = list(results.paths)
     images = len(run.dataset.ids(TEST))
     if run.distributed.is_chief:
         with run.faults.told(), reading(checkpoint):
-            scores = _write(run, _pages(run, checkpoint.path), folder, threshold)
+            scores = _write(run, averaged(members, _pages), results, threshold)
         if run.objective.judges_images:
             files.append(os.path.join(folder, VERDICTS))
             write_csv(files[-1], _verdicts(scores, 0.5 if threshold is None else threshold))
@@ -54,31 +71,85 @@ def predict(run: Run, checkpoint: Checkpoint) -> Dict[str, Any]:
     return {"files": files, "images": images, "step": checkpoint.step}
 
 
+def output_folder(settings: Settings) -> str:
+    """Where predictions go."""
+    return settings.run.output or os.path.join(settings.run.model_dir, FOLDER)
+
+
+def check_output(settings: Settings) -> None:
+    """Make sure that predictions can be written, and that none would be lost.
+
+    Raises:
+        UserError: --output holds some and nothing says what to do with them, or cannot be written, or lies among the
+            images that are predicted.
+    """
+    output = settings.run.output
+    if output is None:
+        return
+    for place in settings.prediction.input:
+        if os.path.isdir(place) and _lies_in(output, place):
+            raise UserError(f"--output {output} lies in --input {place}", "a directory elsewhere: another prediction "
+                            "would take these masks for images", f"use --output {place.rstrip(os.sep)}-predicted, say")
+    if os.path.lexists(output) and not os.path.isdir(output):
+        raise UserError(f"--output {output}: not a directory", "a directory, or none yet", "use another --output")
+    there = _own(output)
+    if there and not settings.run.overwrite:
+        raise UserError(f"--output {output} holds predictions already ({', '.join(there)})", "a directory without any",
+                        "use another --output, or add --overwrite, which moves them aside")
+    require_writable(output, "--output")
+
+
+def _lies_in(path: str, folder: str) -> bool:
+    root = os.path.realpath(folder)
+    return os.path.commonpath([root, os.path.realpath(path)]) == root
+
+
+def _own(folder: str) -> List[str]:
+    """What prediction writes, as far as it is in a folder."""
+    kinds = (MASKS, PROBABILITIES, OVERLAYS)
+    names = [os.path.basename(path) for stacked in (True, False) for path in result_paths(folder, stacked, kinds)]
+    return [name for name in (*names, AREAS, COMPONENTS, VERDICTS) if os.path.lexists(os.path.join(folder, name))]
+
+
 def _make_room(run: Run, folder: str) -> None:
-    if os.path.isdir(folder):
+    """Move aside what is there: the folder of a run as a whole; of another, which may hold more, what is ours."""
+    if run.settings.run.output is not None:
+        moved = [move_aside(os.path.join(folder, name)) for name in _own(folder)]
+        if moved:
+            say(run.distributed, [f"the predictions that were in {folder} are now in {', '.join(moved)}"])
+    elif os.path.isdir(folder):
         say(run.distributed, [f"the predictions that were in {folder} are now in {move_aside(folder)}"])
 
 
-def _pages(run: Run, checkpoint: str) -> Iterator[Mapping[str, np.ndarray]]:
+def _kinds(settings: Settings) -> List[str]:
+    wanted = {MASKS: True, PROBABILITIES: settings.prediction.save_probabilities,
+              OVERLAYS: settings.prediction.overlays}
+    return [kind for kind, is_wanted in wanted.items() if is_wanted]
+
+
+def _pages(member: Member) -> Iterator[Page]:
+    run = member.run
     directory = checkpoint_directory(run.settings.run.model_dir)
     estimator = run.device.estimator(predicting_fn(run, TEST), directory, run.settings.training.seed)
     share = dataclasses.replace(run.share, rank=0, size=1, local_size=1)
     return estimator.predict(lambda: evaluation_batches(run.dataset, TEST, run.feeding, share),
-                             checkpoint_path=checkpoint)
+                             checkpoint_path=member.checkpoint.path)
 
 
-def _write(run: Run, pages: Iterator[Mapping[str, np.ndarray]], folder: str,
-           threshold: Optional[float]) -> Dict[str, float]:
+def _write(run: Run, pages: Iterator[Page], results: Results, threshold: Optional[float]) -> Dict[str, float]:
     """Write every image; the score of each by id, where images are judged."""
     scores = {}
-    with results(folder, run.dataset.stacked, run.dataset.spec.palette) as add:
-        for name, page in zip(run.dataset.ids(TEST), with_bar(pages, "predict", chief=True)):
+    names = run.dataset.ids(TEST)
+    with results:
+        for name, page in zip(names, with_bar(pages, "predict", chief=True, total=len(names), unit="image")):
             probabilities = page["probabilities"]
             probability = probabilities[..., 1] if probabilities.shape[-1] == 2 else probabilities.max(axis=-1)
             classes = page["classes"] if threshold is None else (probability > threshold).astype(np.uint8)
-            add(name, classes, probability)
+            results.add(Prediction(name, classes, probability))
             if "score" in page:
                 scores[name] = float(page["score"])
+    say(run.distributed, [f"{name}: {count} components are counted, but not among the {MOST_LISTED} largest of their "
+                          f"class, which {COMPONENTS} lists" for name, count in results.unlisted.items()])
     return scores
 
 

@@ -1,73 +1,168 @@
-"""Where predictions go: pages of two stacks, or two files for each image."""
+"""Where predictions go: for each image masks, probabilities and pictures, as files of their own or pages of stacks."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from typing import Callable, Iterator, List, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 from PIL import Image
 
-from utils.files import replacing
+from datasets.base import TEST, Dataset
+from utils.files import csv_writer, replacing
+from utils.overlay import OF_TWO, overlaid
+from utils.regions import MOST_LISTED, regions
 from utils.tiff import stack_writer, write_pages
 
-MASKS, PROBABILITIES = "masks", "probabilities"
-Palette = Tuple[Tuple[int, int, int], ...]
-Add = Callable[[str, np.ndarray, np.ndarray], None]
-"""Takes an image's id, its classes (uint8 [height, width]) and a probability (float32 [height, width])."""
+MASKS, PROBABILITIES, OVERLAYS = "masks", "probabilities", "overlays"
+AREAS, COMPONENTS, VERDICTS = "areas.csv", "components.csv", "verdicts.csv"
+_AREA_COLUMNS = ("file", "class", "name", "pixels", "share", "components")
+_COMPONENT_COLUMNS = ("file", "class", "name", "component", "pixels", "top", "left", "bottom", "right", "row", "column")
 
 
-def result_paths(folder: str, stacked: bool) -> Tuple[str, str]:
-    """Where masks and probabilities lie: two stacks, or two folders."""
-    names = (f"test-{MASKS}.tif", f"test-{PROBABILITIES}.tif") if stacked else (MASKS, PROBABILITIES)
-    return os.path.join(folder, names[0]), os.path.join(folder, names[1])
+class Prediction(NamedTuple):
+    """What is predicted of one image.
 
-
-@contextlib.contextmanager
-def results(folder: str, stacked: bool, palette: Palette = ()) -> Iterator[Add]:
-    """Yield a function that writes the results of one image; images come in the order of their split.
-
-    Masks are black and white (0 / 255) for two classes; with a palette they are PNGs whose numbers are the classes,
-    and which are seen in its colours. Stacks appear when the body ends well, files one by one; each is written whole
-    or not at all.
+    Attributes:
+        name: the image's id.
+        classes: uint8 [height, width], class indices.
+        probability: float32 [height, width]: of the second of two classes, of more that of the class chosen.
     """
-    paths = result_paths(folder, stacked)
-    with contextlib.ExitStack() as held:
-        yield _stacks(held, paths) if stacked else lambda name, classes, probability: _files(
-            paths, name, _picture(classes, palette), probability)
+
+    name: str
+    classes: np.ndarray
+    probability: np.ndarray
 
 
-def _stacks(held: contextlib.ExitStack, paths: Tuple[str, str]) -> Add:
-    pages: List[Callable[[np.ndarray], None]] = [
-        held.enter_context(stack_writer(held.enter_context(replacing(path)))) for path in paths]
+class _Place(NamedTuple):
+    """A file below the folder of results, without its ending; of how many pages, 0 where it is no stack."""
 
-    def add(name: str, classes: np.ndarray, probability: np.ndarray) -> None:
-        pages[0](_black_and_white(classes))
-        pages[1](probability)
-
-    return add
+    path: str
+    pages: int
 
 
-def _picture(classes: np.ndarray, palette: Palette) -> Image.Image:
-    if not palette:
-        return Image.fromarray(_black_and_white(classes))
-    picture = Image.fromarray(classes)
-    picture.putpalette([value for colour in palette for value in colour])
+class _OpenStack(NamedTuple):
+    path: str
+    append: Callable[[np.ndarray], None]
+    close: contextlib.ExitStack
+
+
+def result_paths(folder: str, stacked: bool, kinds: Sequence[str] = (MASKS, PROBABILITIES)) -> List[str]:
+    """Where results of each kind lie: a stack of all images, or a folder."""
+    return [os.path.join(folder, f"test-{kind}.tif" if stacked else kind) for kind in kinds]
+
+
+class Results:
+    """Writes what is predicted of the test images of a data set, which come in its order; a context manager.
+
+    Masks are black and white (0 / 255) for two classes; of more they hold the numbers of the classes, and are seen in
+    their colours. Stacks and tables appear when they are complete, files one by one; each is written whole or not at
+    all.
+
+    Args:
+        folder: where to.
+        dataset: what is predicted.
+        kinds: of `MASKS`, `PROBABILITIES` and `OVERLAYS` those that are wanted.
+    """
+
+    def __init__(self, folder: str, dataset: Dataset, kinds: Sequence[str] = (MASKS, PROBABILITIES)) -> None:
+        self._folder = folder
+        self._dataset = dataset
+        self._kinds = kinds
+        self._colours = dataset.spec.palette
+        self._held = contextlib.ExitStack()
+        self._open: Dict[str, _OpenStack] = {}
+        self.unlisted: Dict[str, int] = {}
+        """Components that are counted, but not described, by image."""
+
+    @property
+    def paths(self) -> List[str]:
+        """What is written, files and folders."""
+        tables = [os.path.join(self._folder, name) for name in (AREAS, COMPONENTS)]
+        return result_paths(self._folder, self._dataset.stacked, self._kinds) + tables
+
+    def __enter__(self) -> Results:
+        areas, components = self.paths[-2:]
+        self._add_area = self._held.enter_context(csv_writer(areas, _AREA_COLUMNS))
+        self._add_component = self._held.enter_context(csv_writer(components, _COMPONENT_COLUMNS))
+        return self
+
+    def __exit__(self, *error: Any) -> Optional[bool]:
+        for stack in self._open.values():
+            self._held.push(stack.close)
+        return self._held.__exit__(*error)
+
+    def add(self, prediction: Prediction) -> None:
+        """Write what is predicted of the next image."""
+        contents = {MASKS: self._mask, PROBABILITIES: lambda own: own.probability, OVERLAYS: self._overlay}
+        for kind in self._kinds:
+            self._write(kind, prediction.name, contents[kind](prediction))
+        self._describe(prediction)
+
+    def _mask(self, prediction: Prediction) -> np.ndarray:
+        return prediction.classes if self._colours else prediction.classes * np.uint8(255)
+
+    def _overlay(self, prediction: Prediction) -> np.ndarray:
+        return overlaid(eight_bit(self._dataset.read(prediction.name).image), prediction.classes,
+                        self._colours or OF_TWO)
+
+    def _write(self, kind: str, name: str, pixels: np.ndarray) -> None:
+        place, colours = self._place(kind, name), self._colours if kind == MASKS else ()
+        if place.pages:
+            self._stack(kind, place, colours, pixels.nbytes)(pixels)
+        elif kind == PROBABILITIES:
+            with replacing(place.path + ".tif") as temporary:
+                write_pages(temporary, [pixels])
+        else:
+            with replacing(place.path + ".png") as temporary:
+                _picture(pixels, colours).save(temporary, format="PNG")
+
+    def _place(self, kind: str, name: str) -> _Place:
+        """An image's own folders are kept, so that names that repeat in several of them do not meet; and so is the
+        number behind the name of a stack, "stack.tif#3", where its pages become files of their own.
+        """
+        if self._dataset.stacked:
+            return _Place(os.path.join(self._folder, f"test-{kind}"), len(self._dataset.ids(TEST)))
+        stack = self._dataset.stack(name)
+        if stack is not None:
+            return _Place(os.path.join(self._folder, kind, stack.name), stack.pages)
+        stem, rest = os.path.splitext(name)
+        return _Place(os.path.join(self._folder, kind, stem + "".join(rest.partition("#")[1:])), 0)
+
+    def _stack(self, kind: str, place: _Place, colours: Sequence[Tuple[int, int, int]],
+               page_bytes: int) -> Callable[[np.ndarray], None]:
+        """What appends a page to a stack; a stack of that kind that was open before is complete."""
+        if kind in self._open and self._open[kind].path != place.path:
+            self._open.pop(kind).close.close()
+        if kind not in self._open:
+            held = contextlib.ExitStack()
+            temporary = held.enter_context(replacing(place.path + ".tif"))
+            append = held.enter_context(stack_writer(temporary, colours, page_bytes * place.pages))
+            self._open[kind] = _OpenStack(place.path, append, held)
+        return self._open[kind].append
+
+    def _describe(self, prediction: Prediction) -> None:
+        names = self._dataset.spec.class_names
+        for region in regions(prediction.classes, len(names)):
+            own = {"file": prediction.name, "class": region.label, "name": names[region.label]}
+            self._add_area(dict(own, pixels=region.pixels, share=region.pixels / prediction.classes.size,
+                                components=region.total))
+            for number, component in enumerate(region.components, 1):
+                self._add_component(dict(own, component=number, **component._asdict()))
+            if region.total > MOST_LISTED:
+                self.unlisted[prediction.name] = (self.unlisted.get(prediction.name, 0) + region.total - MOST_LISTED)
+
+
+def eight_bit(image: np.ndarray) -> np.ndarray:
+    """A decoded image, as `datasets.base.Sample` has it, on the scale of 8 bits, uint8 [height, width, channels]."""
+    if image.dtype == np.uint8:
+        return image
+    return np.clip(np.round((image + np.float32(1.0)) * np.float32(127.5)), 0, 255).astype(np.uint8)
+
+
+def _picture(pixels: np.ndarray, colours: Sequence[Tuple[int, int, int]]) -> Image.Image:
+    picture = Image.fromarray(pixels)
+    if colours:
+        picture.putpalette([value for colour in colours for value in colour])
     return picture
-
-
-def _black_and_white(classes: np.ndarray) -> np.ndarray:
-    return classes * np.uint8(255)
-
-
-def _files(folders: Tuple[str, str], name: str, mask: Image.Image, probability: np.ndarray) -> None:
-    """An image's own folders are kept, so that names that repeat in several of them do not meet; and so is the number
-    behind the name of a stack, "stack.tif#3".
-    """
-    stem, rest = os.path.splitext(name)
-    stem += "".join(rest.partition("#")[1:])
-    with replacing(os.path.join(folders[0], stem + ".png")) as temporary:
-        mask.save(temporary, format="PNG")
-    with replacing(os.path.join(folders[1], stem + ".tif")) as temporary:
-        write_pages(temporary, [probability])

@@ -13,6 +13,7 @@ from runtime.settings.tree import RankTableOptions, settings_from
 from utils.errors import UserError
 from utils.files import write_text
 
+FILE_NAME = "hccl.json"
 ADDRESSES = "/etc/hccn.conf"
 """Where an Ascend host keeps the addresses of its devices: lines `address_0=192.168.100.101`."""
 
@@ -27,7 +28,8 @@ def tabulate(flags: Mapping[str, Any], addresses: str = ADDRESSES) -> None:
     Raises:
         UserError: a flag is missing or wrong, or the devices break the rules of placement.
     """
-    options = settings_from(flags).rank_table
+    settings = settings_from(flags)
+    options, output = settings.rank_table, settings.run.output or FILE_NAME
     if options.table is not None:
         ranks = read_rank_table(options.table).ranks
         print(f"{options.table}: {len(ranks)} ranks, no rule is broken")
@@ -37,9 +39,9 @@ def tabulate(flags: Mapping[str, Any], addresses: str = ADDRESSES) -> None:
     devices = _devices(_given(options.devices, "devices", "0-7"))
     server = _given(options.server_ip, "server_ip", "192.168.1.10")
     table = make_rank_table(server, devices, _addresses(options, devices, addresses))
-    write_text(options.output, json.dumps(as_json(table, options.format), indent=2) + "\n")
-    path = shlex.quote(os.path.abspath(options.output))
-    print(f"{options.output}: {len(devices)} ranks on {server}\n"
+    write_text(output, json.dumps(as_json(table, options.format), indent=2) + "\n")
+    path = shlex.quote(os.path.abspath(output))
+    print(f"{output}: {len(devices)} ranks on {server}\n"
           f"export JOB_ID=10087 RANK_SIZE={len(devices)} RANK_TABLE_FILE={path}\n"
           "and for each process RANK_ID, its rank, and ASCEND_DEVICE_ID, its device")
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping
+from typing import Any, Dict, Mapping, Tuple
 
 from datasets.catalogue import defaults_of
 from datasets.options import ALL_FOLDS, DataOptions
+from objectives.options import AUTO
 from runtime.settings.recipes import canonical_recipe, load_recipe
 from runtime.settings.saved import check_unchanged, load_settings
-from runtime.settings.tree import MIXED, Settings, default_model_dir, fields, settings_from, with_values
+from runtime.settings.tree import MIXED, PREDICT, Settings, default_model_dir, fields, settings_from, with_values
 from utils.errors import UserError
 from utils.options import INVOCATION
 
@@ -26,16 +27,40 @@ def compose(flags: Mapping[str, Any], ranks: int = 1) -> Settings:
     Raises:
         UserError: a flag, a recipe or a saved run is wrong, or they contradict each other.
     """
-    given = dict(flags)
+    given = _with_directories(flags)
     if given.get("recipe"):
         given["recipe"] = canonical_recipe(given["recipe"])
-    given.setdefault("model_dir", default_model_dir())
     asked = settings_from(given)
     base = _saved_values(asked, given, ranks) if asked.reads_run else _fresh_values(given, ranks)
     settings = settings_from(dict(base, **given))
     _check_combination(settings)
     _check_import(settings)
+    _check_prediction(settings)
     return with_values(settings, **_resolved_batch(settings, given, ranks), **_resolved_schedule(settings))
+
+
+def compose_members(flags: Mapping[str, Any], ranks: int = 1) -> Tuple[Settings, ...]:
+    """The settings that a command means for each of the runs that `--ensemble` names, which may be none.
+
+    Raises:
+        UserError: as `compose`.
+    """
+    alone = {name: value for name, value in flags.items() if name != "ensemble"}
+    return tuple(compose(dict(alone, model_dir=directory), ranks) for directory in flags.get("ensemble", ()))
+
+
+def _with_directories(flags: Mapping[str, Any]) -> Dict[str, Any]:
+    """The flags, and where the run lies. Several runs share what the first of them is, and write where is said."""
+    members = flags.get("ensemble", ())
+    if not members:
+        return {"model_dir": default_model_dir(), **flags}
+    if len(members) < 2 or "model_dir" in flags:
+        raise UserError(f"--ensemble {' '.join(members)}{' with --model_dir' * ('model_dir' in flags)}",
+                        "the directories of two runs at least, and no other", "name all of them with --ensemble alone")
+    if not flags.get("output"):
+        raise UserError("--ensemble without --output", "a directory for what several runs find together",
+                        "add --output DIR")
+    return {**flags, "model_dir": members[0], "log_dir": flags.get("log_dir") or flags["output"]}
 
 
 def _saved_values(asked: Settings, given: Mapping[str, Any], ranks: int) -> Dict[str, Any]:
@@ -120,3 +145,13 @@ def _check_import(settings: Settings) -> None:
         raise UserError(f"--exec_mode {settings.run.exec_mode} {'without' if settings.imports else 'with'} --weights",
                         "--exec_mode import and --weights together",
                         "give --weights FILE with --exec_mode import, or neither")
+
+
+def _check_prediction(settings: Settings) -> None:
+    wanted = [f"--{name}" for name in ("input", "ensemble") if getattr(settings.prediction, name)]
+    if wanted and (settings.benchmark.benchmark or settings.run.exec_mode != PREDICT):
+        raise UserError(f"{wanted[0]} with {'--benchmark' if settings.benchmark.benchmark else '--exec_mode'} "
+                        f"{settings.run.exec_mode}", f"--exec_mode {PREDICT}", f"use that, or leave {wanted[0]} out")
+    if wanted and settings.objective.threshold == AUTO:
+        raise UserError(f"--threshold {AUTO} with {wanted[0]}", "a number: there are no validation images to take it "
+                        "from", "give the one that evaluation told, --threshold 0.5 say")

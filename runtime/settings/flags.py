@@ -72,15 +72,17 @@ def _title(group: str) -> str:
 def _add_flag(group: Any, field: Field) -> None:
     names = ["--" + name for name in (field.name,) + field.option.aliases]
     default = "off" if field.default is False else field.default
-    text = field.option.help if default is None else f"{field.option.help} (default: {default})"
+    text = field.option.help if default in (None, ()) else f"{field.option.help} (default: {default})"
     if field.type is bool:
         group.add_argument(*names, action=_Switch, dest=field.name, help=text)
     else:
-        group.add_argument(*names, dest=field.name, type=_parser_of(field), metavar=_metavar(field), help=text)
+        several = {"nargs": "+"} if field.several else {}
+        group.add_argument(*names, dest=field.name, type=_parser_of(field), metavar=_metavar(field), help=text,
+                           **several)
 
 
 def _parser_of(field: Field) -> Any:
-    kind = _plain_type(field)
+    kind = field.kinds[0]
     parse = field.option.parse or kind
 
     def convert(text: str) -> Any:
@@ -93,13 +95,8 @@ def _parser_of(field: Field) -> Any:
     return convert
 
 
-def _plain_type(field: Field) -> Any:
-    kinds = [kind for kind in getattr(field.type, "__args__", (field.type,)) if kind is not type(None)]
-    return kinds[0]
-
-
 def _metavar(field: Field) -> str:
     # The settings tree checks the choices itself, and names the nearest one.
     if field.option.choices:
         return "{" + ",".join(str(choice) for choice in field.option.choices) + "}"
-    return {int: "N", float: "X"}.get(_plain_type(field), "VALUE")
+    return {int: "N", float: "X"}.get(field.kinds[0], "VALUE")

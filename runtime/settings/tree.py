@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import typing
-from typing import Any, Dict, Iterator, Mapping, NamedTuple, Optional
+from typing import Any, Dict, Iterator, Mapping, NamedTuple, Optional, Tuple
 
 from datasets.options import DataOptions
 from model.options import ModelOptions
@@ -35,7 +35,8 @@ class RunOptions:
     resume_training: bool = option(False, "go on with the run in model_dir", kind=INVOCATION)
     resume_with_changes: bool = option(
         False, "with --resume_training: flags that change the result are meant", kind=INVOCATION)
-    overwrite: bool = option(False, "move the run in model_dir aside and start anew", kind=INVOCATION)
+    overwrite: bool = option(False, "move the run in model_dir aside and start anew; predict: move aside what is in "
+                             "--output", kind=INVOCATION)
     weights: Optional[str] = option(
         None, "exec_mode import: a checkpoint of another program: MMSegmentation's (.pth) or NVIDIA's UNet_Medical",
         kind=INVOCATION)
@@ -44,6 +45,9 @@ class RunOptions:
     compare_levels: bool = option(
         False, "modes that evaluate, unetpp with deep supervision: score and time every pruning level, in a table and "
         "a plot", kind=INVOCATION)
+    output: Optional[str] = option(
+        None, "where to write: the directory of predictions (default: <model_dir>/predictions), or of an evaluation of "
+        "--input or --ensemble; exec_mode rank_table: the file (default: hccl.json)", kind=INVOCATION)
     debug: bool = option(False, "show tracebacks and TensorFlow's own messages", kind=INVOCATION)
 
 
@@ -149,6 +153,20 @@ class BenchmarkOptions:
 
 
 @dataclasses.dataclass(frozen=True)
+class PredictionOptions:
+    """Prediction."""
+
+    input: Tuple[str, ...] = option(
+        (), "predict these images in place of the data set's own: files, folders, patterns such as 'scans/*.tif'; "
+        "exec_mode evaluate of a run on a folder: the directory of other images and masks to score", kind=INVOCATION)
+    ensemble: Tuple[str, ...] = option(
+        (), "directories of runs whose probabilities are averaged, in place of --model_dir: those of five folds, say",
+        kind=INVOCATION)
+    save_probabilities: bool = option(True, "write probabilities beside masks", kind=INVOCATION)
+    overlays: bool = option(False, "write images with the predicted classes drawn over them", kind=INVOCATION)
+
+
+@dataclasses.dataclass(frozen=True)
 class RankTableOptions:
     """Rank table (exec_mode rank_table)."""
 
@@ -158,7 +176,6 @@ class RankTableOptions:
         None, "addresses of the devices, with commas (default: those of /etc/hccn.conf)", kind=INVOCATION)
     format: str = option("new", "of servers, or of groups as older CANN releases have it", kind=INVOCATION,
                          choices=("new", "old"))
-    output: str = option("hccl.json", "the file to write", kind=INVOCATION)
     table: Optional[str] = option(None, "a table to check instead of writing one", kind=INVOCATION)
 
 
@@ -172,6 +189,7 @@ class Settings:
     objective: ObjectiveOptions = ObjectiveOptions()
     training: TrainingOptions = TrainingOptions()
     device: DeviceOptions = DeviceOptions()
+    prediction: PredictionOptions = PredictionOptions()
     benchmark: BenchmarkOptions = BenchmarkOptions()
     rank_table: RankTableOptions = RankTableOptions()
 
@@ -227,6 +245,16 @@ class Field(NamedTuple):
     default: Any
     option: Option
 
+    @property
+    def several(self) -> bool:
+        """Whether it holds any number of values."""
+        return getattr(self.type, "__origin__", None) is tuple
+
+    @property
+    def kinds(self) -> Tuple[Any, ...]:
+        """The types that its value, or each of its values, may have, but for None."""
+        return tuple(kind for kind in getattr(self.type, "__args__", (self.type,)) if kind not in (type(None), ...))
+
 
 def fields() -> Iterator[Field]:
     """Every field of the tree, group by group, in the order of declaration."""
@@ -267,6 +295,14 @@ def default_model_dir() -> str:
 def _checked(field: Field, value: Any) -> Any:
     if value is None and field.default is None:
         return None
+    if field.several:
+        if not isinstance(value, (list, tuple)):
+            raise _wrong_type(field, value, "a list")
+        return tuple(_checked_alone(field, each) for each in value)
+    return _checked_alone(field, value)
+
+
+def _checked_alone(field: Field, value: Any) -> Any:
     value = _of_type(field, value)
     option_ = field.option
     if option_.choices is not None and value not in option_.choices:
@@ -278,10 +314,13 @@ def _checked(field: Field, value: Any) -> Any:
 
 
 def _of_type(field: Field, value: Any) -> Any:
-    kinds = tuple(kind for kind in getattr(field.type, "__args__", (field.type,)) if kind is not type(None))
+    kinds = field.kinds
     if float in kinds and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(value, bool) != (bool in kinds) or not isinstance(value, kinds):
-        names = " or ".join(kind.__name__ for kind in kinds)
-        raise UserError(f"{field.name}: {value!r}", f"a value of type {names}", "mend it in the recipe or the call")
+        raise _wrong_type(field, value, "a value of type " + " or ".join(kind.__name__ for kind in kinds))
     return value
+
+
+def _wrong_type(field: Field, value: Any, expected: str) -> UserError:
+    return UserError(f"{field.name}: {value!r}", expected, "mend it in the recipe or the call")

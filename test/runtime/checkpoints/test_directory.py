@@ -12,6 +12,8 @@ from runtime.checkpoints.lock import locked
 from runtime.settings.saved import FILE_NAME
 from utils.errors import UserError
 
+from ...conftest import as_nobody
+
 
 def claim(path, resume, overwrite):
     """Claim `path` and let it go again."""
@@ -102,25 +104,3 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path, missing):
     text = as_nobody(lambda: claim(str(tmp_path / "new") if missing else str(tmp_path), False, False))
     assert "Permission denied" in text
     assert str(tmp_path) in text
-
-
-def as_nobody(action):
-    """The text of the `UserError` that `action` raises when an unprivileged user carries it out."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.setgroups([])
-        os.setgid(65534)
-        os.setuid(65534)
-        try:
-            action()
-            text = "no error"
-        except UserError as error:
-            text = str(error)
-        os.write(writing, text.encode())
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as stream:
-        text = stream.read()
-    os.waitpid(child, 0)
-    return text

@@ -12,7 +12,7 @@ from utils.errors import UserError
 FROZEN = {
     "exec_mode": "train", "recipe": None, "model_dir": "./results", "log_dir": None, "resume_training": False,
     "resume_with_changes": False, "overwrite": False, "weights": None,
-    "checkpoint": "newest", "compare_levels": False, "debug": False, "dataset": "sstem",
+    "checkpoint": "newest", "compare_levels": False, "output": None, "debug": False, "dataset": "sstem",
     "data_dir": None, "crossvalidation_idx": None, "split_rule": "partition",
     "group_by": None, "class_id": None, "train_on": "defective",
     "validation_fraction": 0.0, "fov": False, "augment": False, "inference": "slide",
@@ -25,9 +25,9 @@ FROZEN = {
     "loss_scale": None, "use_xla": False, "deterministic": False, "kernel_gradient": "measured",
     "iterations_per_loop": 1,
     "precision_mode": None, "profiling": None, "over_dump": None, "data_dump": None, "data_dump_step": "10",
-    "benchmark": False,
+    "input": (), "ensemble": (), "save_probabilities": True, "overlays": False, "benchmark": False,
     "warmup_steps": 200, "devices": None, "server_ip": None, "device_ips": None, "format": "new",
-    "output": "hccl.json", "table": None,
+    "table": None,
 }
 
 
@@ -38,6 +38,11 @@ def test_the_flags_and_their_defaults_are_frozen():
 def test_only_what_was_given_is_returned():
     assert parse_flags([]) == {}
     assert parse_flags(["--max_steps", "5", "--augment"]) == {"max_steps": 5, "augment": True}
+
+
+def test_a_flag_of_several_values_takes_them_until_the_next():
+    assert parse_flags(["--input", "a b.png", "c/*.tif", "--overlays"]) == {"input": ["a b.png", "c/*.tif"],
+                                                                            "overlays": True}
 
 
 def test_every_flag_is_accepted_in_both_spellings():
@@ -67,6 +72,7 @@ def test_a_fold_is_a_number_or_all(text, fold):
     (["--max_steps", "many"], "type int"),
     (["--learning_rate", "fast"], "type float"),
     (["--max_steps"], "expected one argument"),
+    (["--input"], "expected at least one argument"),
     (["stray"], "stray"),
 ])
 def test_a_wrong_flag_is_named_with_its_repair(arguments, words):

@@ -44,7 +44,12 @@ def test_a_whole_number_is_a_float_where_one_is_wanted():
     assert isinstance(settings_from({"learning_rate": 1}).training.learning_rate, float)
 
 
+def test_several_values_are_a_tuple_also_from_json():
+    assert settings_from({"input": ["a", "b"]}).prediction.input == ("a", "b")
+
+
 @pytest.mark.parametrize("name, value, words", [
+    ("input", "a", "a list"), ("input", [1], "type str"),
     ("max_step", 5, "max_steps"),
     ("max_steps", 0, "not below 1"),
     ("batch_size", -1, "not below 1"),

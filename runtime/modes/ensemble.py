@@ -1,0 +1,96 @@
+"""Several runs that predict together: the mean of their probabilities."""
+
+from __future__ import annotations
+
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Sequence
+
+import numpy as np
+
+from runtime.assembly import Run
+from runtime.checkpoints.find import Checkpoint
+from utils.errors import UserError
+
+Page = Mapping[str, np.ndarray]
+"""What one run predicts of one image, as `runtime.model_fn.predicting_fn` has it."""
+
+
+class Member(NamedTuple):
+    """A run and the checkpoint that it predicts with."""
+
+    run: Run
+    checkpoint: Checkpoint
+
+
+def require_agreement(runs: Sequence[Run], split: str) -> None:
+    """Make sure that runs mean the same by classes and by pixels, and have the same images in a split.
+
+    Raises:
+        UserError: two do not; the text names both.
+    """
+    first = runs[0]
+    for other in runs[1:]:
+        mine, theirs = _meaning(first), _meaning(other)
+        differing = [name for name in mine if mine[name] != theirs[name]]
+        if differing:
+            name = differing[0]
+            raise UserError(f"--ensemble: {_told(mine[name])} ({name}) of {first.settings.run.model_dir}, "
+                            f"{_told(theirs[name])} of {other.settings.run.model_dir}",
+                            "runs on the same data, which differ in their networks, their folds or their seeds",
+                            "leave one of them out")
+        if list(first.dataset.ids(split)) != list(other.dataset.ids(split)):
+            raise UserError(f"--ensemble: {first.settings.run.model_dir} and {other.settings.run.model_dir} have other "
+                            f"images in the {split} split", "the same ones; images that one of five folds holds out "
+                            "have trained the others", "leave one of them out, or name images with --input")
+
+
+def _meaning(run: Run) -> Dict[str, Any]:
+    """What must be the same, by its name for people."""
+    spec, rule = run.dataset.spec, run.dataset.pixel_rule
+    return {"data set": spec.name, "classes": spec.class_names, "colours": spec.palette, "channels": rule.channels,
+            "scale of pixels": dict(rule.bounds), "grey among coloured images": rule.grey_repeated}
+
+
+def _told(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def averaged(members: Sequence[Member], predict: Callable[[Member], Iterator[Page]]) -> Iterator[Page]:
+    """What all members predict of each image in turn, averaged; one image at a time is in memory.
+
+    Each has a thread of its own: TensorFlow keeps track of graphs by threads, and they are left in no order.
+    """
+    if len(members) == 1:
+        yield from predict(members[0])
+        return
+    with contextlib.ExitStack() as held:
+        asking = [_asked(held, lambda member=member: predict(member)) for member in members]  # type: ignore[misc]
+        while True:
+            pages = [answer() for answer in [ask() for ask in asking]]
+            if any(page is None for page in pages):
+                return
+            yield mean(pages)
+
+
+def _asked(held: contextlib.ExitStack, make: Callable[[], Iterator[Page]]) -> Callable[[], Callable[[], Any]]:
+    """What asks a stream that lives in its own thread for its next page (None behind the last), and is answered."""
+    pool = held.enter_context(ThreadPoolExecutor(1))
+    stream = pool.submit(make).result()
+    held.callback(lambda: pool.submit(stream.close).result())  # type: ignore[attr-defined]
+    return lambda: pool.submit(next, stream, None).result
+
+
+def mean(pages: Sequence[Page]) -> Dict[str, np.ndarray]:
+    """The mean of the probabilities, and of the scores where images have some; the classes that are likeliest by it."""
+    found: Dict[str, np.ndarray] = {name: _mean([page[name] for page in pages])
+                                    for name in ("probabilities", "score") if name in pages[0]}
+    found["classes"] = found["probabilities"].argmax(axis=-1).astype(np.uint8)
+    return found
+
+
+def _mean(arrays: List[np.ndarray]) -> np.ndarray:
+    total = np.array(arrays[0])
+    for array in arrays[1:]:
+        total += array
+    return np.asarray(total / np.float32(len(arrays)))

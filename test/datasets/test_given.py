@@ -1,0 +1,120 @@
+"""Images from anywhere, fed as a run feeds its own."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from datasets.base import TEST, VALIDATION
+from datasets.catalogue import DATASETS, Location, open_dataset
+from datasets.given import Given
+from datasets.options import DataOptions
+from datasets.pixels import PixelRule
+from utils.contracts import DataSpec
+from utils.errors import UserError
+
+SPEC = DataSpec("folder", 1, ("background", "cell"), 5, image_dtype="uint8")
+RULE = PixelRule(1, {"uint8": (0.0, 255.0)}, unchanged=True)
+GREY = np.arange(120, dtype=np.uint8).reshape(10, 12)
+
+
+def write(path, pixels=GREY):
+    Image.fromarray(pixels).save(str(path))
+
+
+def given(*inputs, spec=SPEC, rule=RULE):
+    return Given(spec, rule, [str(path) for path in inputs])
+
+
+def header(width, height):
+    """A PNG that promises many pixels and holds none."""
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    start = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    return start + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+def test_images_of_any_size_are_the_test_split(tmp_path):
+    write(tmp_path / "a.png")
+    write(tmp_path / "b.png", GREY[:8, :9])
+    dataset = given(tmp_path)
+    dataset.verify([TEST])
+    assert dataset.ids(TEST) == ["a.png", "b.png"] and dataset.spec.mixed_sizes
+    assert np.array_equal(dataset.read("a.png").image, GREY[..., np.newaxis])
+    assert (dataset.native_size(TEST), dataset.uniform(TEST), dataset.counts([TEST])) == ((8, 9), False, {TEST: 2})
+
+
+def test_there_are_no_labels(tmp_path):
+    write(tmp_path / "a.png")
+    with pytest.raises(UserError, match="validation"):
+        given(tmp_path).ids(VALIDATION)
+
+
+def test_what_is_said_of_them(tmp_path):
+    tifffile.imwrite(str(tmp_path / "s.tif"), np.stack([GREY, GREY]), photometric="minisblack")
+    Image.fromarray(GREY).convert("LA").save(str(tmp_path / "t.png"))
+    dataset = given(tmp_path)
+    dataset.verify([TEST])
+    assert list(dataset.remarks([TEST])) == ["to predict: 3 images, pages of 2 files",
+                                             "transparency is left out: 1 images (t.png)"]
+
+
+def test_pages_know_their_stack(tmp_path):
+    (tmp_path / "in").mkdir()
+    tifffile.imwrite(str(tmp_path / "in" / "s.1.tif"), np.stack([GREY, GREY + 1]), photometric="minisblack")
+    dataset = given(tmp_path)
+    assert dataset.stack("in/s.1.tif#1") == ("in/s.1", 2)
+    assert np.array_equal(dataset.read("in/s.1.tif#1").image[..., 0], GREY + 1)
+
+
+@pytest.mark.parametrize("name", sorted(DATASETS))
+def test_runs_on_every_data_set_take_images_when_their_data_are_gone(name, tmp_path):
+    """But for their spec and their rule nothing is asked of them; folders have both from what the run stored."""
+    if DATASETS[name].restore is not None:
+        pytest.skip("covered by whole runs")
+    options = DataOptions(dataset=name, class_id=1 if name == "dagm2007" else None)
+    own = open_dataset(options, Location(str(tmp_path / "gone"), False), 0)
+    write(tmp_path / "a.png", np.stack([GREY, GREY + 1, GREY], axis=-1) if own.spec.channels == 3 else GREY)
+    dataset = given(tmp_path, spec=own.spec, rule=own.pixel_rule)
+    dataset.verify([TEST])
+    image = dataset.read("a.png").image
+    assert image.shape == (10, 12, own.spec.channels) and str(image.dtype) == own.spec.image_dtype
+
+
+@pytest.mark.parametrize("content, words", [
+    (b"", "an empty file"), (b"\0" * 100, "zero bytes"), (b"GIF89a", "a GIF image"),
+    (header(30000, 30000), "bomb"), (header(100000, 8), "100000"),
+    (header(12, 10), "cannot be decoded"),
+], ids=["empty", "zeros", "GIF", "bomb", "strip", "nothing behind the header"])
+def test_what_cannot_be_read_is_named_before_anything_is_predicted(tmp_path, content, words):
+    write(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        given(tmp_path).verify([TEST])
+    assert "b.png" in caught.value.found and words in caught.value.found
+
+
+@pytest.mark.parametrize("pixels, words", [
+    (np.zeros((1, 1), np.uint8), "1 x 1 pixels"), (np.zeros((8, 40000), np.uint8), "8 x 40000"),
+    (GREY.astype(np.uint16), "16 bits"), (np.stack([GREY, GREY + 1, GREY], axis=-1), "3 channels in colour"),
+    (np.zeros((8, 8), np.float32), "floating point"),
+], ids=["one pixel", "strip", "deeper", "colour", "floats"])
+def test_what_the_run_has_not_begun_with_is_named(tmp_path, pixels, words):
+    tifffile.imwrite(str(tmp_path / "a.tif"), pixels, photometric="rgb" if pixels.ndim == 3 else "minisblack")
+    with pytest.raises(UserError) as caught:
+        given(tmp_path).verify([TEST])
+    assert "a.tif" in caught.value.found and words in caught.value.found
+
+
+def test_everything_wrong_is_counted(tmp_path):
+    for name in "abcde":
+        (tmp_path / f"{name}.png").write_bytes(b"")
+    with pytest.raises(UserError) as caught:
+        given(tmp_path).verify([TEST])
+    assert "a.png" in caught.value.found and "and 4 more: " in caught.value.found and "d.png" in caught.value.found
