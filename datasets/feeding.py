@@ -37,7 +37,7 @@ class Feeding(abc.ABC):
 
     Attributes:
         batched: whether the samples of evaluation all have one size, and so can form batches.
-        whole: whether an image is predicted at once at its own size, which then must be static.
+        whole: whether an image is predicted at once at its own size, which is better static.
         window: height and width of the network's input while training.
     """
 
@@ -72,7 +72,7 @@ class Feeding(abc.ABC):
         """Logits [batch, output height, output width, channels] for "image" of evaluation samples in a batch.
 
         Args:
-            images: as in a batch of `evaluation_sample`; of static size where they are predicted whole.
+            images: as in a batch of `evaluation_sample`.
             network: takes what `normalised` gives, of a legal size.
             batch_size: inputs that the network gets at a time, where an image is predicted in parts.
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any, List, Tuple
 
 import tensorflow.compat.v1 as tf
@@ -14,6 +13,7 @@ from datasets.augmentation import Arrays, Augmentation
 from datasets.crops import CropRule, random_crop
 from datasets.feeding import Decoded, Feeding, Function, Samples
 from datasets.options import DataOptions
+from datasets.variants import placed, placed_back, variants_of
 from utils.contracts import DataSpec, Geometry, Tensor
 from utils.errors import UserError
 from utils.native_resize import resize_image
@@ -23,17 +23,6 @@ IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_DEVIATION = (58.395, 57.12, 57.375)
 """Of red, green and blue, on the scale of 8 bits."""
 GREY = 127.5
-SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
-"""Of the published multi-scale evaluation, each with and without a horizontal flip."""
-
-Position = Tuple[bool, bool, bool]
-"""Whether an image is transposed, then turned upside down, then mirrored."""
-_AS_IT_IS: Position = (False, False, False)
-_FLIPS = (_AS_IT_IS, (False, False, True))
-_TURNS: Tuple[Position, ...] = tuple(itertools.product((False, True), (False, True), (False, True)))
-_VARIANTS = {"none": ((1.0,), (_AS_IT_IS,)), "flip": ((1.0,), _FLIPS), "turns": ((1.0,), _TURNS),
-             "scales_and_flip": (SCALES, _FLIPS)}
-"""The scales and positions that predictions are averaged over."""
 
 
 class NativeCrops(Feeding):
@@ -112,15 +101,15 @@ class NativeCrops(Feeding):
     def logits(self, images: Tensor, network: Function, batch_size: int) -> List[Tensor]:
         """See `Feeding.logits`: of one image, [1, height, width, channels]; one for each scale and flip."""
         size = tf.shape(images)[1:3]
-        scales, positions = _VARIANTS[self.options.tta]
+        scales, positions = variants_of(self.options)
         # 8-bit images are scaled in whole numbers, as the published evaluation did.
         source = tf.cast(images[0], self.spec.image_dtype)
         found = []
         for scale in scales:
             image = resize_image(source, scale) if scale != 1.0 else images[0]
             for position in positions:
-                seen = self.normalised(_placed(image, position))
-                logits = _placed_back(self._of_image(seen, network, batch_size), position)[tf.newaxis]
+                seen = self.normalised(placed(image, position))
+                logits = placed_back(self._of_image(seen, network, batch_size), position)[tf.newaxis]
                 found.append(logits if scale == 1.0 else
                              tf.image.resize_bilinear(logits, size, half_pixel_centers=True))
         return found
@@ -145,14 +134,22 @@ class NativeCrops(Feeding):
     def _of_image(self, image: Tensor, network: Function, batch_size: int) -> Tensor:
         """Logits [height, width, channels] of a normalised image [height, width, channels]."""
         if self.whole:
-            height, width = (int(extent) for extent in image.shape[:2])
-            missing = [self.geometry.holding(extent + 2 * self.margin) - 2 * self.margin - extent
-                       for extent in (height, width)]
+            known = image.shape.as_list()[:2]
+            height, width = (tf.shape(image)[axis] if size is None else size for axis, size in enumerate(known))
+            missing = [self._lacking(height), self._lacking(width)]
             return network(self._with_margins(image, missing)[tf.newaxis])[0, :height, :width]
         height, width = tf.shape(image)[0], tf.shape(image)[1]
         missing = [tf.maximum(extent - size, 0) for extent, size in zip(self._crop, (height, width))]
         logits = mean_over_windows(self._with_margins(image, missing), network, self._windows, batch_size)
         return logits[:height, :width]
+
+    def _lacking(self, extent: Any) -> Any:
+        """What an image of this height, or width, has less than the network takes; of Python where that is."""
+        geometry, around = self.geometry, extent + 2 * self.margin
+        if isinstance(extent, int):
+            return geometry.holding(around) - around
+        lacking = tf.floormod(geometry.remainder - around, geometry.divisor)
+        return tf.maximum(lacking, geometry.minimum - around)
 
     def _with_margins(self, image: Tensor, missing: Any) -> Tensor:
         """A normalised image with what it is `missing` below and to the right, and the margins around that."""
@@ -161,21 +158,6 @@ class NativeCrops(Feeding):
         for axis in (0, 1):
             image = reflected(image, axis, self.margin, self.margin + missing[axis])
         return image
-
-
-def _placed(image: Tensor, position: Position) -> Tensor:
-    """An image [height, width, channels] transposed, turned upside down, mirrored."""
-    transposed, upside_down, mirrored = position
-    image = tf.transpose(image, [1, 0, 2]) if transposed else image
-    axes = [axis for axis, wanted in enumerate((upside_down, mirrored)) if wanted]
-    return tf.reverse(image, axes) if axes else image
-
-
-def _placed_back(image: Tensor, position: Position) -> Tensor:
-    """What `_placed` made another of."""
-    transposed, upside_down, mirrored = position
-    image = _placed(image, (False, upside_down, mirrored))
-    return tf.transpose(image, [1, 0, 2]) if transposed else image
 
 
 def _filled_up(array: Tensor, missing: Any) -> Tensor:

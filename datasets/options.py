@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from typing import Optional, Union
+from typing import Optional, Tuple, Union
 
 from utils.contracts import GAUSSIAN, UNIFORM
 from utils.options import OPERATIONAL, TRAINING, above, at_least, number_or, option, within
@@ -95,9 +95,12 @@ class DataOptions:
     blending: str = option(
         "uniform", "native_crops: how overlapping windows are averaged: all pixels alike, or those in a window's "
         "middle more", kind=OPERATIONAL, choices=(UNIFORM, GAUSSIAN))
-    tta: str = option("none", "native_crops: average predictions over a flip, over the eight positions of a square, or "
-                      "over six scales and a flip", kind=OPERATIONAL,
+    tta: str = option("none", "average predictions over a flip, over the eight positions of a square, or "
+                      "(native_crops) over six scales and a flip", kind=OPERATIONAL,
                       choices=("none", "flip", "turns", "scales_and_flip"))
+    tta_scales: Tuple[float, ...] = option(
+        (), "native_crops: scales to average predictions over, in place of those of --tta: 0.75 1 1.25, say",
+        kind=OPERATIONAL, check=within(0.1, 4.0))
     scale_minimum: float = option(0.5, "native_crops: smallest random scale while training with --augment",
                                   kind=TRAINING, flag=False, check=above(0.0))
     scale_maximum: float = option(2.0, "native_crops: largest random scale while training with --augment",

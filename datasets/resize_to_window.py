@@ -9,7 +9,9 @@ import tensorflow.compat.v1 as tf
 from datasets.augmentation import WHOLE, Augmentation
 from datasets.feeding import Decoded, Feeding, Function, Samples
 from datasets.options import DataOptions
+from datasets.variants import placed, placed_back, variants_of
 from utils.contracts import DataSpec, Geometry, Tensor
+from utils.errors import UserError
 from utils.resample import enlarge, resample, resample_labels
 
 
@@ -22,14 +24,19 @@ class ResizeToWindow(Feeding):
     Args:
         spec: channels and classes, the type of decoded images.
         geometry: of the network.
-        options: input size and border.
+        options: input size and border, flips and turns.
 
     Raises:
-        UserError: the input size does not fit the network.
+        UserError: the input size does not fit the network, or several scales are asked for.
     """
 
     def __init__(self, spec: DataSpec, geometry: Geometry, options: DataOptions) -> None:
         self.spec = spec
+        self._scales, self._positions = variants_of(options)
+        if self._scales != (1.0,):
+            raise UserError(f"--tta {options.tta} in the scales {', '.join(map(str, self._scales))} with the feeding "
+                            "resize_to_window", "one scale: that of the network's window",
+                            "use --tta flip or turns, or feed native_crops")
         self.border = options.border
         self.input_size = options.input_size or geometry.usual
         self.window = (self.input_size, self.input_size)
@@ -57,8 +64,8 @@ class ResizeToWindow(Feeding):
         """See `Feeding.require_size`: any size is scaled."""
 
     def logits(self, images: Tensor, network: Function, batch_size: int) -> List[Tensor]:
-        """See `Feeding.logits`: the network's own, in one variant."""
-        return [network(images)]
+        """See `Feeding.logits`: one for each flip and turn of the window."""
+        return [placed_back(network(placed(images, position)), position) for position in self._positions]
 
     def input(self, image: Tensor, window: Tensor) -> Tensor:
         """The input whose output shows a part of an image.

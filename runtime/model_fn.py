@@ -135,7 +135,7 @@ def _merged_logits(run: Run, features: Dict[str, Tensor], split: str) -> Tensor:
     of the variants of the image that are asked for.
     """
     context = StepContext(training=False, seed=run.settings.training.seed)
-    if run.feeding.whole:
+    if run.feeding.whole and run.dataset.uniform(split):
         features["image"].set_shape([1, *run.dataset.native_size(split), run.dataset.spec.channels])
 
     def network(inputs: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ from .conftest import write_recipe
 from .test_end_to_end import losses, same, weights
 
 PUBLISHED = "unet-s5-d16_pspnet_4xb4-ce-1.0-dice-3.0-40k_drive-64x64"
-SCALES = (0.75, 1.0)
+SCALES = ("0.75", "1.0")
 """For whole runs; all of the published ones are those of test/datasets/test_native_crops.py."""
 
 
@@ -112,11 +112,10 @@ def test_windows_may_come_in_batches_of_any_size(whole, trained):
     assert result_of(trained)["scores"] == pytest.approx(result_of(whole)["scores"], rel=1e-6)
 
 
-def test_scales_and_flips_are_averaged(whole, trained, capsys, monkeypatch):
-    monkeypatch.setattr("datasets.native_crops.SCALES", SCALES)
+def test_scales_and_flips_are_averaged(whole, trained, capsys):
     losses_by_variants = {"none": result_of(whole)["scores"]["eval_ce_loss"]}
-    for tta in ("flip", "scales_and_flip"):
-        call(trained, "--exec_mode", "evaluate", "--tta", tta)
+    for tta, scales in (("flip", ()), ("scales_and_flip", ("--tta_scales", *SCALES))):
+        call(trained, "--exec_mode", "evaluate", "--tta", tta, *scales)
         losses_by_variants[tta] = result_of(trained)["scores"]["eval_ce_loss"]
         assert result_of(trained)["protocol"]["tta"] == tta
         assert f"tta {tta}" in capsys.readouterr().out
@@ -167,8 +166,7 @@ def test_streets_are_predicted_whole_in_nineteen_classes(tmp_path, monkeypatch):
     assert next(iter(result["scores"])) == "mIoU"
     assert len(result["per_image"]) == 2
     # Sizes of 128 x 256 at these scales are multiples of 16, as those of 1024 x 2048 are.
-    monkeypatch.setattr("datasets.native_crops.SCALES", SCALES)
-    call(directory, "--exec_mode", "evaluate", "--tta", "scales_and_flip")
+    call(directory, "--exec_mode", "evaluate", "--tta", "scales_and_flip", "--tta_scales", *SCALES)
     call(directory, "--exec_mode", "predict")
     (mask,) = (tmp_path / "run" / "predictions" / "masks").rglob("*.png")
     with Image.open(mask) as picture:

@@ -179,12 +179,10 @@ def _check_data(run: Run) -> None:
 
 
 def _check_sizes(run: Run, split: str) -> None:
-    """Whatever must know the size of an image beforehand takes images of one size."""
-    if (run.feeding.whole or run.device.needs_static_shapes) and not run.dataset.uniform(split):
-        how = "--inference whole" if run.feeding.whole else f"the device {run.device.name}"
-        raise UserError(f"{how} with images of the {split} split that differ in size", "images of one size",
-                        "use --inference slide" if not run.device.needs_static_shapes else
-                        "use another device, or images of one size")
+    """A device that must know the size of an image beforehand takes images of one size."""
+    if run.device.needs_static_shapes and not run.dataset.uniform(split):
+        raise UserError(f"the device {run.device.name} with images of the {split} split that differ in size",
+                        "images of one size", "use another device, or images of one size")
 
 
 def _check_threshold(run: Run) -> None:

@@ -106,8 +106,8 @@ def score(run: Run, checkpoint: Checkpoint, split: str, counts: Mapping[str, np.
 def protocol(run: Run) -> Dict[str, Any]:
     """The settings that decide how a trained network's scores are made, by name."""
     values = run.settings.values()
-    names = ["feeding", "threshold", "fov"]
-    names += ["inference", "window_stride", "blending", "tta"] if values["feeding"] == "native_crops" else []
+    names = ["feeding", "threshold", "fov", "tta"] + ["tta_scales"] * bool(values["tta_scales"])
+    names += ["inference", "window_stride", "blending"] if values["feeding"] == "native_crops" else []
     names += ["pruning_level", "head_mode"] if len(run.network.levels) > 1 else []
     return {name: values[name] for name in names}
 

@@ -238,3 +238,27 @@ class TestRestore:
             weights = [np.maximum(0, 1 - np.abs(line[:, np.newaxis] - np.arange(16))) for line in (rows, columns)]
             expected = weights[0] @ probabilities[index[0], ..., index[1]] @ weights[1].T
             np.testing.assert_allclose(restored[index[0], ..., index[1]], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("tta, number", [("none", 1), ("flip", 2), ("turns", 8)])
+def test_variants_of_the_window_lie_over_each_other_again(tta: str, number: int) -> None:
+    """Of a network that shows the middle of its input: the same each time; one that looks at places sees another."""
+    feeding = ResizeToWindow(SPEC, SMALL, DataOptions(input_size=SMALL_INPUT, tta=tta))
+    images = _noise(2, SMALL_INPUT, SMALL_INPUT, 1)
+    places = np.arange(SMALL_OUTPUT ** 2, dtype=np.float32).reshape(1, SMALL_OUTPUT, SMALL_OUTPUT, 1)
+
+    def network(inputs: Any) -> Any:
+        middle = inputs[:, 4:20, 4:20]
+        return tf.concat([middle, tf.zeros_like(middle) + places], axis=-1)
+
+    found = _evaluate(lambda: feeding.logits(tf.constant(images), network, 1))
+    assert len(found) == number
+    for variant in found:
+        np.testing.assert_array_equal(variant[..., 0], images[:, 4:20, 4:20, 0])
+    assert len({variant[..., 1].tobytes() for variant in found}) == number
+
+
+@pytest.mark.parametrize("options", [{"tta": "scales_and_flip"}, {"tta_scales": (0.5, 1.0)}])
+def test_a_window_has_one_scale(options: Any) -> None:
+    with pytest.raises(UserError, match="in the scales 0.5"):
+        ResizeToWindow(SPEC, SMALL, DataOptions(input_size=SMALL_INPUT, **options))

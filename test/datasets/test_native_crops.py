@@ -13,6 +13,7 @@ from datasets.feeding import Decoded
 from datasets.feedings import build_feeding
 from datasets.native_crops import IMAGENET_DEVIATION, IMAGENET_MEAN
 from datasets.options import DataOptions
+from datasets.variants import SCALES
 from utils.contracts import DataSpec, Geometry
 from utils.errors import UserError
 from utils.randomness import sample_key
@@ -163,6 +164,15 @@ def test_variants_are_flipped_and_scaled_back() -> None:
     np.testing.assert_allclose(scaled[4], expected, atol=1e-5)
 
 
+def test_scales_are_chosen_freely() -> None:
+    """In place of those of the name, in its positions."""
+    found, expected = logits_of({"tta": "flip", "tta_scales": (1.0, 1.3)}, (40, 50))
+    assert [variant.shape for variant in found] == [(1, 40, 50, 2)] * 4
+    np.testing.assert_allclose(found[:2], [expected, expected], atol=1e-5)
+    alone, _ = logits_of({"tta_scales": (1.3,)}, (40, 50))
+    np.testing.assert_array_equal(alone, found[2:3])
+
+
 @pytest.mark.parametrize("options, found", [
     ({"crop_height": 40}, "crop_height 40"), ({"crop_width": 40}, "crop_width 40"),
     ({"window_stride": 33}, "33"), ({"spec": GREY}, "1 channels")])
@@ -182,7 +192,7 @@ def with_margin(spec: DataSpec = COLOUR, **options: Any) -> Any:
 
 def centre(inputs: Any) -> Any:
     """A network that gives back what its output shows."""
-    return inputs[:, 6:inputs.shape[1] - 6, 6:inputs.shape[2] - 6, :2]
+    return inputs[:, 6:-6, 6:-6, :2]
 
 
 @pytest.mark.parametrize("name, size, apart", [
@@ -232,6 +242,47 @@ def test_windows_of_a_valid_network_give_the_image_back(size: Any, options: Dict
     assert len(variants) == (8 if "tta" in options else 1)
     for found in variants:
         np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def of_constant(way: Any, network: Any, level: int, size: Any) -> Any:
+    """Logits of an image that is the same everywhere, less those that `network` gives everywhere."""
+    image = tf.fill([*size, 3], tf.constant(level, tf.uint8))
+    images = tf.cast(image[tf.newaxis], tf.float32)
+    return [found - way.normalised(images)[..., :2] for found in way.logits(images, network, 3)]
+
+
+@pytest.mark.parametrize("tta, scales, inference", [
+    ("flip", (0.8, 1.37), "slide"), ("turns", (1.3,), "whole"), ("none", SCALES, "whole")])
+def test_what_is_the_same_everywhere_stays_so_in_all_variants(tta: str, scales: Any, inference: str) -> None:
+    def mean(inputs: Any) -> Any:
+        return tf.nn.avg_pool2d(inputs[..., :2], 13, 1, "VALID")
+
+    options = dict(tta=tta, tta_scales=scales, inference=inference)
+    with tf.Graph().as_default():
+        same = of_constant(feeding(**options), lambda inputs: inputs[..., :2], 200, (37, 53))
+        valid = of_constant(with_margin(blending="gaussian", **options), mean, 93, (37, 53))
+        found = run([same, valid])
+    assert np.abs(np.array(found[0])).max() < 1e-6 and np.abs(np.array(found[1])).max() < 1e-6
+
+
+@pytest.mark.parametrize("size", [(90, 101), (32, 33), (20, 100), (1, 1)])
+def test_a_whole_image_whose_size_is_not_known_before_is_predicted_as_one_that_is(size: Any) -> None:
+    with tf.Graph().as_default(), tf.Session() as session:
+        way = with_margin(inference="whole", tta_scales=(0.6, 1.0))
+        image = run(decoded(*size).image)[np.newaxis].astype(np.float32)
+        unknown = tf.placeholder(tf.float32, [1, None, None, 3])
+        sizes = []
+
+        def network(inputs: Any) -> Any:
+            sizes.append(tf.shape(inputs)[1:3])
+            return centre(inputs)
+
+        variants = [way.logits(images, network, 1) for images in (unknown, tf.constant(image))]
+        found, seen = session.run([variants, sizes], {unknown: image})
+    half = len(seen) // 2
+    np.testing.assert_array_equal(seen[:half], seen[half:])
+    for first, second in zip(*found):
+        np.testing.assert_allclose(first, second, atol=1e-6)
 
 
 def test_a_valid_network_sees_the_mirror_beyond_the_border() -> None:

@@ -16,7 +16,7 @@ FROZEN = {
     "data_dir": None, "crossvalidation_idx": None, "split_rule": "partition",
     "group_by": None, "class_id": None, "train_on": "defective",
     "validation_fraction": 0.0, "fov": False, "augment": False, "inference": "slide",
-    "blending": "uniform", "tta": "none", "model": "unet",
+    "blending": "uniform", "tta": "none", "tta_scales": (), "model": "unet",
     "normalisation": "none", "deep_supervision": False, "pruning_level": None, "head_mode": "accurate",
     "sync_batch_norm": True, "dice_version": "published", "threshold": None,
     "max_steps": 1000, "batch_size": 1, "learning_rate": 0.0001, "weight_decay": 0.0005, "skip_loss_spikes": False,
