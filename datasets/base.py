@@ -79,6 +79,14 @@ class Dataset(abc.ABC):
             UserError: it cannot be decoded or is not what the data set promises; the text names the file.
         """
 
+    def second_reading(self, sample_id: str) -> Optional[Sample]:
+        """The image that `read` gives with the label of a second observer, None where there is no such label.
+
+        Raises:
+            UserError: as `read`.
+        """
+        return None
+
     @abc.abstractmethod
     def verify(self, splits: Sequence[str]) -> None:
         """Read all that `splits` need in one pass, each image once, before any work starts.

@@ -57,13 +57,13 @@ class Fundus(Dataset):
         """See `Dataset.read`; with a field of view where the options ask for it and labels are read."""
         part, _, stem = sample_id.partition("/")
         item = self._item(part, stem)
-        image = read_colour(item.image)
-        if part == TEST:
-            return Sample(image)
-        marks = item.marks(item.label, *image.shape[:2])
-        counted = marks != IGNORED
-        region = item.field_of_view(*image.shape[:2]) if self.spec.has_region else None
-        return Sample(image, (marks == 1).astype(np.int32), None if counted.all() else counted, region)
+        return Sample(read_colour(item.image)) if part == TEST else self._labelled(item, item.label)
+
+    def second_reading(self, sample_id: str) -> Optional[Sample]:
+        """See `Dataset.second_reading`."""
+        part, _, stem = sample_id.partition("/")
+        item = self._item(part, stem)
+        return None if part == TEST or item.second is None else self._labelled(item, item.second)
 
     def verify(self, splits: Sequence[str]) -> None:
         """See `Dataset.verify`; the rules are those of `fundus_layouts` and `fundus_inspection`."""
@@ -72,7 +72,8 @@ class Fundus(Dataset):
         for split in splits:
             items = [item for item in self._items(split) if item not in known]
             known += items
-            held[split] = items, Needs(labels=split != TEST, masks=split != TEST and self.spec.has_region)
+            held[split] = items, Needs(labels=split != TEST, masks=split != TEST and self.spec.has_region,
+                                       seconds=split == VALIDATION)
         for problem in inspect(held):
             raise problem
 
@@ -89,6 +90,14 @@ class Fundus(Dataset):
     def official_counts(self) -> Dict[str, int]:
         """See `Dataset.official_counts`."""
         return dict(zip(PARTS, self.family.official))
+
+    def _labelled(self, item: Item, label: str) -> Sample:
+        """A photograph with the label at a path."""
+        image = read_colour(item.image)
+        marks = item.marks(label, *image.shape[:2])
+        counted = marks != IGNORED
+        region = item.field_of_view(*image.shape[:2]) if self.spec.has_region else None
+        return Sample(image, (marks == 1).astype(np.int32), None if counted.all() else counted, region)
 
     def _part(self, split: str) -> str:
         """The published part that a split is of."""

@@ -67,7 +67,7 @@ class Place:
         images: the photographs.
         labels: of the first observer, which train and are scored.
         masks: the fields of view.
-        seconds: labels of the second observer, which nothing reads; None where there are none.
+        seconds: labels of the second observer, who is scored beside a network; None where there are none.
         part: that the images are of; None where their numbers tell.
     """
 

@@ -9,6 +9,7 @@ from typing import Dict, List, Mapping, Optional, Tuple
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from objectives.extended import build_extended
 from objectives.options import ObjectiveOptions
 from utils.contracts import DataSpec, Outputs, Tensor
 
@@ -37,11 +38,18 @@ class Objective(abc.ABC):
     Args:
         options: the objective options of the run.
         spec: classes of the data.
+
+    Attributes:
+        extended: the scores from whole probability maps that the options ask for, or None.
+
+    Raises:
+        UserError: they ask for scores that the data cannot have.
     """
 
     def __init__(self, options: ObjectiveOptions, spec: DataSpec) -> None:
         self.options = options
         self.spec = spec
+        self.extended = build_extended(options, spec)
 
     @property
     def channels(self) -> int:
@@ -110,6 +118,19 @@ class Objective(abc.ABC):
     @abc.abstractmethod
     def hard_score(self, confusion: np.ndarray) -> float:
         """The headline score of masks that know no probabilities, from [images, classes, classes] as `confusion`."""
+
+    @abc.abstractmethod
+    def resampled_scores(self, counts: Mapping[str, np.ndarray]) -> Dict[str, float]:
+        """Those of `scores` that are told with an interval, and so computed a thousand times: the headline at least."""
+
+    def mask_scores(self, confusions: Mapping[str, np.ndarray]) -> Dict[str, float]:
+        """The scores of masks that know no probabilities, as far as they have them; named as in `scores`.
+
+        Args:
+            confusions: int64 [images, classes, classes] by what ends the name of a score: "" for all pixels, and
+                `REGION` for those of the region.
+        """
+        return {self.score_names[0]: self.hard_score(confusions[""])}
 
     @property
     @abc.abstractmethod

@@ -53,6 +53,15 @@ class CrossEntropyDice(Objective):
         """See `Objective.hard_score`."""
         return mean_hard_dice(confusion)
 
+    def resampled_scores(self, counts: Mapping[str, np.ndarray]) -> Dict[str, float]:
+        """See `Objective.resampled_scores`: all."""
+        return self.scores(counts)
+
+    def mask_scores(self, confusions: Mapping[str, np.ndarray]) -> Dict[str, float]:
+        """See `Objective.mask_scores`: `eval_dice_score`, and the hard scores."""
+        pooled = np.sum(confusions[""], axis=0, dtype=np.int64)
+        return {**super().mask_scores(confusions), **overlap_scores(pooled, self.spec.class_names)}
+
     @property
     def score_names(self) -> Tuple[str, ...]:
         """See `Objective.score_names`."""

@@ -125,6 +125,10 @@ class Defects(Objective):
         scores.update(overlap_scores(self.confusion(counts), self.spec.class_names))
         return {name: float(value) for name, value in scores.items()}
 
+    def resampled_scores(self, counts: Mapping[str, np.ndarray]) -> Dict[str, float]:
+        """See `Objective.resampled_scores`: IoU_THS_0.99."""
+        return {f"IoU_THS_{HEADLINE}": float(self.per_image(counts).mean())}
+
     def hard_score(self, confusion: np.ndarray) -> float:
         """See `Objective.hard_score`: what IoU_THS_0.99 gives for such masks."""
         both, found, there = confusion[:, 1, 1], confusion[:, :, 1].sum(axis=1), confusion[:, 1].sum(axis=1)

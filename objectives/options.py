@@ -61,3 +61,7 @@ class ObjectiveOptions:
         None, f"probability above which a pixel, and an image, is the second of two classes; '{AUTO}' takes it from "
         "the validation split (default: the likelier class)",
         kind=OPERATIONAL, parse=number_or(AUTO, float, _THRESHOLD), check=_check_threshold)
+    extended_scores: Optional[str] = option(
+        None, "evaluation of two classes: also scores that need the whole probability map at the image's own size; "
+        "'isbi' is V_rand, V_info and the errors of ISBI 2012, for cells with boundaries between them, 'vessels' is "
+        "clDice, for thin structures", kind=OPERATIONAL, choices=("isbi", "vessels"))

@@ -8,11 +8,13 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from objectives.base import Objective, Targets
+from objectives.extended import REGION
 from utils.contracts import Outputs, Tensor
 from utils.losses import cross_entropy, cross_entropy_over_all, dice_by_class, dice_joint
 from utils.metrics import (
     PROBABILITY_BINS,
     confusion_counts,
+    correlation,
     histogram_receiver_area,
     probability_histogram,
     ratio,
@@ -20,8 +22,6 @@ from utils.metrics import (
 )
 
 DICE_LOSSES: Dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {"published": dice_by_class, "1.2.2": dice_joint}
-REGION = "_fov"
-"""What ends the name of a score that counts pixels inside the field of view alone."""
 
 
 class Semantic(Objective):
@@ -85,13 +85,11 @@ class Semantic(Objective):
 
     def scores(self, counts: Mapping[str, np.ndarray]) -> Dict[str, float]:
         """See `Objective.scores`: mDice of two classes, mIoU of more come first."""
-        known = segmentation_scores(self.confusion(counts), self.spec.class_names)
-        scores = {self._headline: known.pop(self._headline), **known}
-        if self.spec.classes == 2:
-            for end in ("", REGION):
-                if "confusion" + end in counts:
-                    scores.update(self._detection_scores(counts, end))
-        return dict(scores, eval_ce_loss=float(np.mean(counts["ce"], dtype=np.float64)))
+        return dict(self._known(counts), eval_ce_loss=float(np.mean(counts["ce"], dtype=np.float64)))
+
+    def mask_scores(self, confusions: Mapping[str, np.ndarray]) -> Dict[str, float]:
+        """See `Objective.mask_scores`: all but the AUC and the loss."""
+        return self._known({"confusion" + end: counted for end, counted in confusions.items()})
 
     @property
     def remarks(self) -> Tuple[str, ...]:
@@ -104,13 +102,29 @@ class Semantic(Objective):
     def _headline(self) -> str:
         return "mDice" if self.spec.classes == 2 else "mIoU"
 
+    def resampled_scores(self, counts: Mapping[str, np.ndarray]) -> Dict[str, float]:
+        """See `Objective.resampled_scores`: those of `mask_scores`."""
+        return self.mask_scores({end: counts["confusion" + end] for end in ("", REGION) if "confusion" + end in counts})
+
+    def _known(self, counts: Mapping[str, np.ndarray]) -> Dict[str, float]:
+        """The scores that come from what there is of the counts."""
+        known = segmentation_scores(self.confusion(counts), self.spec.class_names)
+        scores = {self._headline: known.pop(self._headline), **known}
+        if self.spec.classes == 2:
+            for end in ("", REGION):
+                if "confusion" + end in counts:
+                    scores.update(self._detection_scores(counts, end))
+        return scores
+
     def _detection_scores(self, counts: Mapping[str, np.ndarray], end: str) -> Dict[str, float]:
         """How well the second of two classes is found, over the pixels that `end` names."""
         confusion = np.sum(counts["confusion" + end], axis=0, dtype=np.int64)
         (rejected, alarms), (missed, found) = confusion
         scores: Dict[str, Any] = {
             "sensitivity": ratio(found, found + missed), "specificity": ratio(rejected, rejected + alarms),
-            "AUC": histogram_receiver_area(np.sum(counts["likelihood" + end], axis=0, dtype=np.int64))}
+            "MCC": correlation(confusion)}
+        if "likelihood" + end in counts:
+            scores["AUC"] = histogram_receiver_area(np.sum(counts["likelihood" + end], axis=0, dtype=np.int64))
         if end:
             name = self.spec.class_names[1]
             inside = segmentation_scores(confusion, self.spec.class_names)

@@ -89,9 +89,10 @@ CERTAIN = 0.999
 """Probability above which a class is all but certain."""
 
 
-def counting_fn(run: Run, split: str) -> ModelFn:
+def counting_fn(run: Run, split: str, with_maps: bool = False) -> ModelFn:
     """A `model_fn` whose predictions are, per image, what scores are computed from, its index, its histogram, and as
-    "certain" the share of its pixels whose class is all but certain.
+    "certain" the share of its pixels whose class is all but certain; and with maps, of two classes, the probability of
+    the second at the images' own size as "map", float32 [batch, height, width].
     """
 
     def model_fn(features: Dict[str, Tensor], mode: str) -> Any:
@@ -103,6 +104,8 @@ def counting_fn(run: Run, split: str) -> ModelFn:
             pixels = tf.maximum(tf.reduce_sum(targets.valid, axis=[1, 2]), 1.0)
             counts["certain"] = tf.reduce_sum(certain * targets.valid, axis=[1, 2]) / pixels
         counts["histogram"] = grey_histogram(shown, targets.labels, targets.valid, run.dataset.spec.classes)
+        if with_maps:
+            counts["map"] = _native_probabilities(run, features, outputs.logits, split)[..., 1]
         return run.device.spec(mode=mode, predictions=counts)
 
     return model_fn
@@ -117,9 +120,7 @@ def predicting_fn(run: Run, split: str) -> ModelFn:
     """
     def model_fn(features: Dict[str, Tensor], mode: str) -> Any:
         logits = _merged_logits(run, features, split)
-        # Images of different sizes come one by one.
-        size = features[SIZE][0] if SIZE in features else run.dataset.native_size(split)
-        probabilities = run.feeding.restore(run.objective.probabilities(logits), size)
+        probabilities = _native_probabilities(run, features, logits, split)
         predictions = {"probabilities": probabilities, "classes": tf.argmax(probabilities, -1, output_type=tf.int32)}
         predictions["classes"] = tf.cast(predictions["classes"], tf.uint8)
         score = run.objective.image_scores(logits, features["valid"])
@@ -128,6 +129,13 @@ def predicting_fn(run: Run, split: str) -> ModelFn:
         return run.device.spec(mode=mode, predictions=predictions)
 
     return model_fn
+
+
+def _native_probabilities(run: Run, features: Dict[str, Tensor], logits: Tensor, split: str) -> Tensor:
+    """Probabilities at the images' own size, float32 [batch, height, width, classes]."""
+    # Images of different sizes come one by one.
+    size = features[SIZE][0] if SIZE in features else run.dataset.native_size(split)
+    return run.feeding.restore(run.objective.probabilities(logits), size)
 
 
 def _merged_logits(run: Run, features: Dict[str, Tensor], split: str) -> Tensor:

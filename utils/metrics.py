@@ -178,6 +178,17 @@ def segmentation_scores(confusion: np.ndarray, class_names: Sequence[str]) -> Di
     return scores
 
 
+def correlation(confusion: np.ndarray) -> float:
+    """Matthews' correlation coefficient of two classes, in [-1, 1]; NaN where a class is not there or never predicted.
+
+    Args:
+        confusion: [2, 2] pixel counts, true class in rows.
+    """
+    (rejected, alarms), (missed, found) = confusion.astype(np.float64)
+    margins = np.concatenate([confusion.sum(axis=0), confusion.sum(axis=1)]).astype(np.float64)
+    return float(ratio(found * rejected - alarms * missed, np.sqrt(margins.prod())))
+
+
 def probability_histogram(probabilities: Tensor, labels: Tensor, valid: Tensor) -> Tensor:
     """Pixels per image, by true class (of two) and probability in `PROBABILITY_BINS` equal steps.
 

@@ -17,8 +17,10 @@ from runtime.assembly import Run
 from runtime.checkpoints.find import Checkpoint, checkpoint_directory
 from runtime.model_fn import counting_fn
 from runtime.modes.explain import explain, problems
+from runtime.modes.observer import second_observer, truth_of
 from runtime.modes.say import say
 from runtime.restore import reading
+from utils.bootstrap import LEVEL, RESAMPLES, intervals
 from utils.files import write_csv, write_json
 from utils.metrics import best_threshold, ratio, trivial_scores, verdict_counts
 from utils.progress import with_bar
@@ -31,8 +33,10 @@ def evaluate(run: Run, logger: Logger, checkpoint: Checkpoint) -> Dict[str, Any]
     and a row for every image to `evaluation.csv`.
 
     Returns:
-        What `score` gives, "warnings" where that is bad, with what may have caused it; and what `verdicts` gives as
-        "verdicts", where images are judged.
+        What `score` gives, the extended scores that are asked for among them; "intervals", the lower and upper end of
+        some of them over the draws of the "bootstrap" described beside; "warnings" where scores are bad, with what may
+        have caused it; what `second_observer` gives as "second_observer", where there is one; and what `verdicts` gives
+        as "verdicts", where images are judged.
 
     Raises:
         UserError: a file of the split is missing.
@@ -40,8 +44,13 @@ def evaluate(run: Run, logger: Logger, checkpoint: Checkpoint) -> Dict[str, Any]
     threshold = choose_threshold(run, checkpoint)
     split = run.dataset.evaluation_split
     with run.faults.told(), reading(checkpoint):
-        counts = count(run, checkpoint, split)
+        counts = count(run, checkpoint, split, extended=True)
+        observer = second_observer(run, split)
     result = score(run, checkpoint, split, counts)
+    result.update(_extended(run, counts, result))
+    result.update(_bootstrap(run, counts))
+    if observer is not None:
+        result["second_observer"] = _without_nan(observer)
     found = problems(run, counts, result["scores"], result["trivial"])
     result["warnings"] = explain(run, counts, checkpoint, found)
     say(run.distributed, result["warnings"])
@@ -103,6 +112,27 @@ def score(run: Run, checkpoint: Checkpoint, split: str, counts: Mapping[str, np.
     return _without_nan(result)
 
 
+def _extended(run: Run, counts: Mapping[str, np.ndarray], result: Mapping[str, Any]) -> Dict[str, Any]:
+    """The "scores" and "remarks" of a result with those of whole probability maps behind them."""
+    extended = run.objective.extended
+    if extended is None:
+        return {}
+    return {"scores": {**result["scores"], **_without_nan(extended.scores(counts))},
+            "remarks": [*result["remarks"], *extended.remarks]}
+
+
+def _bootstrap(run: Run, counts: Mapping[str, np.ndarray]) -> Dict[str, Any]:
+    """The "intervals" of scores over the images, and the "bootstrap" that they are of."""
+    extended, seed = run.objective.extended, run.settings.training.seed
+
+    def scores(drawn: Mapping[str, np.ndarray]) -> Dict[str, float]:
+        return {**run.objective.resampled_scores(drawn), **(extended.scores(drawn) if extended else {})}
+
+    found = intervals(scores, counts, seed)
+    return {"intervals": {name: [_without_nan(end) for end in ends] for name, ends in found.items()},
+            "bootstrap": {"over": "images", "resamples": RESAMPLES, "level": LEVEL, "seed": seed}}
+
+
 def protocol(run: Run) -> Dict[str, Any]:
     """The settings that decide how a trained network's scores are made, by name."""
     values = run.settings.values()
@@ -112,35 +142,55 @@ def protocol(run: Run) -> Dict[str, Any]:
     return {name: values[name] for name in names}
 
 
-def count(run: Run, checkpoint: Checkpoint, split: str) -> Dict[str, np.ndarray]:
-    """What scores are computed from, for every image of a split, in its order; over all ranks."""
+def count(run: Run, checkpoint: Checkpoint, split: str, extended: bool = False) -> Dict[str, np.ndarray]:
+    """What scores are computed from, for every image of a split, in its order; over all ranks.
+
+    With `extended` also what the extended scores are computed from, where the objective has any.
+    """
     images, share = len(run.dataset.ids(split)), run.share
     if share.rank < images:
-        mine = _count(run, checkpoint, split, share)
+        mine = _count(run, checkpoint, split, share, extended)
     else:
         # A rank without an image of its own looks at the first, to learn the shapes, and counts nothing.
-        spare = _count(run, checkpoint, split, dataclasses.replace(run.share, batch_size=1, rank=0, size=images))
+        first = dataclasses.replace(run.share, batch_size=1, rank=0, size=images)
+        spare = _count(run, checkpoint, split, first, extended)
         mine = {name: array[:0] for name, array in spare.items()}
     gathered = {name: run.distributed.gather(array) for name, array in sorted(mine.items())}
     order = np.argsort(gathered["index"])
     return {name: array[order] for name, array in gathered.items()}
 
 
-def _count(run: Run, checkpoint: Checkpoint, split: str, share: Share) -> Dict[str, np.ndarray]:
+def _count(run: Run, checkpoint: Checkpoint, split: str, share: Share, extended: bool) -> Dict[str, np.ndarray]:
     """The counts of the images of one share; it holds one at least."""
     directory = checkpoint_directory(run.settings.run.model_dir)
-    estimator = run.device.estimator(counting_fn(run, split), directory, run.settings.training.seed)
+    with_maps = extended and run.objective.extended is not None
+    estimator = run.device.estimator(counting_fn(run, split, with_maps), directory, run.settings.training.seed)
     predictions = estimator.predict(lambda: evaluation_batches(run.dataset, split, run.feeding, share),
                                     checkpoint_path=checkpoint.path, yield_single_examples=False)
-    batches = list(with_bar(predictions, "evaluate", run.distributed.is_chief))
+    # Each batch's maps are gone before the next one comes.
+    batches = [_without_maps(run, split, batch)
+               for batch in with_bar(predictions, "evaluate", run.distributed.is_chief)]
     # What fills up the last batch comes behind the images.
     images = len(range(share.rank, len(run.dataset.ids(split)), share.size))
     return {name: np.concatenate([batch[name] for batch in batches])[:images] for name in batches[0]}
 
 
+def _without_maps(run: Run, split: str, batch: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:
+    """A batch of counts, in which the maps have become what the extended scores are computed from."""
+    counts = {name: array for name, array in batch.items() if name != "map"}
+    if run.objective.extended is not None and "map" in batch:
+        ids = run.dataset.ids(split)
+        rows = [run.objective.extended.counts(probability, truth_of(run.dataset.read(ids[index])))
+                for probability, index in zip(batch["map"], batch["index"])]
+        counts.update({name: np.stack([row[name] for row in rows]) for name in rows[0]})
+    return counts
+
+
 def _table(run: Run, split: str, counts: Mapping[str, np.ndarray], threshold: Optional[float]) -> List[Dict[str, Any]]:
     """A row for every image: its file, its verdict where images are judged, and what else is told of it."""
     columns = dict(run.objective.table(counts))
+    if run.objective.extended is not None:
+        columns.update(run.objective.extended.table(counts))
     if run.objective.judges_images:
         columns["verdict"] = columns["score"].astype(np.float64) > (0.5 if threshold is None else threshold)
     ids = run.dataset.ids(split)

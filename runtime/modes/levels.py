@@ -41,7 +41,8 @@ def compare_levels(run: Run, logger: Logger, checkpoint: Checkpoint, evaluated: 
     Raises:
         UserError: a file of the split is missing.
     """
-    known = {run.settings.model.pruning_level or run.network.levels[-1]: _with_nan(evaluated)}
+    shared = {name: evaluated[name] for name in run.objective.score_names}
+    known = {run.settings.model.pruning_level or run.network.levels[-1]: _with_nan(shared)}
     rows = [_row(with_model(run, pruning_level=level), checkpoint, level, known.get(level))
             for level in run.network.levels]
     if run.distributed.is_chief:

@@ -85,12 +85,14 @@ def table(settings: Settings, crossvalidation: Mapping[str, Any]) -> List[str]:
 def _scores(evaluation: Mapping[str, Any]) -> List[str]:
     where = evaluation["split"] if evaluation["fold"] is None else f"fold {evaluation['fold']}"
     images = f"{len(evaluation['per_image'])} images, {where}, data: {evaluation['data']}" + _chosen(evaluation)
-    lines = [f"scores after {evaluation['step']} steps ({images}):"]
-    lines += _listed(evaluation["scores"])
+    lines = [f"scores after {evaluation['step']} steps ({images}){_spread(evaluation)}:"]
+    lines += _listed(evaluation["scores"], evaluation.get("intervals", {}))
     if "verdicts" in evaluation:
         lines.append("  images above {threshold:.4g}: TP {TP}, TN {TN}, FP {FP}, FN {FN}".format(
             **evaluation["verdicts"]))
     lines += ["  " + remark for remark in evaluation["remarks"]]
+    if "second_observer" in evaluation:
+        lines += _observed(evaluation)
     headline = next(iter(evaluation["scores"]))
     lines.append(f"what predictions without any training reach in {headline} on the same images:")
     return lines + [f"  {name:<24} {_number(value)}" for name, value in evaluation["trivial"].items()]
@@ -103,10 +105,28 @@ def _chosen(evaluation: Mapping[str, Any]) -> str:
                    if name != "feeding" and value != defaults[name])
 
 
-def _listed(scores: Mapping[str, Any]) -> List[str]:
-    """A line for each score; those that are there at several thresholds form a table, a line a threshold."""
+def _spread(evaluation: Mapping[str, Any]) -> str:
+    """What the brackets behind the scores are."""
+    if not evaluation.get("intervals"):
+        return ""
+    return "; in brackets {level:.0%} of {resamples} draws of as many images".format(**evaluation["bootstrap"])
+
+
+def _observed(evaluation: Mapping[str, Any]) -> List[str]:
+    """What the second observer reaches, beside the network."""
+    observer, ours = evaluation["second_observer"], evaluation["scores"]
+    lines = [f"a second observer against the first, {observer['images']} images, at their own size (and the network):"]
+    return lines + [f"  {name:<24} {_number(value)} ({_number(ours[name])})"
+                    for name, value in observer["scores"].items()]
+
+
+def _listed(scores: Mapping[str, Any], intervals: Mapping[str, List[Any]]) -> List[str]:
+    """A line for each score, with its interval; those that are there at several thresholds form a table, a line a
+    threshold.
+    """
     headline = next(iter(scores))
-    lines = [f"  {name:<24} {_number(value)}" for name, value in scores.items()
+    ends = {name: f"  [{_number(low)}, {_number(high)}]" for name, (low, high) in intervals.items()}
+    lines = [f"  {name:<24} {_number(value)}{ends.get(name, '')}" for name, value in scores.items()
              if THRESHOLD not in name or name == headline]
     pairs = [name.split(THRESHOLD) for name in scores if THRESHOLD in name]
     kinds, thresholds = list(dict.fromkeys(kind for kind, _ in pairs)), sorted({text for _, text in pairs}, key=float)

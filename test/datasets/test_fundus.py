@@ -179,13 +179,44 @@ class TestNames:
                 (folder / other).write_text("")
         opened(changed, dataset=name).verify((TRAIN, VALIDATION, TEST))
 
-    def test_second_observers_are_not_read(self, copy: Any) -> None:
-        for name, file in (("drive", "test/2nd_manual/01_manual2.gif"), ("stare", "labels-vk/im0001.vk.ppm.gz"),
-                           ("chase_db1", "Image_01L_2ndHO.png")):
+    def test_second_observers_of_training_images_are_not_read(self, copy: Any) -> None:
+        for name, file in (("stare", "labels-vk/im0001.vk.ppm.gz"), ("chase_db1", "Image_01L_2ndHO.png")):
             changed = copy(name)
             (changed / file).parent.mkdir(exist_ok=True)
             (changed / file).write_bytes(b"no image")
             opened(changed, dataset=name).verify((TRAIN, VALIDATION, TEST))
+
+
+class TestSecondObserver:
+    @pytest.mark.parametrize("name, file", [("drive", "test/2nd_manual/01_manual2.gif"),
+                                            ("stare", "labels-vk/im0162.vk.ppm.gz"),
+                                            ("chase_db1", "Image_11L_2ndHO.png")])
+    def test_the_label_beside_that_of_the_first(self, copy: Any, tmp_path: Path, name: str, file: str) -> None:
+        """Four pixels of a square are vessel by the second observer alone."""
+        changed = copy(name)
+        dataset = opened(changed, dataset=name)
+        sample_id = dataset.ids(VALIDATION)[0]
+        first = dataset.read(sample_id)
+        marks = np.zeros(first.image.shape[:2], np.uint8)
+        marks[5:7, 5:7] = 255
+        plain = tmp_path / os.path.basename(file).replace(".gz", "")
+        Image.fromarray(marks).save(str(plain), format="PPM" if ".ppm" in file else None)
+        (changed / file).parent.mkdir(exist_ok=True)
+        content = plain.read_bytes()
+        (changed / file).write_bytes(gzip.compress(content) if file.endswith(".gz") else content)
+        dataset = opened(changed, dataset=name)
+        second = dataset.second_reading(sample_id)
+        np.testing.assert_array_equal(second.label, marks == 255)
+        np.testing.assert_array_equal(second.image, first.image)
+        np.testing.assert_array_equal(dataset.read(sample_id).label, first.label)
+        (changed / file).write_bytes(b"no image")
+        refused(lambda: opened(changed, dataset=name).verify((VALIDATION,)), str(changed / file))
+
+    def test_there_may_be_none(self, sets: Dict[str, str]) -> None:
+        dataset = opened(sets["hrf"], dataset="hrf")
+        assert dataset.second_reading(dataset.ids(VALIDATION)[0]) is None
+        dataset = opened(sets["stare"], dataset="stare")
+        assert dataset.second_reading(dataset.ids(TEST)[0]) is None
 
 
 class TestSplits:

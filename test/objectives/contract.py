@@ -213,6 +213,23 @@ class ObjectiveContract:
         assert dice and all(best[name] == pytest.approx(1.0, abs=1e-5) for name in dice)
         assert sum(instance.loss_parts(right).values()) < sum(instance.loss_parts(wrong).values())
 
+    def test_masks_score_what_certain_predictions_of_them_do(self, instance: Instance) -> None:
+        """A second observer, say: the same rules, without probabilities."""
+        _, labels, valid = self.batch()
+        _, masks, _ = self.batch(seed=1)
+        scores = instance.scores(instance.counts((self.certain(masks), labels, valid)))
+        cells = [np.bincount((labels * self.classes + masks)[image][valid[image] > 0], minlength=self.classes ** 2)
+                 for image in range(len(labels))]
+        found = instance.objective.mask_scores({"": np.reshape(cells, [-1, self.classes, self.classes])})
+        assert next(iter(found)) == next(iter(scores))
+        assert found == pytest.approx({name: scores[name] for name in found}, abs=1e-5, nan_ok=True)
+
+    def test_what_is_resampled_are_scores(self, instance: Instance) -> None:
+        counts = instance.counts(self.batch())
+        scores, resampled = instance.scores(counts), instance.objective.resampled_scores(counts)
+        assert next(iter(resampled)) == next(iter(scores))
+        assert resampled == pytest.approx({name: scores[name] for name in resampled}, nan_ok=True)
+
     @pytest.mark.parametrize("dtype", [tf.float16, tf.bfloat16])
     def test_half_precision_logits_are_taken_up_to_float32(self, instance: Instance, dtype: Any) -> None:
         """These logits are the same number in every precision: so must be the loss."""

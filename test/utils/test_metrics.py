@@ -16,6 +16,7 @@ from utils.metrics import (
     average_precision,
     best_threshold,
     confusion_counts,
+    correlation,
     grey_histogram,
     hard_dice_per_image,
     mean_hard_dice,
@@ -206,6 +207,23 @@ def test_area_and_precision_by_hand():
 def test_one_kind_of_image_alone_has_no_area():
     assert np.isnan(receiver_area(np.ones(2), np.array([True, True])))
     assert np.isnan(average_precision(np.ones(2), np.array([False, False])))
+
+
+def test_the_correlation_by_hand():
+    # 6 right and 1 wrong of the first class, 2 right and 1 wrong of the second:
+    # (2 x 6 - 1 x 1) / sqrt(7 x 3 x 7 x 3) = 11 / 21
+    assert correlation(np.array([[6, 1], [1, 2]])) == pytest.approx(11 / 21)
+    assert correlation(np.array([[0, 4], [4, 0]])) == -1.0
+    assert np.isnan(correlation(np.array([[4, 0], [4, 0]])))
+
+
+@settings(max_examples=30)
+@given(st.lists(st.integers(1, 10 ** 6), min_size=4, max_size=4))
+def test_the_correlation_is_that_of_a_library(cells):
+    from sklearn.metrics import matthews_corrcoef
+
+    expected = matthews_corrcoef([0, 0, 1, 1], [0, 1, 0, 1], sample_weight=cells)
+    assert correlation(np.reshape(cells, [2, 2])) == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("scores, positive, threshold", [

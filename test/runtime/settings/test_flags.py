@@ -19,6 +19,7 @@ FROZEN = {
     "blending": "uniform", "tta": "none", "tta_scales": (), "model": "unet",
     "normalisation": "none", "deep_supervision": False, "pruning_level": None, "head_mode": "accurate",
     "sync_batch_norm": True, "dice_version": "published", "threshold": None,
+    "extended_scores": None,
     "max_steps": 1000, "batch_size": 1, "learning_rate": 0.0001, "weight_decay": 0.0005, "skip_loss_spikes": False,
     "seed": 0, "log_every": 100, "save_checkpoints_steps": None, "keep_checkpoint_max": 3, "evaluate_every": None,
     "best_metric": "eval_dice_score", "early_stopping_patience": None, "device": "auto", "use_amp": False,
