@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import io
 import json
 import os
@@ -41,7 +42,8 @@ def scored(run_in, tmp_path_factory):
     """A run of two steps, fold 1 held out and evaluated; what was said lies beside it. Not to be changed."""
     directory = tmp_path_factory.mktemp("scored") / "run"
     with contextlib.redirect_stdout(io.StringIO()) as said:
-        run_in(directory, "--exec_mode", "train_and_evaluate", "--crossvalidation_idx", "1", "--max_steps", "2")
+        run_in(directory, "--exec_mode", "train_and_evaluate", "--crossvalidation_idx", "1", "--max_steps", "2",
+               "--extended_scores", "isbi")
     (directory.parent / "said.txt").write_text(said.getvalue())
     return directory
 
@@ -102,6 +104,16 @@ def test_train_and_evaluate(scored):
     assert result["scores"]["eval_total_loss"] == pytest.approx(
         result["scores"]["eval_ce_loss"] + result["scores"]["eval_dice_loss"])
     assert "best grey threshold" in (scored.parent / "said.txt").read_text()
+
+
+def test_extended_scores_stand_beside_the_others(scored):
+    result = evaluation(scored)
+    assert {"V_rand", "V_info_0.5", "pixel_error", "rand_error"} <= set(result["scores"])
+    assert 0 <= result["scores"]["V_rand_0.5"] <= result["scores"]["V_rand"] <= 1
+    assert any("best of ten thresholds" in remark for remark in result["remarks"])
+    row = next(csv.DictReader((scored / "evaluation.csv").open()))
+    assert float(row["V_rand"]) == pytest.approx(result["scores"]["V_rand"])
+    assert result["intervals"] == {}  # a single image
 
 
 def test_evaluate_alone_repeats_the_score_at_any_batch_size_and_keeps_to_the_data(

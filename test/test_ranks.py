@@ -75,7 +75,7 @@ def runs(phantom, tiny_recipe, tmp_path_factory):
     """The same twenty steps of two images, by this process alone and on two ranks, evaluated."""
     directory = tmp_path_factory.mktemp("ranks")
     common = ["--data_dir", phantom, "--recipe", tiny_recipe, "--augment", "--max_steps", "20",
-              "--exec_mode", "train_and_evaluate", "--crossvalidation_idx", "0"]
+              "--exec_mode", "train_and_evaluate", "--crossvalidation_idx", "0", "--extended_scores", "isbi"]
     alone(*common, "--batch_size", "2", "--model_dir", str(directory / "1"))
     result = launch(2, *common, "--batch_size", "1", "--model_dir", str(directory / "2"), directory=directory)
     assert result.returncode == 0, result.stdout

@@ -36,6 +36,10 @@ def data(tmp_path_factory):
 
     directory = tmp_path_factory.mktemp("drive")
     write_fundus(str(directory), "drive", plan=Plan(4, 2, 100, 110))
+    # A second observer who sees in one of two images what the first does.
+    seconds = directory / "test" / "2nd_manual"
+    seconds.mkdir()
+    shutil.copy(str(directory / "test" / "1st_manual" / "01_manual1.gif"), str(seconds / "01_manual2.gif"))
     return str(directory)
 
 
@@ -56,7 +60,7 @@ def whole(data, recipe, tmp_path_factory):
     directory = tmp_path_factory.mktemp("whole") / "run"
     with contextlib.redirect_stdout(io.StringIO()) as said:
         call(directory, "--data_dir", data, "--recipe", recipe, "--exec_mode", "train_and_evaluate", "--max_steps", "4",
-             "--save_checkpoints_steps", "2", "--deterministic", "--fov")
+             "--save_checkpoints_steps", "2", "--deterministic", "--fov", "--extended_scores", "vessels")
     (directory.parent / "said.txt").write_text(said.getvalue())
     return directory
 
@@ -81,6 +85,22 @@ def test_train_and_evaluate(whole):
     rates = [data["learning_rate"] for data in log.values()]
     assert rates == pytest.approx([0.01, 0.006973, 0.003783, 0.0001], rel=1e-3)
     assert {"train_ce_loss", "train_dice_loss", "train_auxiliary_ce_loss"} <= set(log[1])
+
+
+def test_a_second_observer_and_the_spread_over_images_are_told(whole):
+    result, said = result_of(whole), (whole.parent / "said.txt").read_text()
+    observer = result["second_observer"]
+    assert observer["images"] == 1
+    right = {"mDice", "Dice_vessel", "sensitivity", "specificity", "MCC", "clDice", "Dice_vessel_fov", "clDice_fov"}
+    assert {name: observer["scores"][name] for name in right} == pytest.approx(dict.fromkeys(right, 1.0))
+    assert set(observer["scores"]) <= set(result["scores"])
+    assert "AUC" not in observer["scores"]
+    assert "a second observer against the first, 1 image, at their own size" in said
+    assert "  Dice_vessel              1.0000 (" in said
+    for name in ("mDice", "Dice_vessel", "aAcc_fov", "clDice"):
+        low, high = result["intervals"][name]
+        assert low <= result["scores"][name] <= high
+    assert result["bootstrap"] == {"over": "images", "resamples": 1000, "level": 0.95, "seed": 0}
 
 
 def test_moving_statistics_are_learnt_and_saved(whole):

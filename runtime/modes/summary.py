@@ -115,7 +115,8 @@ def _spread(evaluation: Mapping[str, Any]) -> str:
 def _observed(evaluation: Mapping[str, Any]) -> List[str]:
     """What the second observer reaches, beside the network."""
     observer, ours = evaluation["second_observer"], evaluation["scores"]
-    lines = [f"a second observer against the first, {observer['images']} images, at their own size (and the network):"]
+    images = f"{observer['images']} image{'s' * (observer['images'] > 1)}"
+    lines = [f"a second observer against the first, {images}, at their own size (and the network):"]
     return lines + [f"  {name:<24} {_number(value)} ({_number(ours[name])})"
                     for name, value in observer["scores"].items()]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runtime.modes.summary import table
+from runtime.modes.summary import summary, table
 from runtime.settings.tree import settings_from
 
 NO_FOLDS = {"mean": {"score": 0.5}, "standard_deviation": {"score": 0.1}, "folds": []}
@@ -31,3 +31,23 @@ def test_of_figures_by_class_those_of_the_run_are_told():
         "TNR_THS_0.75 0.9981, IoU_THS_0.99 0.988, TPR_THS_0.99 0.9987, TNR_THS_0.99 0.9982"]
     assert not any("{" in line for line in said)
     assert not any("class_id" in line for line in published(recipe="dagm2007-tinyunet"))
+
+
+def evaluated(**more):
+    evaluation = {"step": 7, "split": "validation", "fold": None, "data": "phantom", "per_image": {"a": 0.5, "b": 0.7},
+                  "scores": {"mDice": 0.6, "AUC": 0.9}, "trivial": {}, "remarks": [], "protocol": {}, **more}
+    return summary(settings_from({}), {"evaluation": evaluation})
+
+
+def test_intervals_stand_behind_their_scores():
+    said = evaluated(intervals={"mDice": [0.5, 0.7]}, bootstrap={"level": 0.95, "resamples": 1000})
+    assert said[1:4] == [
+        "scores after 7 steps (2 images, validation, data: phantom); in brackets 95% of 1000 draws of as many images:",
+        "  mDice                    0.6000  [0.5000, 0.7000]", "  AUC                      0.9000"]
+    assert not any("[" in line for line in evaluated(intervals={}))
+
+
+def test_a_second_observer_stands_beside_the_network():
+    said = evaluated(second_observer={"images": 2, "scores": {"mDice": 0.75}})
+    place = said.index("a second observer against the first, 2 images, at their own size (and the network):")
+    assert said[place + 1] == "  mDice                    0.7500 (0.6000)"
