@@ -111,6 +111,14 @@ class TestRealData:
         shares = [dataset.read(sample_id).label.mean() for sample_id in dataset.ids(VALIDATION)]
         assert 0.05 < np.mean(shares) < 0.11
 
+    def test_the_second_observer_of_stare(self) -> None:
+        """The vessels' Dice, pooled; it is what evaluation prints."""
+        dataset = opened(REAL, dataset="stare")
+        pairs = [(dataset.read(name).label, dataset.second_reading(name).label) for name in dataset.ids(VALIDATION)]
+        both = sum(int((first & second).sum()) for first, second in pairs)
+        marked = sum(int(first.sum() + second.sum()) for first, second in pairs)
+        assert 2 * both / marked == pytest.approx(0.7605, abs=5e-5)
+
 
 class TestNames:
     @pytest.mark.parametrize("name, train, validation", [
