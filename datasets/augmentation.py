@@ -2,7 +2,8 @@
 
 An augmentation acts in three places: on what was decoded, on the window of it that the network's output shows, and on
 the network's input. Labels and valid pixels follow the first two. Where images are fed in crops of their own scale, the
-first acts on the crop, and the other two give way to `rescales` and to a distortion of the crop at 8 bits.
+first acts on the crop, and the other two give way to `rescales`, or to `resamples`, and to a distortion of the crop at 8
+bits.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ OFFSET_8BIT = 32.0
 """Photometric distortion: brightness changes by up to this, contrast and saturation by a factor from `FACTORS`."""
 FACTORS = (0.5, 1.5)
 HUE_SHIFT = 18
+GAIN, OFFSET, CHANNEL_OFFSET = 0.3, 0.25, 0.05
+"""Affine augmentation: the logarithm of what intensities in [-1, 1] are multiplied by, what is added to all of them, and
+what is added to each channel, each up to this either way.
+"""
 
 Arrays = Tuple[Tensor, ...]
 Change = Callable[[Tensor], Tensor]
@@ -33,9 +38,12 @@ class Augmentation:
 
     Attributes:
         rescales: whether a crop is taken from the image at a random scale; for crops of the image's own scale alone.
+        resamples: whether a crop is seen through a random affine map in place of all else that acts on places; for
+            crops of the image's own scale alone.
     """
 
     rescales: bool = False
+    resamples: bool = False
 
     def turned(self, arrays: Arrays, key: Tensor) -> Arrays:
         """What was decoded, [height, width, ...] each, all changed alike."""
@@ -88,8 +96,18 @@ class Photometric(Augmentation):
         return random_photometry(pixels, key)
 
 
+class Affine(Augmentation):
+    """One resampling of the image, turned, scaled and mirrored (`datasets.affine_crops`), and changed intensities."""
+
+    resamples = True
+
+    def distorted(self, pixels: Tensor, key: Tensor) -> Tensor:
+        """See `random_intensity`."""
+        return random_intensity(pixels, key)
+
+
 AUGMENTATIONS: Dict[str, Callable[[], Augmentation]] = {
-    "crop": Crop, "quarter_turns": QuarterTurns, "photometric": Photometric}
+    "crop": Crop, "quarter_turns": QuarterTurns, "photometric": Photometric, "affine": Affine}
 
 
 def random_quarter_turn(arrays: Arrays, key: Tensor) -> Arrays:
@@ -139,6 +157,21 @@ def random_photometry(pixels: Tensor, key: Tensor) -> Tensor:
         pixels = _perhaps(saturated, lambda image: _saturated(image, saturation), pixels)
         pixels = _perhaps(tinted, lambda image: _tinted(image, shift), pixels)
     return _perhaps(contrasted & ~contrast_second, lambda image: _truncated(image * contrast), pixels)
+
+
+def random_intensity(pixels: Tensor, key: Tensor) -> Tensor:
+    """`pixels` with their contrast around mid-grey multiplied, and lighter or darker, on the whole and by channel.
+
+    Of values in [-1, 1] that is x -> x exp(u) + v + v_channel, all drawn evenly (`GAIN`, `OFFSET`, `CHANNEL_OFFSET`).
+    Nothing is clipped or rounded.
+
+    Args:
+        pixels: float32 [height, width, channels] on the scale 0..255.
+        key: int64 [2], the sample's key.
+    """
+    draws = 2.0 * uniform(purpose_key(key, "augment/intensity"), [2 + int(pixels.shape[-1])]) - 1.0
+    offsets = OFFSET * draws[1] + CHANNEL_OFFSET * draws[2:]
+    return (pixels - 127.5) * tf.exp(GAIN * draws[0]) + 127.5 * (1.0 + offsets)
 
 
 def random_window(key: Tensor, padding: float) -> Tensor:

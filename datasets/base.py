@@ -104,6 +104,14 @@ class Dataset(abc.ABC):
         """
         return None
 
+    def defective(self, split: str) -> Sequence[bool]:
+        """Of each image in `ids(split)`, whether it shows what is looked for; empty where a data set cannot tell.
+
+        Raises:
+            UserError: as `ids`.
+        """
+        return ()
+
     @property
     def evaluation_split(self) -> str:
         """The split that `evaluate` scores: VALIDATION, or TEST where the published test images have labels."""

@@ -15,7 +15,7 @@ from datasets.base import Dataset
 from datasets.cityscapes import Cityscapes
 from datasets.dagm2007 import DAGM2007, class_of
 from datasets.dagm2007_layouts import LAYOUTS
-from datasets.folder import DEFAULTS, Folder
+from datasets.folder import DEFAULTS, RECIPE, Folder
 from datasets.fundus import opener
 from datasets.fundus_families import FAMILIES
 from datasets.options import CONVERTED, ORIGINAL, PHANTOM, DataOptions
@@ -40,6 +40,7 @@ class Entry:
         without: options that say nothing about it, and must not be given.
         layouts: those that it can be asked for in.
         defaults: settings that it has where neither flags nor a recipe say anything, by name.
+        recipe: the name of the recipe of runs that ask for neither a recipe nor a network.
         restore: opens it with what `Dataset.facts` gave when a run began, called with (directory, options, seed,
             facts); None for sets that have nothing to find out.
     """
@@ -51,12 +52,13 @@ class Entry:
     without: Tuple[str, ...] = ()
     layouts: Tuple[str, ...] = ()
     defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    recipe: Optional[str] = None
     restore: Optional[Callable[[str, DataOptions, int, Mapping[str, Any]], Dataset]] = None
 
 
-_OF_DAGM2007 = ("class_id", "train_on", "validation_fraction")
+_OF_DAGM2007 = ("class_id", "train_on", "validation_fraction", "defective_share")
 _NEEDED = {"class_id": "classes to choose among", "train_on": "defective images among others",
-           "validation_fraction": "training images to hold out at will", "crossvalidation_idx": "folds",
+           "validation_fraction": "training images to hold out at will", "defective_share": "defective images to draw more often", "crossvalidation_idx": "folds",
            "split_rule": "rules for its folds", "fov": "fields of view",
            "group_by": "specimens to keep together"}
 """What a data set must have for an option to say something."""
@@ -81,7 +83,7 @@ DATASETS: Dict[str, Entry] = {
                         without=(*_OF_DAGM2007, "crossvalidation_idx", "split_rule", "fov", "group_by"),
                         layouts=(ORIGINAL, CONVERTED)),
     "folder": Entry(Folder, lambda directory, options: folder_phantom.write_folder(directory), folder_phantom.VERSION,
-                    without=(*_OF_DAGM2007, "split_rule", "fov"), defaults=DEFAULTS, restore=Folder),
+                    without=(*_OF_DAGM2007, "split_rule", "fov"), defaults=DEFAULTS, recipe=RECIPE, restore=Folder),
 }
 
 
@@ -124,6 +126,11 @@ def locate(options: DataOptions) -> Location:
 def defaults_of(name: str) -> Mapping[str, Any]:
     """The settings that a data set has where nothing else is said, by name; none for an unknown one."""
     return DATASETS[name].defaults if name in DATASETS else {}
+
+
+def recipe_of(name: Any) -> Optional[str]:
+    """The recipe of runs on a data set that ask for neither a recipe nor a network; None for most, and unknown ones."""
+    return DATASETS[name].recipe if name in DATASETS else None
 
 
 def keeps_facts(name: str) -> bool:

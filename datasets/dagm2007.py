@@ -58,6 +58,10 @@ class DAGM2007(Dataset):
         """See `Dataset.ids`."""
         return [item.name for item in self._items(split)]
 
+    def defective(self, split: str) -> Sequence[bool]:
+        """See `Dataset.defective`."""
+        return [item.defective for item in self._items(split)]
+
     def read(self, sample_id: str) -> Sample:
         """See `Dataset.read`: a label for every image, all 0 for a sound one."""
         item = self._item(sample_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from typing import Callable, Dict, List, NamedTuple, Tuple
+from typing import Callable, Dict, List, NamedTuple, Sequence, Tuple
 
 from datasets.augmentation import Augmentation
 from utils.contracts import Tensor
@@ -66,6 +66,10 @@ class Feeding(abc.ABC):
         Raises:
             UserError: they cannot.
         """
+
+    def remarks(self, height: int, width: int) -> Sequence[str]:
+        """What must be said of feeding images of this size, the smallest of a split, a line each."""
+        return ()
 
     @abc.abstractmethod
     def logits(self, images: Tensor, network: Function, batch_size: int) -> List[Tensor]:

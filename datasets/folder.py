@@ -25,7 +25,9 @@ from utils.errors import UserError
 
 DEFAULTS: Mapping[str, Any] = {"feeding": "native_crops", "image_normalisation": "training",
                                "augmentation": "photometric"}
-"""What this data set is trained with where nothing else is said."""
+"""What this data set is trained with where neither flags nor a recipe say anything."""
+RECIPE = "folder-fast"
+"""What it is trained with where neither a recipe nor a network is asked for."""
 
 
 class _Cut(NamedTuple):

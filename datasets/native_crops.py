@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Tuple
+from typing import Any, List, Sequence, Tuple
 
 import tensorflow.compat.v1 as tf
 
+from datasets.affine_crops import AffineRule, affine_crop
 from datasets.augmentation import Arrays, Augmentation
 from datasets.crops import CropRule, random_crop
 from datasets.feeding import Decoded, Feeding, Function, Samples
@@ -65,6 +66,9 @@ class NativeCrops(Feeding):
 
     def training_sample(self, decoded: Decoded, augmentation: Augmentation, key: Tensor) -> Samples:
         """See `Feeding.training_sample`: crop, flips, what the augmentation does to colours; then what is missing."""
+        if augmentation.resamples:
+            image, label, valid = affine_crop(decoded, key, self._affine_rule)
+            return self._sample(augmentation.distorted(image, key), label, valid)
         options = self.options
         rule = CropRule(*self._crop, options.scale_minimum, options.scale_maximum, options.largest_class_share,
                         self.margin)
@@ -76,9 +80,7 @@ class NativeCrops(Feeding):
         parts = (augmentation.distorted(image, key), label, valid)
         if not self.margin:
             parts = tf.cond(tf.reduce_any(missing > 0), lambda: self._surrounded(parts, missing), lambda: parts)
-        image, label, valid = parts
-        return {"image": tf.ensure_shape(image, [*self.window, self.spec.channels]),
-                "label": tf.ensure_shape(label, self._crop), "valid": tf.ensure_shape(valid, self._crop)}
+        return self._sample(*parts)
 
     def evaluation_sample(self, decoded: Decoded) -> Samples:
         """See `Feeding.evaluation_sample`: everything as it is."""
@@ -93,10 +95,17 @@ class NativeCrops(Feeding):
         return (images - self._mean) / self._deviation
 
     def require_size(self, height: int, width: int) -> None:
-        """See `Feeding.require_size`: an image holds a crop, where they are not of all sizes anyway."""
-        if not self.spec.mixed_sizes and (height < self._crop[0] or width < self._crop[1]):
+        """See `Feeding.require_size`: an image holds a crop, where they are not of all sizes or filled up anyway."""
+        if self._lacks(height, width) and not self.spec.mixed_sizes and self.options.border != "reflect":
             raise UserError(f"images of {height} x {width} pixels with crops of {self._crop[0]} x {self._crop[1]}",
                             "images that hold a crop", "use larger images, or a recipe with smaller crops")
+
+    def remarks(self, height: int, width: int) -> Sequence[str]:
+        """See `Feeding.remarks`."""
+        if self.options.border != "reflect" or not self._lacks(height, width):
+            return ()
+        return (f"images as small as {height} x {width} pixels with crops of {self._crop[0]} x {self._crop[1]}: filled "
+                "up with their mirrors",)
 
     def logits(self, images: Tensor, network: Function, batch_size: int) -> List[Tensor]:
         """See `Feeding.logits`: of one image, [1, height, width, channels]; one for each scale and flip."""
@@ -125,9 +134,24 @@ class NativeCrops(Feeding):
         """See `Feeding.restore`: they have that size already."""
         return probabilities
 
+    @property
+    def _affine_rule(self) -> AffineRule:
+        options = self.options
+        return AffineRule(*self._crop, self.margin, options.rotation_degrees, options.log_scale, options.elastic_pixels)
+
+    def _sample(self, image: Tensor, label: Tensor, valid: Tensor) -> Samples:
+        return {"image": tf.ensure_shape(image, [*self.window, self.spec.channels]),
+                "label": tf.ensure_shape(label, self._crop), "valid": tf.ensure_shape(valid, self._crop)}
+
+    def _lacks(self, height: int, width: int) -> bool:
+        """Whether a crop does not fit into an image."""
+        return height < self._crop[0] or width < self._crop[1]
+
     def _surrounded(self, parts: Arrays, missing: Tensor) -> Arrays:
-        """Image, label and valid pixels with `missing` rows and columns: what normalisation makes 0, and not valid."""
+        """Image, label and valid pixels with `missing` rows and columns: as `border` says, and not valid."""
         image, label, valid = (_filled_up(part, missing) for part in parts)
+        if self.options.border == "reflect":
+            return _mirrored_up(parts[0], missing), label, valid
         inside = _filled_up(tf.ones_like(parts[0]), missing) > 0.0
         return tf.where_v2(inside, image, self._mean), label, valid
 
@@ -154,7 +178,7 @@ class NativeCrops(Feeding):
     def _with_margins(self, image: Tensor, missing: Any) -> Tensor:
         """A normalised image with what it is `missing` below and to the right, and the margins around that."""
         if not self.margin:
-            return _filled_up(image, missing)
+            return _mirrored_up(image, missing) if self.options.border == "reflect" else _filled_up(image, missing)
         for axis in (0, 1):
             image = reflected(image, axis, self.margin, self.margin + missing[axis])
         return image
@@ -163,6 +187,13 @@ class NativeCrops(Feeding):
 def _filled_up(array: Tensor, missing: Any) -> Tensor:
     """An array, [height, width, ...], with `missing` rows of 0 below and columns of 0 to the right."""
     return tf.pad(array, [[0, missing[0]], [0, missing[1]], [0, 0]][:array.shape.ndims])
+
+
+def _mirrored_up(image: Tensor, missing: Any) -> Tensor:
+    """An image, [height, width, channels], with `missing` rows below and columns to the right from its mirrors."""
+    for axis in (0, 1):
+        image = reflected(image, axis, 0, missing[axis])
+    return image
 
 
 def _eight_bit(image: Tensor) -> Tensor:

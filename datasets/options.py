@@ -74,7 +74,16 @@ class DataOptions:
                        kind=OPERATIONAL)
     augment: bool = option(False, "augment training images", kind=TRAINING)
     augmentation: str = option("crop", "how training images are augmented", kind=TRAINING, flag=False,
-                               choices=("crop", "quarter_turns", "photometric"))
+                               choices=("crop", "quarter_turns", "photometric", "affine"))
+    rotation_degrees: float = option(180.0, "augmentation affine: a crop is turned by up to this, either way; 180 for "
+                                     "any direction", kind=TRAINING, flag=False, check=within(0.0, 180.0))
+    log_scale: float = option(0.25, "augmentation affine: a crop is enlarged by exp(u), u from minus this to this",
+                              kind=TRAINING, flag=False, check=within(0.0, 2.0))
+    elastic_pixels: float = option(0.0, "augmentation affine: how far a smooth field moves pixels, 0 for no field",
+                                   kind=TRAINING, flag=False, check=within(0.0, 16.0))
+    defective_share: Optional[float] = option(
+        None, "DAGM2007 with train_on all: the share of the training samples that are drawn from the defective images, "
+        "the others from the sound ones (default: as they come)", kind=TRAINING, flag=False, check=within(0.0, 1.0))
     sampling: str = option("epochs", "how training images are drawn: every one once an epoch, or each time any of them",
                            kind=TRAINING, flag=False, choices=("epochs", "replacement"))
     image_normalisation: str = option("symmetric", "pixels as the network gets them: in [-1, 1], or less the mean and "
@@ -110,4 +119,5 @@ class DataOptions:
         "it or it has one class alone; 1 takes the first", kind=TRAINING, flag=False, check=within(0.0, 1.0))
     input_size: Optional[int] = option(None, "height and width of a network's input in pixels (default: 572 for unet, "
                                        "512 for the others)", flag=False, check=at_least(1))
-    border: str = option("zero", "what surrounds a slice in the input", flag=False, choices=("zero", "reflect"))
+    border: str = option("zero", "what surrounds a slice in the input, and with native_crops fills up an image that is "
+                         "smaller than its input: 0 or the mirrored image", flag=False, choices=("zero", "reflect"))

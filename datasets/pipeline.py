@@ -18,7 +18,7 @@ from datasets.augmentation import AUGMENTATIONS, Augmentation
 from datasets.base import TRAIN, Dataset, Sample
 from datasets.feeding import Decoded, Feeding
 from utils.contracts import Tensor
-from utils.errors import unknown_name
+from utils.errors import UserError, unknown_name
 from utils.randomness import permutation, purpose_key, sample_key, uniform
 
 CACHE_BYTES = 2 ** 30
@@ -66,6 +66,7 @@ class Draw:
         augment: whether samples are changed at random.
         augmentation: how, as `DataOptions.augmentation` names it.
         sampling: in which order, as `DataOptions.sampling` names it.
+        defective_share: the share of the samples that are defective images; None to draw all images alike.
     """
 
     seed: int
@@ -73,6 +74,7 @@ class Draw:
     augment: bool = False
     augmentation: str = "crop"
     sampling: str = "epochs"
+    defective_share: Optional[float] = None
 
 
 def training_batches(dataset: Dataset, feeding: Feeding, draw: Draw, share: Share) -> tf.data.Dataset:
@@ -82,15 +84,17 @@ def training_batches(dataset: Dataset, feeding: Feeding, draw: Draw, share: Shar
     [batch, output height, output width], "key" int64 [batch, 2], the samples' keys.
 
     Raises:
-        UserError: the split is empty or its files are missing, or there is no such augmentation.
+        UserError: the split is empty or its files are missing, there is no such augmentation, or a kind of image that
+            is to be drawn is missing.
     """
     ids = dataset.ids(TRAIN)
+    place = _places(dataset, draw, len(ids))
     load = _loader(dataset, _Cache(_reader(dataset, ids)))
     augmentation = _augmentation(draw)
 
     def sample(number: Tensor) -> Batch:
         key = sample_key(draw.seed, number)
-        decoded = load(_place(draw, number, len(ids)))
+        decoded = load(place(number))
         return {**feeding.training_sample(decoded, augmentation, key), "key": key}
 
     # tf.data.experimental.Counter has no upper end in any version and takes any start.
@@ -162,6 +166,30 @@ def _augmentation(draw: Draw) -> Augmentation:
     if draw.augmentation not in AUGMENTATIONS:
         raise unknown_name("augmentation", draw.augmentation, AUGMENTATIONS)
     return AUGMENTATIONS[draw.augmentation]() if draw.augment else Augmentation()
+
+
+def _places(dataset: Dataset, draw: Draw, count: int) -> Callable[[Tensor], Tensor]:
+    """From the number of a training sample to its index into the split."""
+    if draw.defective_share is None:
+        return lambda number: _place(draw, number, count)
+    flags = np.array(dataset.defective(TRAIN), np.bool_)
+    kinds = {"defective": np.flatnonzero(flags), "sound": np.flatnonzero(~flags)}
+    for name, share in (("defective", draw.defective_share), ("sound", 1.0 - draw.defective_share)):
+        if share > 0.0 and not kinds[name].size:
+            raise UserError(f"a defective_share of {draw.defective_share} of training images none of which is {name}",
+                            "defective and sound images", "give --train_on all, or leave defective_share out")
+    return lambda number: _place_by_kind(draw, number, kinds["defective"], kinds["sound"])
+
+
+def _place_by_kind(draw: Draw, number: Tensor, defective: np.ndarray, sound: np.ndarray) -> Tensor:
+    """As `_place`: a coin says which kind, then any of that kind, whatever was drawn before."""
+    coin, which = tf.unstack(uniform(purpose_key(sample_key(draw.seed, number), "kind"), [2]))
+
+    def of(kind: np.ndarray) -> Tensor:
+        index = tf.cast(which * float(kind.size), tf.int32)
+        return tf.gather(tf.constant(kind, tf.int32), tf.minimum(index, kind.size - 1)) if kind.size else tf.constant(0)
+
+    return tf.where(coin < draw.defective_share, of(defective), of(sound))
 
 
 def _place(draw: Draw, number: Tensor, count: int) -> Tensor:

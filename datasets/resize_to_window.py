@@ -27,10 +27,14 @@ class ResizeToWindow(Feeding):
         options: input size and border, flips and turns.
 
     Raises:
-        UserError: the input size does not fit the network, or several scales are asked for.
+        UserError: the input size does not fit the network, several scales are asked for, or the augmentation is one of
+            crops alone.
     """
 
     def __init__(self, spec: DataSpec, geometry: Geometry, options: DataOptions) -> None:
+        if options.augment and options.augmentation == "affine":
+            raise UserError("augmentation affine with the feeding resize_to_window", "crops at the images' own scale",
+                            "use the feeding native_crops, or another augmentation")
         self.spec = spec
         self._scales, self._positions = variants_of(options)
         if self._scales != (1.0,):

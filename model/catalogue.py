@@ -9,6 +9,7 @@ from model.options import ModelOptions
 from model.plain_unet import PlainUNet
 from model.tinyunet import TinyUNet, TinyUNetOriginal
 from model.unet import UNet
+from model.unet_compact import UNetCompact
 from model.unet_s5_d16 import UNetS5D16
 from model.unetpp import UNetPP
 from utils.contracts import DataSpec
@@ -21,6 +22,7 @@ NETWORKS: Dict[str, Type[Network]] = {
     "unet_s5_d16": UNetS5D16,
     "unetpp": UNetPP,
     "plain_unet": PlainUNet,
+    "unet_compact": UNetCompact,
 }
 SPECIAL = ("normalisation", "deep_supervision")
 """Options that change few networks; where they would change nothing they are refused."""

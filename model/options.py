@@ -13,12 +13,12 @@ class ModelOptions:
     """Network."""
 
     model: str = option("unet", "network to build", choices=(
-        "unet", "tinyunet", "tinyunet_original", "unet_s5_d16", "unetpp", "plain_unet"))
+        "unet", "tinyunet", "tinyunet_original", "unet_s5_d16", "unetpp", "plain_unet", "unet_compact"))
     decode_head: str = option("fcn", "head of unet_s5_d16", flag=False, choices=("fcn", "pspnet", "deeplabv3"))
     normalisation: str = option("none", "unetpp and plain_unet: batch normalisation behind every convolution of a node "
                                 "in place of the published dropout", choices=("none", "batch"))
-    upsampling: str = option("transposed", "unetpp and plain_unet: how features are enlarged, by a transposed "
-                             "convolution or bilinear", flag=False, choices=("transposed", "bilinear"))
+    upsampling: str = option("transposed", "unetpp, plain_unet, unet_compact: how features are enlarged, by a "
+                             "transposed convolution or bilinear", flag=False, choices=("transposed", "bilinear"))
     deep_supervision: bool = option(False, "unetpp: a head on every node of the first level, as pruning needs it")
     pruning_level: Optional[int] = option(
         None, "unetpp with deep supervision: evaluate and predict with the part of the network that the head of this "

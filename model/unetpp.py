@@ -52,8 +52,7 @@ class NodeNetwork(Network):
 
     def __init__(self, options: ModelOptions, spec: DataSpec, outputs: Optional[int] = None) -> None:
         super().__init__(options, spec, outputs)
-        self._normalised = options.normalisation == "batch"
-        if self._normalised:
+        if options.normalisation == "batch":
             self.style = dataclasses.replace(self.style, normalisation="batch", bias_with_normalisation=True)
 
     def _encoder(self, node: Node, above: Tensor, context: StepContext) -> Tensor:
@@ -66,7 +65,7 @@ class NodeNetwork(Network):
         return self._convolved(node, tf.concat([enlarged, *beside], axis=self.style.channel_axis), context)
 
     def _convolved(self, node: Node, features: Tensor, context: StepContext) -> Tensor:
-        rate = 0.0 if self._normalised else DROPOUT_RATE
+        rate = 0.0 if self.style.normalisation else DROPOUT_RATE
         for layer in "ab":
             name = f"{_name(node)}/{layer}"
             features = conv2d(features, self._width(node), 3, context, name, self.style)

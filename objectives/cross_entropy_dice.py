@@ -9,6 +9,7 @@ import tensorflow.compat.v1 as tf
 
 from objectives.base import Objective, Targets
 from objectives.options import head_weights
+from objectives.scaled_dice import scaled_dice_blank, scaled_dice_counts, scaled_dice_scores
 from objectives.supervision import over_heads
 from utils.contracts import Outputs, Tensor
 from utils.losses import cross_entropy, soft_dice
@@ -39,7 +40,8 @@ class CrossEntropyDice(Objective):
         """See `Objective.counts`: both losses per image, and the confusion of the arg-max class."""
         predicted = self.predicted(outputs.logits)
         confusion = confusion_counts(predicted, targets.labels, targets.valid, self.spec.classes)
-        return dict(self._per_image(outputs.logits, targets), confusion=confusion)
+        return dict(self._per_image(outputs.logits, targets), confusion=confusion,
+                    **scaled_dice_counts(self.options, self.probabilities(outputs.logits), targets))
 
     def per_image(self, counts: Mapping[str, np.ndarray]) -> np.ndarray:
         """See `Objective.per_image`: the soft Dice."""
@@ -66,7 +68,8 @@ class CrossEntropyDice(Objective):
     def score_names(self) -> Tuple[str, ...]:
         """See `Objective.score_names`."""
         blank = np.zeros([1, self.spec.classes, self.spec.classes], np.int64)
-        return tuple(self.scores({"ce": np.zeros(1), "dice": np.zeros(1), "confusion": blank}))
+        return tuple(self.scores({"ce": np.zeros(1), "dice": np.zeros(1), "confusion": blank,
+                                  **scaled_dice_blank(self.options)}))
 
     def scores(self, counts: Mapping[str, np.ndarray]) -> Dict[str, float]:
         """See `Objective.scores`."""
@@ -74,7 +77,7 @@ class CrossEntropyDice(Objective):
         scores = {"eval_dice_score": 1.0 - dice, "eval_ce_loss": cross, "eval_dice_loss": dice,
                   "eval_total_loss": cross + dice}
         scores.update(overlap_scores(self.confusion(counts), self.spec.class_names))
-        return scores
+        return dict(scores, **scaled_dice_scores(self.options, counts))
 
     def _per_image(self, logits: Tensor, targets: Targets) -> Dict[str, Tensor]:
         dice = soft_dice(self.probabilities(logits), targets.labels, targets.valid)

@@ -9,6 +9,7 @@ import tensorflow.compat.v1 as tf
 
 from objectives.base import Objective, Targets
 from objectives.extended import REGION
+from objectives.scaled_dice import scaled_dice_blank, scaled_dice_counts, scaled_dice_scores
 from utils.contracts import Outputs, Tensor
 from utils.losses import cross_entropy, cross_entropy_over_all, dice_by_class, dice_joint
 from utils.metrics import (
@@ -60,7 +61,7 @@ class Semantic(Objective):
             if self.spec.classes == 2:
                 likelihood = self.probabilities(outputs.logits)[..., 1]
                 counts["likelihood" + end] = probability_histogram(likelihood, labels, mask)
-        return counts
+        return dict(counts, **scaled_dice_counts(self.options, self.probabilities(outputs.logits), targets))
 
     def per_image(self, counts: Mapping[str, np.ndarray]) -> np.ndarray:
         """See `Objective.per_image`: of each image alone what the headline is of the split."""
@@ -81,11 +82,12 @@ class Semantic(Objective):
         for end in ("", REGION) if self.spec.has_region else ("",):
             blank["confusion" + end] = np.zeros([1, self.spec.classes, self.spec.classes], np.int64)
             blank["likelihood" + end] = np.zeros([1, 2, PROBABILITY_BINS], np.int64)
-        return tuple(self.scores(blank))
+        return tuple(self.scores(dict(blank, **scaled_dice_blank(self.options))))
 
     def scores(self, counts: Mapping[str, np.ndarray]) -> Dict[str, float]:
         """See `Objective.scores`: mDice of two classes, mIoU of more come first."""
-        return dict(self._known(counts), eval_ce_loss=float(np.mean(counts["ce"], dtype=np.float64)))
+        return dict(self._known(counts), eval_ce_loss=float(np.mean(counts["ce"], dtype=np.float64)),
+                    **scaled_dice_scores(self.options, counts))
 
     def mask_scores(self, confusions: Mapping[str, np.ndarray]) -> Dict[str, float]:
         """See `Objective.mask_scores`: all but the AUC and the loss."""

@@ -61,7 +61,8 @@ class Run:
     def draw(self, first_sample: int = 0) -> Draw:
         """What decides the training samples, from `first_sample` on."""
         data = self.settings.data
-        return Draw(self.settings.training.seed, first_sample, data.augment, data.augmentation, data.sampling)
+        return Draw(self.settings.training.seed, first_sample, data.augment, data.augmentation, data.sampling,
+                    data.defective_share)
 
     def save_beginning(self) -> None:
         """Write down what a new run is, and what was found out about its data."""

@@ -221,5 +221,5 @@ def _saver(variables: List[Any]) -> tf.train.Saver:
 def _pictures(run: Run, features: Dict[str, Tensor], outputs: Outputs) -> Dict[str, Tensor]:
     image = (run.feeding.shown(features["image"], training=True) + 1.0) * 127.5
     colours = tf.constant(run.dataset.spec.palette or [[0], [255]], tf.uint8)
-    return {"image": tf.cast(image, tf.uint8), "label": tf.gather(colours, features["label"]),
+    return {"image": tf.saturate_cast(image, tf.uint8), "label": tf.gather(colours, features["label"]),
             "prediction": tf.gather(colours, run.objective.predicted(outputs.logits))}

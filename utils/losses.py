@@ -40,18 +40,20 @@ def soft_dice(probabilities: Tensor, labels: Tensor, valid: Tensor) -> Tensor:
     return (2.0 * overlap + DICE_EPSILON) / (total + DICE_EPSILON)
 
 
-def smoothed_dice(probabilities: Tensor, labels: Tensor, valid: Tensor) -> Tensor:
+def smoothed_dice(probabilities: Tensor, labels: Tensor, valid: Tensor, joint: bool = False) -> Tensor:
     """Soft Dice coefficient smoothed by 1: float32 [batch, classes], in [0, 1].
 
     Per image and class (2 sum(p t) + 1) / (sum(p) + sum(t) + 1), as the authors of UNet++ (arXiv:1807.10165) compute
-    it.
+    it. If `joint` the sums go over all images of the batch: float32 [1, classes].
     """
+    axes = [0, 1, 2] if joint else [1, 2]
     counted = valid[..., tf.newaxis]
     targets = tf.one_hot(labels, int(probabilities.shape[-1])) * counted
     predicted = probabilities * counted
-    overlap = tf.reduce_sum(predicted * targets, axis=[1, 2])
-    total = tf.reduce_sum(predicted + targets, axis=[1, 2])
-    return (2.0 * overlap + 1.0) / (total + 1.0)
+    overlap = tf.reduce_sum(predicted * targets, axis=axes)
+    total = tf.reduce_sum(predicted + targets, axis=axes)
+    dice = (2.0 * overlap + 1.0) / (total + 1.0)
+    return dice[tf.newaxis] if joint else dice
 
 
 def cross_entropy_over_all(logits: Tensor, labels: Tensor, valid: Tensor) -> Tensor:

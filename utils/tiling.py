@@ -45,7 +45,8 @@ def reflected(array: Tensor, axis: int, before: Tensor, after: Tensor) -> Tensor
         axis: which.
         before, after: entries that are added at either end; int32 scalars or Python's.
     """
-    length = tf.shape(array)[axis]
+    known = array.shape.as_list()[axis]
+    length = tf.shape(array)[axis] if known is None else known
     period = tf.maximum(2 * (length - 1), 1)
     places = tf.floormod(tf.range(-before, length + after), period)
     return tf.gather(array, tf.minimum(places, period - places), axis=axis)

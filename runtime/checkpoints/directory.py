@@ -41,8 +41,19 @@ def claim(model_dir: str, resume: bool, overwrite: bool) -> Iterator[str]:
             os.unlink(os.path.join(moved, LOCK))
     with _lock(model_dir):
         if _holds_run(model_dir) and not resume:
-            raise UserError(f"{model_dir} holds a run already", "an empty or new directory", _WAYS_ON)
+            raise _taken(model_dir)
         yield moved
+
+
+def require_free(model_dir: str, overwrite: bool) -> None:
+    """Make sure, before long work, that a new run may begin in `model_dir`; raises as `claim` does."""
+    _refuse_strangers(model_dir)
+    if _holds_run(model_dir) and not overwrite:
+        raise _taken(model_dir)
+
+
+def _taken(model_dir: str) -> UserError:
+    return UserError(f"{model_dir} holds a run already", "an empty or new directory", _WAYS_ON)
 
 
 def _refuse_strangers(model_dir: str) -> None:

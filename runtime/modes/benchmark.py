@@ -9,7 +9,7 @@ import resource
 import shutil
 import tempfile
 import time
-from typing import Any, Callable, Dict, Iterator, List, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -57,6 +57,13 @@ def prediction_throughput(run: Run, split: str, warmup_steps: int, steps: int) -
     return _figures(brief_run, "test", marks, waits)["throughput_test"]
 
 
+def training_marks(run: Run, calls: int) -> List[float]:
+    """The clock before the first and after each of some calls of a training session, of which nothing is kept."""
+    brief = with_values(run.settings, max_steps=calls * run.settings.device.iterations_per_loop)
+    with _scratch_directory() as directory:
+        return _time_training(dataclasses.replace(run, settings=brief), None, directory)[0]
+
+
 def measure(marks: Sequence[float], waits: Sequence[float], warmup: int, images: int,
             stride: int = 1) -> Dict[str, float]:
     """Figures from clock readings.
@@ -80,14 +87,14 @@ def measure(marks: Sequence[float], waits: Sequence[float], warmup: int, images:
     return dict(figures, input_wait=float(np.sum(waits[warmup:])) / wall) if len(waits) else figures
 
 
-def _time_training(run: Run, logger: Logger, directory: str) -> Tuple[List[float], List[float]]:
+def _time_training(run: Run, logger: Optional[Logger], directory: str) -> Tuple[List[float], List[float]]:
     training = run.settings.training
     hooks: List[Any] = []
 
     def make_hooks(report: Report) -> List[Any]:
         hooks.append(TimingHook(report.features.get(INPUT_WAIT)))
         shown, tracing = [hooks[0]], []
-        if run.distributed.is_chief:
+        if run.distributed.is_chief and logger is not None:
             last = training.max_steps
             # The losses of the first step and the last: more of them would cost time that is being measured.
             shown += [ProgressHook(report.scalars["train_total_loss"], training.images_per_step, last),

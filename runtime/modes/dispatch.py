@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import shlex
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
@@ -20,6 +21,7 @@ from runtime.journal import open_journal
 from runtime.loop import check_loop
 from runtime.modes.benchmark import benchmark
 from runtime.modes.bring_in import bring_in, read_weights
+from runtime.modes.budget import decided_steps
 from runtime.modes.crossvalidate import crossvalidate, fold_settings
 from runtime.modes.ensemble import Member, require_agreement
 from runtime.modes.evaluate import evaluate
@@ -29,7 +31,7 @@ from runtime.modes.say import say
 from runtime.modes.summary import announce, summary, table
 from runtime.modes.train import train
 from runtime.restore import usable_checkpoint
-from runtime.settings.tree import NEWEST, Settings
+from runtime.settings.tree import NEWEST, Settings, with_values
 from runtime.stop import Stop
 from utils.commands import Stopped
 from utils.errors import UserError, unknown_name
@@ -73,6 +75,8 @@ def run_once(settings: Settings, distributed: Distributed, stop: Stop,
     run = assemble(settings, distributed, stop)
     chosen = _check(run)
     others = _others(run, members[1:])
+    settings = with_values(settings, **decided_steps(run))
+    run = dataclasses.replace(run, settings=settings)
     weights = read_weights(run) if settings.imports else {}
     lines = announce(run)
     with contextlib.ExitStack() as held:
@@ -123,6 +127,8 @@ def _all_folds(settings: Settings, distributed: Distributed, stop: Stop) -> Dict
     runs = [assemble(own, distributed, stop) for own in fold_settings(settings)]
     for run in runs:
         _check(run)
+    # Folds of one pace: their scores are to be averaged.
+    settings = with_values(settings, **decided_steps(runs[0]))
     with contextlib.ExitStack() as held:
         if settings.trains:
             _claim(assemble(settings, distributed, stop), held)

@@ -38,7 +38,7 @@ def announce(run: Run) -> List[str]:
                      f"{len(run.dataset.ids(TRAIN))} training images{_held_out(run)}")
     if settings.benchmark.benchmark and not settings.trains:
         lines.append("benchmark of prediction: random weights, no checkpoint needed")
-    return lines + run.device.remarks + _partial(run) + list(run.dataset.remarks(run.splits))
+    return lines + run.device.remarks + _partial(run) + list(run.dataset.remarks(run.splits)) + _fed(run)
 
 
 def _held_out(run: Run) -> str:
@@ -177,6 +177,12 @@ def _files(settings: Settings, result: Mapping[str, Any]) -> List[str]:
         log_path(settings): True,
     }
     return [path for path, there in written.items() if there] + result.get("prediction", {}).get("files", [])
+
+
+def _fed(run: Run) -> List[str]:
+    """What must be said of how images are fed, once however many splits it holds for."""
+    return list(dict.fromkeys(line for split in run.splits
+                              for line in run.feeding.remarks(*run.dataset.native_size(split))))
 
 
 def _partial(run: Run) -> List[str]:

@@ -87,7 +87,7 @@ def _train_to(run: Run, logger: Logger, target: int, start: Position, history: H
         save = _save_hook(run, logger, directory, start, history)
         estimator = run.device.estimator(training_fn(run, make_hooks, _restored(run, start)), directory, training.seed)
         with run.stop.deferred():
-            with _named(run, start):
+            with named(run, start):
                 estimator.train(lambda: training_batches(run.dataset, run.feeding, run.draw(start.samples), run.share),
                                 hooks=run.distributed.training_hooks(), max_steps=target)
             # Waits for the chief to have saved: a rank that leaves early makes launchers end the others.
@@ -114,7 +114,7 @@ def _position_at(run: Run, start: Position, step: int) -> Position:
 
 
 @contextlib.contextmanager
-def _named(run: Run, start: Position) -> Iterator[None]:
+def named(run: Run, start: Position) -> Iterator[None]:
     """What TensorFlow raises, told as what it is: bad data or bad numbers."""
     try:
         with run.faults.told():

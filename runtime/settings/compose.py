@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, Mapping, Tuple
 
-from datasets.catalogue import defaults_of
+from datasets.catalogue import defaults_of, recipe_of
 from datasets.options import ALL_FOLDS, DataOptions
 from objectives.options import AUTO
 from runtime.settings.recipes import canonical_recipe, load_recipe
@@ -31,11 +31,13 @@ def compose(flags: Mapping[str, Any], ranks: int = 1) -> Settings:
     if given.get("recipe"):
         given["recipe"] = canonical_recipe(given["recipe"])
     asked = settings_from(given)
+    given.update({} if asked.reads_run or asked.imports else _default_recipe(given))
     base = _saved_values(asked, given, ranks) if asked.reads_run else _fresh_values(given, ranks)
     settings = settings_from(dict(base, **given))
     _check_combination(settings)
     _check_import(settings)
     _check_prediction(settings)
+    _check_budget(settings, given)
     return with_values(settings, **_resolved_batch(settings, given, ranks), **_resolved_schedule(settings))
 
 
@@ -80,6 +82,14 @@ def _fresh_values(given: Mapping[str, Any], ranks: int) -> Dict[str, Any]:
     return {**(defaults_of(name) if isinstance(name, str) else {}), **recipe}
 
 
+def _default_recipe(given: Mapping[str, Any]) -> Dict[str, str]:
+    """The recipe of a data set that has one of its own, where neither a recipe nor a network is asked for."""
+    if given.get("recipe") is not None or "model" in given:
+        return {}
+    name = recipe_of(given.get("dataset", DataOptions().dataset))
+    return {} if name is None else {"recipe": name}
+
+
 def _recipe_values(given: Mapping[str, Any], ranks: int) -> Dict[str, Any]:
     if given.get("recipe") is None:
         return {}
@@ -87,6 +97,8 @@ def _recipe_values(given: Mapping[str, Any], ranks: int) -> Dict[str, Any]:
     _refuse_invocations(values, given["recipe"])
     if values.get("step_rule") == "divide" and "max_steps" in values:
         values["max_steps"] = max(1, values["max_steps"] // ranks)
+    if "max_steps" in given:
+        values.pop("train_minutes", None)
     return values
 
 
@@ -113,6 +125,8 @@ def _resolved_batch(settings: Settings, given: Mapping[str, Any], ranks: int) ->
 
 def _resolved_schedule(settings: Settings) -> Dict[str, int]:
     """How long the schedule is: decided when a run begins, so that a longer --max_steps later does not change it."""
+    if settings.training.undecided:
+        return {}
     return {"learning_rate_decay_steps": settings.training.schedule_steps}
 
 
@@ -138,6 +152,18 @@ def _check_combination(settings: Settings) -> None:
     if benchmark.benchmark and steps <= benchmark.warmup_steps:
         raise UserError(f"--max_steps {steps} leaves nothing to measure after --warmup_steps {benchmark.warmup_steps}",
                         f"more than {benchmark.warmup_steps} steps", "raise --max_steps or lower --warmup_steps")
+
+
+def _check_budget(settings: Settings, given: Mapping[str, Any]) -> None:
+    minutes = settings.training.train_minutes
+    if minutes is None or settings.reads_run:
+        return
+    if "max_steps" in given:
+        raise UserError(f"--train_minutes {minutes:g} and --max_steps {given['max_steps']} together", "one of them",
+                        "leave one out")
+    if settings.benchmark.benchmark:
+        raise UserError(f"--benchmark with --train_minutes {minutes:g}", "a number of steps to measure",
+                        "give --max_steps instead")
 
 
 def _check_import(settings: Settings) -> None:

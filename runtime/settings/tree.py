@@ -56,28 +56,36 @@ class TrainingOptions:
     """Training."""
 
     max_steps: int = option(1000, "optimiser steps", kind=OPERATIONAL, check=at_least(1))
+    train_minutes: Optional[float] = option(
+        None, "minutes of training in place of max_steps: a few steps are timed, and as many done as fit",
+        kind=TRAINING, check=above(0.0))
+    budget_steps: Optional[int] = option(None, "the steps that train_minutes came to when the run began",
+                                         kind=TRAINING, flag=False, check=at_least(1))
     batch_size: int = option(1, "images a step on each device", kind=TRAINING, check=at_least(1))
     global_batch_size: Optional[int] = option(None, "images a step over all devices", kind=TRAINING, flag=False,
                                               check=at_least(1))
     step_rule: str = option("keep", "what several ranks do to a recipe's steps", kind=TRAINING, flag=False,
                             choices=("keep", "divide"))
     learning_rate: float = option(1e-4, "learning rate", kind=TRAINING, check=above(0.0))
-    weight_decay: float = option(5e-4, "weight decay: times the sum of half squares", kind=TRAINING,
-                                 check=at_least(0.0))
+    weight_decay: float = option(5e-4, "weight decay: times the sum of half squares; of adamw, times the learning rate "
+                                 "times the weights", kind=TRAINING, check=at_least(0.0))
     weight_decay_scope: str = option("kernels", "variables that decay", kind=TRAINING, flag=False,
                                      choices=("kernels", "all"))
     learning_rate_schedule: str = option("staircase", "how the learning rate falls", kind=TRAINING, flag=False,
-                                         choices=("staircase", "poly"))
-    learning_rate_end: float = option(1e-4, "schedule poly: the last learning rate", kind=TRAINING, flag=False,
-                                      check=at_least(0.0))
+                                         choices=("staircase", "poly", "one_cycle", "cosine"))
+    learning_rate_end: float = option(1e-4, "schedules poly, one_cycle and cosine: the last learning rate",
+                                      kind=TRAINING, flag=False, check=at_least(0.0))
+    learning_rate_warmup: float = option(0.2, "schedule one_cycle: the share of its steps in which the rate rises",
+                                         kind=TRAINING, flag=False, check=within(0.0, 0.9))
     learning_rate_power: float = option(0.9, "schedule poly: its power", kind=TRAINING, flag=False, check=above(0.0))
     learning_rate_decay_factor: float = option(
         1.0, "what the learning rate is multiplied by after every learning_rate_decay_steps", kind=TRAINING, flag=False,
         check=above(0.0))
     learning_rate_decay_steps: Optional[int] = option(
-        None, "schedule staircase: steps between two falls of the learning rate; poly: steps until the "
+        None, "schedule staircase: steps between two falls of the learning rate; the others: steps until the "
         f"last one (default: {STAIR_STEPS}; max_steps)", kind=TRAINING, flag=False, check=at_least(1))
-    optimiser: str = option("adam", "optimiser", kind=TRAINING, flag=False, choices=("adam", "rmsprop", "momentum"))
+    optimiser: str = option("adam", "optimiser", kind=TRAINING, flag=False, choices=(
+        "adam", "adamw", "rmsprop", "momentum"))
     momentum: float = option(0.9, "momentum of the optimiser `momentum`", kind=TRAINING, flag=False,
                              check=within(0.0, 1.0))
     rmsprop_decay: float = option(0.9, "decay of the averages of RMSProp", kind=TRAINING, flag=False,
@@ -103,7 +111,12 @@ class TrainingOptions:
         """The steps that the schedule of the learning rate counts in."""
         if self.learning_rate_decay_steps is not None:
             return self.learning_rate_decay_steps
-        return self.max_steps if self.learning_rate_schedule == "poly" else STAIR_STEPS
+        return STAIR_STEPS if self.learning_rate_schedule == "staircase" else self.max_steps
+
+    @property
+    def undecided(self) -> bool:
+        """Whether it takes a measurement to tell how many steps there are."""
+        return self.train_minutes is not None and self.budget_steps is None
 
     @property
     def images_per_step(self) -> int:

@@ -108,3 +108,82 @@ def test_the_poly_schedule_is_the_published_table(steps, done, rate):
         session.run(tf.assign(tf.train.get_or_create_global_step(), done).op)
         # The table has nine digits, float32 near 1 - t / (T - 1) = 0 has fewer of them.
         assert session.run(learning_rate(options)) == pytest.approx(rate, rel=1e-4)
+
+
+def adamw_by_hand(weight, gradients, rate, decay):
+    """Loshchilov and Hutter, algorithm 2, in the form of TensorFlow's Adam."""
+    first = second = 0.0
+    found = []
+    for step, gradient in enumerate(gradients, 1):
+        first = 0.9 * first + 0.1 * gradient
+        second = 0.999 * second + 0.001 * gradient ** 2
+        corrected = rate * np.sqrt(1.0 - 0.999 ** step) / (1.0 - 0.9 ** step)
+        weight = weight - rate * decay * weight - corrected * first / (np.sqrt(second) + 1e-8)
+        found.append(weight)
+    return found
+
+
+@pytest.mark.parametrize("use_resource", [True, False])
+def test_adamw_decays_kernels_apart_from_the_moments(use_resource):
+    """The first step by hand: 2 - 0.1 x 0.5 x 2 - 0.1 = 1.8; the bias has no decay: 2 - 0.1 = 1.9."""
+    options = TrainingOptions(optimiser="adamw", learning_rate=0.1, weight_decay=0.5)
+    gradients = [3.0, -1.0, 0.5]
+    with tf.Graph().as_default(), tf.Session() as session:
+        given = tf.placeholder(tf.float32, [])
+        with tf.variable_scope("layer", use_resource=use_resource):
+            kernel, bias = (tf.get_variable(name, initializer=2.0) for name in ("kernel", "bias"))
+        optimiser = build_optimiser(options, learning_rate(options))
+        update = optimiser.apply_gradients([(given, kernel), (given, bias)])
+        assert session.run(weight_decay_loss(options)) == 0.0
+        session.run(tf.global_variables_initializer())
+        found = []
+        for gradient in gradients:
+            session.run(update, {given: gradient})
+            found.append(session.run([kernel, bias]))
+    kernels, biases = zip(*found)
+    assert kernels[0] == pytest.approx(1.8, rel=1e-5) and biases[0] == pytest.approx(1.9, rel=1e-5)
+    assert kernels == pytest.approx(adamw_by_hand(2.0, gradients, 0.1, 0.5), rel=1e-5)
+    assert biases == pytest.approx(adamw_by_hand(2.0, gradients, 0.1, 0.0), rel=1e-5)
+
+
+def test_adamw_may_decay_everything():
+    options = TrainingOptions(optimiser="adamw", learning_rate=0.1, weight_decay=0.5, weight_decay_scope="all")
+    with tf.Graph().as_default(), tf.Session() as session:
+        bias = tf.get_variable("bias", initializer=2.0)
+        update = build_optimiser(options, learning_rate(options)).apply_gradients([(tf.constant(3.0), bias)])
+        session.run(tf.global_variables_initializer())
+        session.run(update)
+        assert session.run(bias) == pytest.approx(1.8, rel=1e-5)
+
+
+def rates(steps, **options):
+    """The learning rates of steps 1, 2, ... of a schedule, and of those behind its end."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        done = tf.train.get_or_create_global_step()
+        rate = learning_rate(TrainingOptions(learning_rate=0.4, learning_rate_end=0.1, **options))
+        session.run(done.initializer)
+        found = []
+        for _ in range(steps):
+            found.append(session.run(rate))
+            session.run(tf.assign_add(done, 1).op)
+    return found
+
+
+def test_one_cycle_rises_in_a_line_and_falls_in_half_a_cosine():
+    """Ten steps, four of which rise; then 0.1 + 0.3 (1 + cos(pi k / 6)) / 2 for k = 1 ... 6, and the end for good."""
+    falling = [0.1 + 0.15 * (1 + np.cos(np.pi * k / 6)) for k in range(1, 7)]
+    expected = [0.1, 0.2, 0.3, 0.4, *falling, 0.1, 0.1]
+    assert falling[2] == pytest.approx(0.25) and falling[5] == pytest.approx(0.1)
+    found = rates(12, learning_rate_schedule="one_cycle", learning_rate_warmup=0.4, max_steps=10)
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_cosine_only_falls_and_a_longer_run_does_not_stretch_it():
+    expected = [0.1 + 0.15 * (1 + np.cos(np.pi * min(k, 4) / 4)) for k in range(1, 7)]
+    for details in (dict(max_steps=4), dict(max_steps=99, learning_rate_decay_steps=4)):
+        assert rates(6, learning_rate_schedule="cosine", **details) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("schedule", ["one_cycle", "cosine"])
+def test_a_schedule_of_one_step_is_its_end(schedule):
+    assert rates(2, learning_rate_schedule=schedule, max_steps=1) == pytest.approx([0.1, 0.1])

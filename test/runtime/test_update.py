@@ -111,12 +111,15 @@ def test_large_numbers_are_not_bad():
     assert step.faults.bad_numbers is None
 
 
-def test_an_expected_overflow_is_skipped_and_counted():
-    step = Step(ScalingCPU(2.0 ** 15))
+@pytest.mark.parametrize("optimiser, moved", [({}, 0.5), (dict(optimiser="adamw", weight_decay=0.1,
+                                                                weight_decay_scope="all"), 0.5 + 0.5 * 0.1 * START)])
+def test_an_expected_overflow_is_skipped_and_counted(optimiser, moved):
+    """The whole update, decoupled weight decay and all."""
+    step = Step(ScalingCPU(2.0 ** 15), **optimiser)
     assert step.run(a=1e36) == {SKIPPED: 1.0}
     assert step.values() == [START, START]
     assert step.run() == {SKIPPED: 1.0}
-    assert step.values() != [START, START]
+    assert step.values() == pytest.approx([START - moved] * 2, abs=1e-5)
 
 
 def test_an_overflow_that_no_scale_prevents_is_an_error():

@@ -1,0 +1,114 @@
+"""Crops of an image turned, scaled and mirrored around a random point, from the sample's own key.
+
+Image and label are resampled once, from the pixels of the image that the crop shows: bilinear the image, nearest the
+label and the valid pixels. Beyond the border lies the mirrored image, whose pixels count as those that they mirror.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Tuple
+
+import tensorflow.compat.v1 as tf
+
+from datasets.feeding import Decoded
+from utils.contracts import Tensor
+from utils.randomness import purpose_key, uniform
+from utils.warp import bilinear, mirrored, nearest
+
+KNOTS = 64
+"""Pixels between two knots of the elastic field."""
+
+
+@dataclasses.dataclass(frozen=True)
+class AffineRule:
+    """How crops are drawn.
+
+    Attributes:
+        height, width: of a crop in pixels.
+        margin: pixels around a crop that its image shows too.
+        rotation_degrees: a crop is turned by up to this, either way; 180 for any direction.
+        log_scale: it is enlarged by exp(u), u from minus this to this.
+        elastic_pixels: how far, at most, the knots of a smooth field move what they lie on; 0 for no field.
+    """
+
+    height: int
+    width: int
+    margin: int
+    rotation_degrees: float
+    log_scale: float
+    elastic_pixels: float
+
+    @property
+    def extent(self) -> Tuple[int, int]:
+        """Height and width of a crop's image."""
+        return self.height + 2 * self.margin, self.width + 2 * self.margin
+
+
+def affine_crop(decoded: Decoded, key: Tensor, rule: AffineRule) -> Tuple[Tensor, Tensor, Tensor]:
+    """A crop of a decoded image, of its label and of its valid pixels, around a point that may be any of the image.
+
+    Args:
+        decoded: the image, uint8 or float32 in [-1, 1], and its maps.
+        key: int64 [2], the sample's; equal keys give equal crops.
+        rule: how it is drawn.
+
+    Returns:
+        The image, float32 [height + 2 margin, width + 2 margin, channels] on the scale 0..255; the label, int32
+        [height, width]; the valid pixels, float32 [height, width], 1 or 0.
+    """
+    size = tf.shape(decoded.label)
+    rows, columns = places(*drawn_map(key, size, rule), rule.extent)
+    if rule.elastic_pixels:
+        field = elastic_field(key, rule)
+        rows, columns = rows + field[..., 0], columns + field[..., 1]
+    return resampled(decoded, mirrored(rows, size[0]), mirrored(columns, size[1]), rule.margin)
+
+
+def drawn_map(key: Tensor, size: Tensor, rule: AffineRule) -> Tuple[Tensor, Tensor]:
+    """A point of an image of `size`, int32 [2], and the matrix that takes a crop's steps to the image's.
+
+    Returns:
+        float32 [2], row and column; float32 [2, 2].
+    """
+    row, column, turn, zoom, coin = tf.unstack(uniform(purpose_key(key, "affine/map"), [5]))
+    centre = tf.stack([row, column]) * tf.cast(size, tf.float32) - 0.5
+    angle = (2.0 * turn - 1.0) * math.radians(rule.rotation_degrees)
+    step = tf.exp((1.0 - 2.0 * zoom) * rule.log_scale)
+    down, along = step * tf.cos(angle), step * tf.sin(angle)
+    mirror = tf.where(coin < 0.5, -1.0, 1.0)
+    return centre, tf.stack([tf.stack([down, -along * mirror]), tf.stack([along, down * mirror])])
+
+
+def places(centre: Tensor, matrix: Tensor, extent: Tuple[int, int]) -> Tuple[Tensor, Tensor]:
+    """Where the pixels of a crop of `extent` lie in the image: rows and columns, float32 [height, width] each.
+
+    Pixel p lies at centre + matrix (p - middle of the crop).
+    """
+    down, along = (tf.range(length, dtype=tf.float32) - (length - 1) / 2.0 for length in extent)
+    rows, columns = (centre[axis] + matrix[axis, 0] * down[:, tf.newaxis] + matrix[axis, 1] * along[tf.newaxis, :]
+                     for axis in (0, 1))
+    return rows, columns
+
+
+def elastic_field(key: Tensor, rule: AffineRule) -> Tensor:
+    """How far the pixels of a crop's image are moved, in rows and in columns: float32 [height, width, 2].
+
+    The knots are drawn evenly from the range that the rule allows, what lies between is bicubic.
+    """
+    knots = [length // KNOTS + 2 for length in rule.extent]
+    drawn = (2.0 * uniform(purpose_key(key, "affine/elastic"), [1, *knots, 2]) - 1.0) * rule.elastic_pixels
+    return tf.image.resize_bicubic(drawn, rule.extent, half_pixel_centers=True)[0]
+
+
+def resampled(decoded: Decoded, rows: Tensor, columns: Tensor, margin: int) -> Tuple[Tensor, Tensor, Tensor]:
+    """See `affine_crop`: what lies at some places within the image, float32 [height, width] each."""
+    extent = rows.shape.as_list()
+    image = bilinear(decoded.image, tf.reshape(rows, [-1]), tf.reshape(columns, [-1]))
+    image = tf.reshape(image, [*extent, decoded.image.shape[-1]])
+    image = image if decoded.image.dtype == tf.uint8 else (image + 1.0) * 127.5
+    shown = [tf.reshape(part[margin:extent[0] - margin, margin:extent[1] - margin], [-1]) for part in (rows, columns)]
+    label, valid = (tf.reshape(nearest(part, *shown), [length - 2 * margin for length in extent])
+                    for part in (decoded.label, decoded.valid))
+    return image, label, tf.cast(valid, tf.float32)
