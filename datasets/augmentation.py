@@ -2,8 +2,8 @@
 
 An augmentation acts in three places: on what was decoded, on the window of it that the network's output shows, and on
 the network's input. Labels and valid pixels follow the first two. Where images are fed in crops of their own scale, the
-first acts on the crop, and the other two give way to `rescales`, or to `resamples`, and to a distortion of the crop at 8
-bits.
+first acts on the crop, and the other two give way to `rescales` (or all to `resamples`) and to a distortion of the crop
+at 8 bits.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ OFFSET_8BIT = 32.0
 FACTORS = (0.5, 1.5)
 HUE_SHIFT = 18
 GAIN, OFFSET, CHANNEL_OFFSET = 0.3, 0.25, 0.05
-"""Affine augmentation: the logarithm of what intensities in [-1, 1] are multiplied by, what is added to all of them, and
-what is added to each channel, each up to this either way.
+"""Affine augmentation: the logarithm of what intensities in [-1, 1] are multiplied by, what is added to all of them,
+and to each channel; each up to this either way.
 """
 
 Arrays = Tuple[Tensor, ...]

@@ -58,9 +58,9 @@ class Entry:
 
 _OF_DAGM2007 = ("class_id", "train_on", "validation_fraction", "defective_share")
 _NEEDED = {"class_id": "classes to choose among", "train_on": "defective images among others",
-           "validation_fraction": "training images to hold out at will", "defective_share": "defective images to draw more often", "crossvalidation_idx": "folds",
-           "split_rule": "rules for its folds", "fov": "fields of view",
-           "group_by": "specimens to keep together"}
+           "validation_fraction": "training images to hold out at will",
+           "defective_share": "defective images among others", "crossvalidation_idx": "folds",
+           "split_rule": "rules for its folds", "fov": "fields of view", "group_by": "specimens to keep together"}
 """What a data set must have for an option to say something."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Callable
+from typing import Any, Callable, Dict
 
 import tensorflow.compat.v1 as tf
 
@@ -63,11 +63,12 @@ def build_optimiser(options: TrainingOptions, rate: Tensor) -> Any:
     Raises:
         UserError: there is no such optimiser.
     """
-    makers = {"adam": lambda: tf.train.AdamOptimizer(rate),
-              "adamw": lambda: AdamW(rate, options.weight_decay, lambda variable: _decays(options, variable)),
-              "rmsprop": lambda: tf.train.RMSPropOptimizer(rate, options.rmsprop_decay, options.rmsprop_momentum,
-                                                           centered=True),
-              "momentum": lambda: tf.train.MomentumOptimizer(rate, options.momentum)}
+    makers: Dict[str, Callable[[], Any]] = {
+        "adam": lambda: tf.train.AdamOptimizer(rate),
+        "adamw": lambda: AdamW(rate, options.weight_decay, lambda variable: _decays(options, variable)),
+        "rmsprop": lambda: tf.train.RMSPropOptimizer(rate, options.rmsprop_decay, options.rmsprop_momentum,
+                                                     centered=True),
+        "momentum": lambda: tf.train.MomentumOptimizer(rate, options.momentum)}
     if options.optimiser not in makers:
         raise unknown_name("optimiser", options.optimiser, makers)
     return makers[options.optimiser]()
@@ -86,7 +87,7 @@ class AdamW(tf.train.AdamOptimizer):
     """
 
     def __init__(self, rate: Tensor, decay: float, decays: Callable[[Any], bool]) -> None:
-        super().__init__(rate, name="AdamW")  # type: ignore[no-untyped-call]
+        super().__init__(rate, name="AdamW")
         self._factor = rate * decay
         self._decays = decays
 
