@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from typing import Dict, List, Mapping, Optional, Tuple
+from typing import Callable, Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -17,6 +17,10 @@ SMALLEST = 1e-30
 """What a probability is taken for, at least, where its logarithm is asked for."""
 
 
+def _identity(tensor: Tensor) -> Tensor:
+    return tensor
+
+
 @dataclasses.dataclass(frozen=True)
 class Targets:
     """What a batch should have given.
@@ -25,11 +29,13 @@ class Targets:
         labels: int32 [batch, height, width], class indices.
         valid: float32 [batch, height, width], 1 where a pixel counts, 0 elsewhere.
         region: float32 [batch, height, width], 1 in what is scored beside the whole, a field of view say; or None.
+        over_ranks: while training, from a tensor to the sum of those of all ranks; the identity for one.
     """
 
     labels: Tensor
     valid: Tensor
     region: Optional[Tensor] = None
+    over_ranks: Callable[[Tensor], Tensor] = _identity
 
 
 class Objective(abc.ABC):

@@ -11,7 +11,7 @@ from objectives.options import head_weights
 from objectives.semantic import Semantic
 from objectives.supervision import over_heads
 from utils.contracts import Outputs, Tensor
-from utils.losses import cross_entropy, smoothed_dice
+from utils.losses import cross_entropy, joint_dice, smoothed_dice
 
 
 class BceDice(Semantic):
@@ -19,9 +19,9 @@ class BceDice(Semantic):
 
     Zhou et al. (arXiv:1807.10165, equation 3) with the weight 0.5 on the cross-entropy alone. Two classes have one
     logit, binary cross-entropy and the Dice of the second class; more have one logit each, softmax cross-entropy and
-    the mean of their Dice coefficients. Both parts are taken for each image, as the paper's formula sums them, so that
-    the loss does not depend on how ranks share a batch; the authors' program took one Dice over the batch, as here
-    `dice_over` "batch" does, over the images of each rank. Scores are those of `Semantic`.
+    the mean of their Dice coefficients. Both parts are taken for each image, as the paper's formula sums them; the
+    authors' program took one Dice over the batch, as `dice_over` "batch" does. The loss does not depend on how ranks
+    share a batch. Scores are those of `Semantic`.
     """
 
     @property
@@ -54,8 +54,8 @@ class BceDice(Semantic):
         return tf.reduce_mean(cross_entropy(self._by_class(logits), targets.labels, targets.valid))
 
     def _dice_loss(self, logits: Tensor, targets: Targets) -> Tensor:
-        joint = self.options.dice_over == "batch"
-        dice = smoothed_dice(self.probabilities(logits), targets.labels, targets.valid, joint)
+        given = self.probabilities(logits), targets.labels, targets.valid
+        dice = joint_dice(*given, targets.over_ranks) if self.options.dice_over == "batch" else smoothed_dice(*given)
         return 1.0 - tf.reduce_mean(dice[:, self._first:])
 
     @property

@@ -55,7 +55,7 @@ class ObjectiveOptions:
     ce_weight: float = option(0.5, "objective `bce_dice`: weight of the cross-entropy beside the Dice loss",
                               kind=TRAINING, flag=False, check=at_least(0.0))
     dice_over: str = option("image", "objective `bce_dice`: take the Dice loss of each image, or one of all images "
-                            "that a rank has of a step", kind=TRAINING, flag=False, choices=("image", "batch"))
+                            "of a step", kind=TRAINING, flag=False, choices=("image", "batch"))
     dice_score_size: Optional[int] = option(
         None, "objectives `bce_dice`, `semantic`, `cross_entropy_dice`: score, too, NVIDIA's soft Dice of "
         "probabilities and labels scaled to this height and width", kind=OPERATIONAL, flag=False, check=at_least(1))

@@ -82,7 +82,8 @@ def forward(run: Run, features: Dict[str, Tensor]) -> Tuple[Outputs, Dict[str, T
     found = run.network(run.feeding.normalised(features["image"]), _training_context(run, features))
     outputs = Outputs(run.device.widen(found.logits), tuple(run.device.widen(head) for head in found.auxiliaries))
     with run.device.wide():
-        return outputs, run.objective.loss_parts(outputs, _targets(features))
+        targets = dataclasses.replace(_targets(features), over_ranks=lambda tensor: _sum_over_ranks(run, tensor))
+        return outputs, run.objective.loss_parts(outputs, targets)
 
 
 CERTAIN = 0.999
@@ -165,6 +166,11 @@ def _training_context(run: Run, features: Dict[str, Tensor]) -> StepContext:
 
 def _targets(features: Dict[str, Tensor]) -> Targets:
     return Targets(features["label"], features["valid"], features.get("region"))
+
+
+def _sum_over_ranks(run: Run, tensor: Tensor) -> Tensor:
+    ranks = run.distributed.place.size
+    return run.distributed.mean(tensor) * float(ranks) if ranks > 1 else tensor
 
 
 def _mean_over_ranks(run: Run, scalars: Dict[str, Tensor]) -> Dict[str, Tensor]:

@@ -35,7 +35,7 @@ def test_a_run_killed_anywhere_and_resumed_is_the_run_never_killed(tmp_path):
     assert set(kinds) == set(kill_anywhere.KINDS)
 
 
-@pytest.mark.parametrize("subject, seed", [("dagm2007", "1"), ("drive", "3")])
+@pytest.mark.parametrize("subject, seed", [("dagm2007", "1"), ("drive", "3"), ("fast", "5")])
 def test_every_family_of_networks_resumes_so(tmp_path, subject, seed):
     """Killed during a save, and during an evaluation (the first) or at any time (the second)."""
     kills, _, *differing = kill(tmp_path, "--kills", "2", "--subject", subject, "--seed", seed)["all"]

@@ -147,13 +147,13 @@ def test_a_user_error_ends_all_ranks(tiny_recipe, tmp_path):
 def step(tmp_path_factory):
     """step(ranks, *flags): the loss, weights, velocities and moving moments after one step of eight crops."""
     directory = tmp_path_factory.mktemp("step")
-    recipe = write_recipe(directory / "small.yaml", **dict(
-        load_recipe("drive-pspnet-dice").settings, filters=8, crop_height=32, crop_width=32, window_stride=24,
-        global_batch_size=8, log_every=1))
 
     @functools.lru_cache(maxsize=None)
-    def taken(ranks, *flags):
-        run = directory / "-".join(["run", str(ranks), *flags])
+    def taken(ranks, *flags, name="drive-pspnet-dice"):
+        recipe = write_recipe(directory / "small.yaml", **dict(
+            load_recipe(name).settings, filters=8, crop_height=32, crop_width=32, window_stride=24,
+            global_batch_size=8, log_every=1))
+        run = directory / "-".join(["run", name, str(ranks), *flags])
         command = ["--data_dir", "phantom", "--recipe", recipe, "--max_steps", "1", *flags, "--model_dir", str(run)]
         if ranks == 1:
             alone(*command)
@@ -174,6 +174,17 @@ def test_batch_statistics_are_taken_over_all_ranks(step, flags, agree):
     alike = [np.allclose(one[name], several[name], rtol=1e-4 if name.endswith("/Momentum") else 1e-5, atol=1e-5)
              for name in one]
     assert all(alike) == agree
+
+
+def test_a_fast_recipe_takes_the_same_step_on_two_ranks(step):
+    """Affine crops, batch statistics and one Dice of all crops; a first step of AdamW moves by the rate alone."""
+    one, several = (step(ranks, name="drive-fast") for ranks in (1, 2))
+    assert sorted(one) == sorted(several)
+    np.testing.assert_allclose(one["loss"], several["loss"], rtol=1e-5)
+    moments = [name for name in one if name.endswith("/AdamW")]
+    assert len(moments) > 40
+    for name in moments:
+        np.testing.assert_allclose(one[name], several[name], rtol=1e-3, atol=1e-5, err_msg=name)
 
 
 @pytest.fixture()

@@ -6,7 +6,7 @@ Shapes: logits and probabilities float32 [batch, height, width, classes]; labels
 
 from __future__ import annotations
 
-from typing import Iterable
+from typing import Callable, Iterable, Tuple
 
 import tensorflow.compat.v1 as tf
 
@@ -40,20 +40,34 @@ def soft_dice(probabilities: Tensor, labels: Tensor, valid: Tensor) -> Tensor:
     return (2.0 * overlap + DICE_EPSILON) / (total + DICE_EPSILON)
 
 
-def smoothed_dice(probabilities: Tensor, labels: Tensor, valid: Tensor, joint: bool = False) -> Tensor:
+def smoothed_dice(probabilities: Tensor, labels: Tensor, valid: Tensor) -> Tensor:
     """Soft Dice coefficient smoothed by 1: float32 [batch, classes], in [0, 1].
 
     Per image and class (2 sum(p t) + 1) / (sum(p) + sum(t) + 1), as the authors of UNet++ (arXiv:1807.10165) compute
-    it. If `joint` the sums go over all images of the batch: float32 [1, classes].
+    it.
     """
-    axes = [0, 1, 2] if joint else [1, 2]
+    overlap, total = _overlap_and_total(probabilities, labels, valid)
+    return (2.0 * overlap + 1.0) / (total + 1.0)
+
+
+def joint_dice(probabilities: Tensor, labels: Tensor, valid: Tensor, over_ranks: Callable[[Tensor], Tensor]) -> Tensor:
+    """As `smoothed_dice`, of all images together: float32 [1, classes].
+
+    Args:
+        probabilities, labels, valid: of the images of this rank.
+        over_ranks: from a tensor of this rank to the sum of those of all.
+    """
+    parts = tf.reduce_sum(tf.stack(_overlap_and_total(probabilities, labels, valid)), axis=1, keepdims=True)
+    overlap, total = tf.unstack(over_ranks(parts), num=2)
+    return (2.0 * overlap + 1.0) / (total + 1.0)
+
+
+def _overlap_and_total(probabilities: Tensor, labels: Tensor, valid: Tensor) -> Tuple[Tensor, Tensor]:
+    """sum(p t) and sum(p) + sum(t) over the valid pixels of each image, float32 [batch, classes]."""
     counted = valid[..., tf.newaxis]
     targets = tf.one_hot(labels, int(probabilities.shape[-1])) * counted
     predicted = probabilities * counted
-    overlap = tf.reduce_sum(predicted * targets, axis=axes)
-    total = tf.reduce_sum(predicted + targets, axis=axes)
-    dice = (2.0 * overlap + 1.0) / (total + 1.0)
-    return dice[tf.newaxis] if joint else dice
+    return tf.reduce_sum(predicted * targets, axis=[1, 2]), tf.reduce_sum(predicted + targets, axis=[1, 2])
 
 
 def cross_entropy_over_all(logits: Tensor, labels: Tensor, valid: Tensor) -> Tensor:

@@ -115,8 +115,8 @@ def test_maps_use_their_ranges() -> None:
         assert np.abs(drawn).max() <= bound * 1.0001 and drawn.min() < -0.95 * bound and drawn.max() > 0.95 * bound
     # Only turned, scaled alike and mirrored: the columns stand at right angles and are of one length.
     products = np.einsum("nij,nik->njk", matrices, matrices)
-    np.testing.assert_allclose(products / np.abs(determinants)[:, np.newaxis, np.newaxis], np.tile(np.eye(2), [KEYS, 1, 1]),
-                               atol=1e-5)
+    products /= np.abs(determinants)[:, np.newaxis, np.newaxis]
+    np.testing.assert_allclose(products, np.broadcast_to(np.eye(2), products.shape), atol=1e-5)
 
 
 def test_the_elastic_field_is_smooth_and_bounded_at_its_knots() -> None:
@@ -145,7 +145,8 @@ def test_label_and_image_of_a_sample_lie_over_each_other(geometry: Geometry, siz
         everywhere, key = tf.ones(size, tf.bool), tf.placeholder(tf.int64, [2])
         way, plain = feeding(geometry, elastic_pixels=elastic), Affine()
         plain.distorted = lambda pixels, key: pixels  # type: ignore[method-assign]
-        sample = way.training_sample(Decoded(tf.constant(image), tf.constant(label), everywhere, everywhere), plain, key)
+        source = Decoded(tf.constant(image), tf.constant(label), everywhere, everywhere)
+        sample = way.training_sample(source, plain, key)
         extents = {part: value.shape.as_list() for part, value in sample.items()}
         assert extents == {"image": [*way.window, 3], "label": list(way._crop), "valid": list(way._crop)}
         shown = way.shown(sample["image"][tf.newaxis], training=True)
@@ -160,7 +161,8 @@ def test_label_and_image_of_a_sample_lie_over_each_other(geometry: Geometry, siz
 
 def test_intensities_change_by_hand_and_within_their_bounds() -> None:
     """Grey 127.5 shows the offsets, what lies around it the gain; in [-1, 1] a step of 63.75 is a half."""
-    pixels = np.full([3, 1, 2], 127.5, np.float32) + np.array([-63.75, 0.0, 63.75], np.float32)[:, np.newaxis, np.newaxis]
+    levels = np.array([63.75, 127.5, 191.25], np.float32)
+    pixels = np.tile(levels[:, np.newaxis, np.newaxis], [1, 1, 2])
 
     def one(sample: tf.Tensor) -> tf.Tensor:
         return random_intensity(tf.constant(pixels), tf.stack([tf.constant(7, tf.int64), sample]))

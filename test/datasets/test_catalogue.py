@@ -279,6 +279,7 @@ class TestNames:
         *((name, "split_rule", "nvidia", "rules for its folds") for name in ("drive", "cityscapes")),
         *((name, "validation_fraction", 0.1, "training images to hold out at will")
           for name in ("sstem", "hrf", "folder")),
+        *((name, "defective_share", 0.5, "defective images among others") for name in ("sstem", "hrf", "folder")),
         *((name, "group_by", "x", "specimens to keep together") for name in ("sstem", "dagm2007", "stare"))])
     def test_what_says_nothing_about_a_set(self, name: str, option: str, value: Any, lacking: str) -> None:
         given = {"class_id": 1 if name == "dagm2007" else None, option: value}

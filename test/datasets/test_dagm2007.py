@@ -158,6 +158,12 @@ class TestSplits:
         assert len(dataset.ids(TRAIN)) == 5 and len(dataset.ids(TEST)) == 5
         assert all(dataset.read(sample_id).label.any() for sample_id in dataset.ids(TRAIN))
         assert len(_open(competition, train_on="all").ids(TRAIN)) == 10
+
+    def test_which_images_are_defective_is_told_in_the_order_of_the_ids(self, competition: str) -> None:
+        dataset, defective = _open(competition, train_on="all"), set(_open(competition).ids(TRAIN))
+        flags = dataset.defective(TRAIN)
+        assert [name in defective for name in dataset.ids(TRAIN)] == list(flags)
+        assert True in flags and False in flags
         assert dataset.evaluation_split == TEST
 
     def test_all_of_test_is_scored(self, competition: str) -> None:

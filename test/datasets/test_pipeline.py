@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import multiprocessing
 from typing import Callable, Counter, Dict, Iterator, List, Optional, Sequence, Tuple
 
@@ -240,6 +241,26 @@ class TestTraining:
         other = train(Numbered(2, alike=True), Draw(4, first_sample=20, augment=True), 12)
         assert numbers(other) != numbers(alike)
         assert not {image.tobytes() for image in other["image"]} & {image.tobytes() for image in alike["image"]}
+
+    def test_a_share_of_defective_images_is_drawn_whatever_the_start_and_the_ranks(self) -> None:
+        """Three of sixteen images are 0.7 of what is drawn, each as often as the others of its kind."""
+        dataset = Numbered(16)
+        dataset.defective = lambda split: [number in (2, 3, 11) for number in range(16)]  # type: ignore[method-assign]
+        draw = Draw(5, defective_share=0.7)
+        found = train(dataset, draw, 600, Share(20))
+        counts = np.bincount(numbers(found), minlength=16)
+        assert abs(counts[[2, 3, 11]].sum() / 600 - 0.7) < 0.1          # 5 standard deviations
+        assert counts[[2, 3, 11]].min() > 95 and np.delete(counts, [2, 3, 11]).min() > 2
+        tail = train(dataset, dataclasses.replace(draw, first_sample=13), 40, Share(1, rank=1, size=2))
+        assert numbers(tail) == numbers(found)[14:94:2]
+
+    @pytest.mark.parametrize("flags, share, missing", [
+        ([True] * 3, 0.7, "sound"), ([False] * 3, 0.7, "defective"), ([], 0.5, "defective")])
+    def test_a_kind_that_is_missing_is_named(self, flags: List[bool], share: float, missing: str) -> None:
+        dataset = Numbered(3)
+        dataset.defective = lambda split: flags  # type: ignore[method-assign]
+        with tf.Graph().as_default(), pytest.raises(UserError, match=f"none of which is {missing}"):
+            training_batches(dataset, FEEDING, Draw(0, defective_share=share), Share(1))
 
     def test_late_samples_of_a_long_run(self) -> None:
         late = 5 * 2 ** 38

@@ -20,7 +20,7 @@ from .reference_unetpp import TablePlainUNet, start_with_random_weights
 class TestUNetCompact(NetworkContract):
     model = "unet_compact"
     options: Dict[str, Any] = {"filters": 3}
-    sizes = (16, 32, 80)
+    sizes = (16, 32, 48)
     illegal = {8: (16,), 17: (16, 32), 500: (496, 512)}
     has_batch_statistics = True
     training_batch = 2

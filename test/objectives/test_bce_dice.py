@@ -57,6 +57,17 @@ def test_dice_is_that_of_each_image() -> None:
     assert parts_of(VESSELS, (sure,), labels)["dice"] == pytest.approx(1 - (DICE + 1 / 4) / 2, rel=1e-5)
 
 
+def test_or_one_of_all_images_of_a_step() -> None:
+    """Both images together: (2 x 1.5 + 1) / (6 + 2 + 1); of two ranks with one such image each, the same."""
+    labels, sure = np.concatenate([LABELS, 0 * LABELS]), np.concatenate([SURE, SURE])
+    assert parts_of(VESSELS, (sure,), labels, dice_over="batch")["dice"] == pytest.approx(1 - 4 / 9, rel=1e-5)
+    objective = build_objective(ObjectiveOptions(objective="bce_dice", dice_over="batch"), VESSELS)
+    with tf.Graph().as_default(), tf.Session() as session:
+        targets = Targets(tf.constant(LABELS, tf.int32), tf.ones(LABELS.shape), over_ranks=lambda part: 2.0 * part)
+        dice = session.run(objective.loss_parts(Outputs(tf.constant(SURE, tf.float32)), targets)["dice"])
+    assert dice == pytest.approx(1 - (2 * 3 + 1) / (6 + 4 + 1), rel=1e-5)
+
+
 def test_three_classes_by_hand() -> None:
     """Equal logits: a third each; of the four pixels two are of class 1, one of each other."""
     labels = np.array([[[0, 1], [1, 2]]])

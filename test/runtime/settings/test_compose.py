@@ -6,6 +6,7 @@ import pytest
 
 from runtime.settings.compose import compose
 from runtime.settings.saved import FILE_NAME, load_settings, save_settings
+from runtime.settings.tree import with_values
 from utils.errors import UserError
 
 from ...conftest import write_recipe
@@ -28,6 +29,39 @@ def test_a_data_sets_own_default_beats_the_default_alone(tmp_path):
     settings = compose({"recipe": recipe})
     assert (settings.data.feeding, settings.data.image_normalisation) == ("resize_to_window", "training")
     assert compose({"dataset": "sstem", "recipe": recipe}).data.image_normalisation == "symmetric"
+
+
+def test_own_images_are_trained_with_a_recipe_unless_something_else_is_asked_for(tmp_path):
+    settings = compose({"dataset": "folder"})
+    assert (settings.run.recipe, settings.model.model, settings.training.optimiser) == (
+        "folder-fast", "unet_compact", "adamw")
+    assert compose({"dataset": "folder", "augment": False, "max_steps": 9}).training.max_steps == 9
+    for asked in ({"model": "unet"}, {"recipe": write_recipe(tmp_path / "r.yaml", max_steps=9)}):
+        other = compose({"dataset": "folder", **asked})
+        assert (other.run.recipe, other.training.optimiser) == (asked.get("recipe"), "adam")
+    assert compose({"dataset": "sstem"}).run.recipe is None
+    assert compose({"dataset": "folder", "exec_mode": "import", "weights": "w.pth"}).run.recipe is None
+    directory = saved_run(tmp_path / "run", dataset="folder", model="unet")
+    assert compose({"exec_mode": "predict", "model_dir": directory}).run.recipe is None
+
+
+def test_a_budget_leaves_steps_and_schedule_open_until_it_is_measured(tmp_path):
+    training = compose({"train_minutes": 2.5, "recipe": "stare-fast"}).training
+    assert training.undecided and training.learning_rate_decay_steps is None
+    recipe = write_recipe(tmp_path / "r.yaml", train_minutes=3.0)
+    assert compose({"recipe": recipe}).training.undecided
+    assert not compose({"recipe": recipe, "max_steps": 7}).training.undecided
+
+
+def test_a_budget_that_was_measured_stays(tmp_path):
+    directory = str(tmp_path)
+    begun = compose({"train_minutes": 2.0, "model_dir": directory})
+    save_settings(with_values(begun, max_steps=40, budget_steps=40, learning_rate_decay_steps=40), directory)
+    training = compose({"resume_training": True, "model_dir": directory}).training
+    assert (training.undecided, training.max_steps, training.learning_rate_decay_steps) == (False, 40, 40)
+    assert compose({"resume_training": True, "model_dir": directory, "max_steps": 50}).training.max_steps == 50
+    with pytest.raises(UserError, match=r"--train_minutes 3.0 \(the run has 2.0\)"):
+        compose({"resume_training": True, "model_dir": directory, "train_minutes": 3.0})
 
 
 def test_a_run_keeps_the_defaults_it_began_with(tmp_path):
@@ -77,6 +111,8 @@ def test_an_unknown_key_in_a_recipe_names_the_nearest(tmp_path):
     ({"resume_training": True, "overwrite": True}, "one of them"),
     ({"benchmark": True, "crossvalidation_idx": "all"}, "one fold, or none"),
     ({"benchmark": True, "max_steps": 200}, "nothing to measure"),
+    ({"benchmark": True, "train_minutes": 1.0}, "--max_steps instead"),
+    ({"train_minutes": 1.0, "max_steps": 200}, "leave one out"),
     ({"benchmark": True, "exec_mode": "train_and_evaluate", "crossvalidation_idx": 0}, "train or predict"),
 ])
 def test_a_combination_without_sense_is_found_at_once(tmp_path, flags, words):
