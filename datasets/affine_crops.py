@@ -106,7 +106,7 @@ def resampled(decoded: Decoded, rows: Tensor, columns: Tensor, margin: int) -> T
     """See `affine_crop`: what lies at some places within the image, float32 [height, width] each."""
     extent = rows.shape.as_list()
     image = bilinear(decoded.image, tf.reshape(rows, [-1]), tf.reshape(columns, [-1]))
-    image = tf.reshape(image, [*extent, decoded.image.shape[-1]])
+    image = tf.reshape(image, [*extent, decoded.image.shape.as_list()[-1]])
     image = image if decoded.image.dtype == tf.uint8 else (image + 1.0) * 127.5
     shown = [tf.reshape(part[margin:extent[0] - margin, margin:extent[1] - margin], [-1]) for part in (rows, columns)]
     label, valid = (tf.reshape(nearest(part, *shown), [length - 2 * margin for length in extent])

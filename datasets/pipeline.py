@@ -103,6 +103,13 @@ def training_batches(dataset: Dataset, feeding: Feeding, draw: Draw, share: Shar
     return samples.batch(share.batch_size, drop_remainder=True).prefetch(2)
 
 
+def require_drawable(dataset: Dataset, draw: Draw) -> None:
+    """Make sure, before any work, that there are images of all kinds that are to be drawn; raises as
+    `training_batches`.
+    """
+    _places(dataset, draw, len(dataset.ids(TRAIN)))
+
+
 def evaluation_batches(dataset: Dataset, split: str, feeding: Feeding, share: Share) -> tf.data.Dataset:
     """Every image of a split once, over all ranks; the last batch may be smaller, or with `Share.static` filled up
     with more of its last image.

@@ -161,14 +161,16 @@ def test_all_folds(begun, recipe, tmp_path):
     assert len({json.dumps(each["rule"]) for each in facts}) == 1 < len({tuple(each["means"]) for each in facts})
 
 
+@pytest.mark.parametrize("asked, channels", [({}, (1, 3)), ({"model": "plain_unet"}, (2, 3))])
 @pytest.mark.parametrize("style", ["binary", "colours"])
-def test_nothing_but_the_folder_need_be_said(style, tmp_path):
+def test_nothing_but_the_folder_need_be_said(style, asked, channels, tmp_path):
     """Defaults fit two classes and several: the best checkpoint is chosen by a score that the objective gives."""
     write_folder(str(tmp_path / "data"), style, specimens=5, size=64)
-    run = assemble(compose({"dataset": "folder", "data_dir": str(tmp_path / "data"), "model": "plain_unet",
-                            "device": "cpu", "model_dir": str(tmp_path / "run")}), Distributed())
+    run = assemble(compose({"dataset": "folder", "data_dir": str(tmp_path / "data"), "device": "cpu",
+                            "model_dir": str(tmp_path / "run"), **asked}), Distributed())
     assert run.settings.training.best_metric in run.objective.score_names
-    assert run.objective.channels == run.dataset.spec.classes == (2 if style == "binary" else 3)
+    assert run.dataset.spec.classes == (2 if style == "binary" else 3)
+    assert run.objective.channels == channels[style == "colours"]
 
 
 def test_two_classes_and_another_way_of_feeding(recipe, tmp_path):

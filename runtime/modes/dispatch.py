@@ -11,6 +11,7 @@ import tensorflow.compat.v1 as tf
 
 from datasets.base import TEST, TRAIN, VALIDATION
 from datasets.options import ALL_FOLDS
+from datasets.pipeline import require_drawable
 from dllogger.logger import Logger
 from objectives.options import AUTO
 from runtime.assembly import Run, assemble
@@ -176,6 +177,8 @@ def _check_directories(settings: Settings) -> None:
 
 def _check_data(run: Run) -> None:
     run.dataset.verify(run.splits)
+    if run.settings.trains:
+        require_drawable(run.dataset, run.draw())
     if run.settings.evaluates:
         run.dataset.require_scorable()
     for split in run.splits:

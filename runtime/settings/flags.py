@@ -10,7 +10,7 @@ from runtime.settings.tree import Field, Settings, fields
 from utils.errors import UserError, unknown_flag
 
 DESCRIPTION = "Train, evaluate and predict with U-Nets for image segmentation."
-EPILOG = ("A flag beats the recipe, the recipe beats the default, of which the data set folder has some of its own "
+EPILOG = ("A flag beats the recipe, the recipe beats the default; the data set folder has a recipe of its own "
           "(docs/own_images.md). Evaluate, predict and --resume_training take what "
           "a run is from its settings.json.")
 
