@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from datasets import pipeline
 from datasets.base import TEST, TRAIN, VALIDATION, Dataset, Sample
 from datasets.options import DataOptions
-from datasets.pipeline import Draw, Share, endless_batches, evaluation_batches, training_batches
+from datasets.pipeline import Draw, Share, endless_batches, evaluation_batches, require_drawable, training_batches
 from datasets.resize_to_window import ResizeToWindow
 from utils.contracts import DataSpec, Geometry
 from utils.errors import UserError
@@ -259,8 +259,8 @@ class TestTraining:
     def test_a_kind_that_is_missing_is_named(self, flags: List[bool], share: float, missing: str) -> None:
         dataset = Numbered(3)
         dataset.defective = lambda split: flags  # type: ignore[method-assign]
-        with tf.Graph().as_default(), pytest.raises(UserError, match=f"none of which is {missing}"):
-            training_batches(dataset, FEEDING, Draw(0, defective_share=share), Share(1))
+        with pytest.raises(UserError, match=f"none of which is {missing}"):
+            require_drawable(dataset, Draw(0, defective_share=share))
 
     def test_late_samples_of_a_long_run(self) -> None:
         late = 5 * 2 ** 38
