@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import subprocess
-import sys
 
 import pytest
 
@@ -13,11 +12,12 @@ from benchmark.killing.attempts import STEPS
 from benchmark.killing.comparison import differing_files, differing_losses, differing_variables, inspect
 
 from .conftest import COMMAND_SECONDS, ROOT
+from .warm import python
 
 
 def kill(tmp_path, *arguments):
     """Run the command, in a process that has not computed anything yet and so may fork; the rows of its table."""
-    result = subprocess.run([sys.executable, str(ROOT / "benchmark" / "kill_anywhere.py"), *arguments],
+    result = subprocess.run([python(), str(ROOT / "benchmark" / "kill_anywhere.py"), *arguments],
                             cwd=str(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                             timeout=COMMAND_SECONDS, check=False)
     assert result.returncode == 0, result.stdout

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import List
 
@@ -16,6 +15,7 @@ from utils.files import read_json
 from utils.tiff import count_pages
 
 from .conftest import ROOT, write_recipe
+from .warm import python
 
 SECONDS = 200
 TOOLS = ("bash", "cat", "cksum", "dirname", "mkdir")
@@ -85,7 +85,7 @@ class House:
 def house(tmp_path_factory):
     directory = tmp_path_factory.mktemp("hou se")
     write_recipe(directory / "ti ny.yaml", filters=2, input_size=204)
-    return House(directory, f'exec "{sys.executable}" "$@"')
+    return House(directory, f'exec "{python()}" "$@"')
 
 
 @pytest.fixture(scope="module")

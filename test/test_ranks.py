@@ -22,6 +22,7 @@ from runtime.settings.recipes import load_recipe
 
 from .conftest import COMMAND_SECONDS, ROOT, write_recipe
 from .test_end_to_end import weights
+from .warm import launcher, python
 
 LAUNCHER = Path(sys.executable).parent / "horovodrun"
 
@@ -29,13 +30,14 @@ pytestmark = pytest.mark.skipif(importlib.util.find_spec("horovod") is None or n
                                 reason="Horovod is not installed")
 
 
-def launch(ranks, *arguments, directory):
+def launch(ranks, *arguments, directory, plainly=False):
     """Run the command on `ranks` ranks; each rank writes to files of its own below `directory`."""
+    programs = (str(LAUNCHER), sys.executable) if plainly else (launcher(), python())
     environment = dict(os.environ, PATH=f"{LAUNCHER.parent}{os.pathsep}{os.environ['PATH']}")
-    return subprocess.run([str(LAUNCHER), "-np", str(ranks), "--gloo", sys.executable, str(ROOT / "main.py"),
-                             "--device", "cpu", *arguments], cwd=str(directory), env=environment,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                            timeout=COMMAND_SECONDS, check=False)
+    return subprocess.run([programs[0], "-np", str(ranks), "--gloo", programs[1], str(ROOT / "main.py"),
+                           "--device", "cpu", *arguments], cwd=str(directory), env=environment,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          timeout=COMMAND_SECONDS, check=False)
 
 
 def alone(*arguments):
@@ -43,11 +45,11 @@ def alone(*arguments):
     assert command_line.main(["--device", "cpu", *arguments]) == 0
 
 
-def start(ranks, *arguments, directory):
+def start(interpreter, ranks, *arguments, directory):
     """Like `launch`, in the background; what is printed goes to `directory/output.txt`."""
     environment = dict(os.environ, PATH=f"{LAUNCHER.parent}{os.pathsep}{os.environ['PATH']}")
     with open(directory / "output.txt", "w") as output:
-        return subprocess.Popen([str(LAUNCHER), "-np", str(ranks), "--gloo", sys.executable, str(ROOT / "main.py"),
+        return subprocess.Popen([launcher(), "-np", str(ranks), "--gloo", interpreter, str(ROOT / "main.py"),
                                  "--device", "cpu", *arguments], cwd=str(directory), env=environment, stdout=output,
                                 stderr=subprocess.STDOUT)
 
@@ -77,7 +79,8 @@ def runs(phantom, tiny_recipe, tmp_path_factory):
     common = ["--data_dir", phantom, "--recipe", tiny_recipe, "--augment", "--max_steps", "20",
               "--exec_mode", "train_and_evaluate", "--crossvalidation_idx", "0", "--extended_scores", "isbi"]
     alone(*common, "--batch_size", "2", "--model_dir", str(directory / "1"))
-    result = launch(2, *common, "--batch_size", "1", "--model_dir", str(directory / "2"), directory=directory)
+    result = launch(2, *common, "--batch_size", "1", "--model_dir", str(directory / "2"), directory=directory,
+                    plainly=True)
     assert result.returncode == 0, result.stdout
     (directory / "2.txt").write_text(result.stdout)
     return directory
@@ -189,25 +192,32 @@ def test_a_fast_recipe_takes_the_same_step_on_two_ranks(step):
 
 @pytest.fixture()
 def training(phantom, tiny_recipe, tmp_path):
-    """A run of two ranks that is past its third step: the launcher, and the process number of each rank."""
-    launcher = start(2, "--data_dir", phantom, "--recipe", tiny_recipe, "--max_steps", "5000", "--augment",
-                     "--deterministic", "--model_dir", str(tmp_path / "run"), directory=tmp_path)
-    log = tmp_path / "run" / "log.json"
-    while not (log.exists() and '"step": [3, ' in log.read_text()):
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            launcher.wait(0.05)
-        assert launcher.returncode is None, (tmp_path / "output.txt").read_text()
-    yield launcher, rank_processes(tmp_path / "run")
+    """Start a run of two ranks; once it is past its third step, the launcher and the process number of each rank."""
+    started = []
+
+    def begin(interpreter):
+        process = start(interpreter, 2, "--data_dir", phantom, "--recipe", tiny_recipe, "--max_steps", "5000",
+                        "--augment", "--deterministic", "--model_dir", str(tmp_path / "run"), directory=tmp_path)
+        started.append(process)
+        log = tmp_path / "run" / "log.json"
+        while not (log.exists() and '"step": [3, ' in log.read_text()):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.05)
+            assert process.returncode is None, (tmp_path / "output.txt").read_text()
+        return process, rank_processes(tmp_path / "run")
+
+    yield begin
     for number in rank_processes(tmp_path / "run").values():
         os.kill(number, signal.SIGKILL)
-    launcher.wait()
+    for process in started:
+        process.wait()
 
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_stop_of_either_rank_stops_both_after_the_same_step_saved(training, tmp_path, rank):
-    launcher, numbers = training
+    process, numbers = training(python())
     os.kill(numbers[rank], signal.SIGTERM)
-    launcher.wait(60)
+    process.wait(60)
     text = (tmp_path / "output.txt").read_text()
     steps = [int(step) for step in re.findall(r"stopped after step (\d+), saved", text)]
     assert len(steps) == 2
@@ -222,9 +232,9 @@ def test_a_stop_of_either_rank_stops_both_after_the_same_step_saved(training, tm
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_rank_that_dies_ends_the_other_with_its_name(training, tmp_path, rank):
-    launcher, numbers = training
+    process, numbers = training(sys.executable)
     os.kill(numbers[rank], signal.SIGKILL)
-    launcher.wait(60)
+    process.wait(60)
     text = (tmp_path / "output.txt").read_text()
     assert f"a rank was lost: rank {rank} (process {numbers[rank]} on" in text
     assert "main.py\", line" not in text

@@ -20,6 +20,7 @@ from .ascend.double import ADAPTER, VARIABLES, Ranks
 from .ascend.families import DAGM2007, FLAGS, SSTEM, settings_of, write_data
 from .conftest import ROOT, write_recipe
 from .result_file import Log
+from .warm import python
 
 SECONDS = 240
 BIN = Path(sys.executable).parent
@@ -40,8 +41,8 @@ esac
 
 def environment(**more):
     clean = {name: value for name, value in os.environ.items() if name not in (*VARIABLES, "OUTPUT", "PYTHON")}
-    path = os.pathsep.join([str(BIN), clean["PATH"]])
-    return {**clean, "PATH": path, "PYTHON": sys.executable, **more}
+    path = os.pathsep.join([os.path.dirname(python()), str(BIN), clean["PATH"]])
+    return {**clean, "PATH": path, "PYTHON": python(), **more}
 
 
 def execute(script, *arguments, directory, **more):

@@ -15,6 +15,7 @@ from pathlib import Path
 from runtime.ascend.rank_table import NEW, as_json, make_rank_table
 
 from ..conftest import COMMAND_SECONDS, ROOT
+from ..warm import python
 
 ADAPTER = Path(__file__).resolve().parent / "adapter"
 GENERATIONS = ("2021", "2026")
@@ -83,7 +84,7 @@ class Ranks:
         for rank in range(self.count):
             with open(self.directory / f"rank_{rank}.txt", "w") as output:
                 started.append(subprocess.Popen(
-                    [sys.executable, str(ROOT / "main.py"), "--device", "npu", *arguments], cwd=str(self.directory),
+                    [python(), str(ROOT / "main.py"), "--device", "npu", *arguments], cwd=str(self.directory),
                     env=self.environment(rank), stdout=output, stderr=subprocess.STDOUT))
         return started
 

@@ -24,6 +24,7 @@ from utils.files import read_json
 from utils.tiff import count_pages
 
 from ..conftest import ROOT, write_recipe
+from ..warm import python
 
 EXAMPLES = ROOT / "examples"
 SECONDS = 200
@@ -34,6 +35,7 @@ TRAINING = [f"unet{kind}{precision}_{devices}GPU.sh"
             for kind in ("", "_TRAIN", "_TRAIN_BENCHMARK") for precision in ("", "_TF-AMP") for devices in (1, 8)]
 INFERENCE = [f"unet_INFER{kind}{precision}.sh" for kind in ("", "_BENCHMARK") for precision in ("", "_TF-AMP")]
 EVERY_SCRIPT = TRAINING + INFERENCE
+PLAINLY = ("unet_1GPU.sh", "unet_8GPU.sh")
 
 BIN = Path(sys.executable).parent
 ON_RANKS = pytest.mark.skipif(importlib.util.find_spec("horovod") is None or not (BIN / "horovodrun").exists(),
@@ -198,8 +200,11 @@ def ranks_of(script: str) -> int:
 
 
 def run_tiny(bench: Path, script: str, model_dir: str, *flags: str) -> subprocess.CompletedProcess:
+    """Run a script as a user does in PLAINLY, with the warm interpreter and launcher else."""
     arguments = ["da ta", model_dir, "--device", "cpu", "--no-xla", *flags]
-    ended = execute(script, arguments, bench, PYTHON=sys.executable, NP=str(ranks_of(script)))
+    interpreter = sys.executable if script in PLAINLY else python()
+    path = os.pathsep.join([os.path.dirname(interpreter), os.environ["PATH"]])
+    ended = execute(script, arguments, bench, PYTHON=interpreter, NP=str(ranks_of(script)), PATH=path)
     assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
     return ended
 

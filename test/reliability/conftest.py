@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 import main as command_line
 
 from ..conftest import ROOT
+from ..warm import python
 from .runs import wait_for_step
 
 
@@ -48,11 +48,11 @@ def started(phantom, tiny_recipe, tmp_path):
     """Start the command as a process that logs every step; it is past its first steps when this returns."""
     processes = []
 
-    def start(*arguments, name="run", log=None, **details):
+    def start(*arguments, name="run", log=None, interpreter=None, **details):
         (tmp_path / "output.txt").write_text("")
         with open(tmp_path / "output.txt", "a") as output:
             process = subprocess.Popen(
-                [sys.executable, str(ROOT / "main.py"), "--data_dir", phantom, "--recipe", tiny_recipe,
+                [interpreter or python(), str(ROOT / "main.py"), "--data_dir", phantom, "--recipe", tiny_recipe,
                  "--device", "cpu", "--model_dir", str(tmp_path / name), *arguments],
                 **{"stdout": output, "stderr": subprocess.STDOUT, **details})
         processes.append(process)

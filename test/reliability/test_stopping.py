@@ -34,14 +34,15 @@ def test_a_stop_is_a_save_and_the_printed_command_goes_on_exactly(started, tmp_p
                                capture_output=True, text=True, timeout=120)
         assert again.returncode == 0, again.stderr
         assert f"going on after step {step}" in again.stdout
-        # In a process of its own, as the others: what ran in one before may decide the last bit.
+        # In a process of its own, as the others: what ran in one before may decide the last bit. The one that was
+        # stopped is a fork of the warm interpreter, the one that went on is not.
         whole = started("--max_steps", last, "--deterministic", "--augment", name="whole")
         assert whole.wait(60) == 0
         assert same(weights(tmp_path / "whole"), weights(tmp_path / "run"))
 
 
 def test_a_second_command_is_refused_while_the_first_trains(started, run, tmp_path, capsys):
-    process = started("--max_steps", "5000")
+    process = started("--max_steps", "5000", interpreter=sys.executable)
     for arguments, fresh in ((["--resume_training"], False), ([], True), (["--overwrite"], True)):
         run(*arguments, code=2, fresh=fresh)
         assert f"process {process.pid} on" in capsys.readouterr().err
@@ -58,7 +59,7 @@ def test_evaluate_and_predict_need_no_lock(started, run, tmp_path):
 
 
 def test_a_killed_run_leaves_a_lock_that_the_next_takes_over(started, run, tmp_path):
-    process = started("--max_steps", "5000", "--save_checkpoints_steps", "2")
+    process = started("--max_steps", "5000", "--save_checkpoints_steps", "2", interpreter=sys.executable)
     process.kill()
     process.wait()
     step = newest_sound(str(tmp_path / "run")).step
