@@ -7,7 +7,7 @@ import dataclasses
 import os
 import shutil
 import tempfile
-from typing import Any, Callable, Dict, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
 
 import pooch
 
@@ -15,7 +15,7 @@ from datasets.base import Dataset
 from datasets.cityscapes import Cityscapes
 from datasets.dagm2007 import DAGM2007, class_of
 from datasets.dagm2007_layouts import LAYOUTS
-from datasets.folder import DEFAULTS, RECIPE, Folder
+from datasets.folder import DEFAULTS, RECIPE, Elsewhere, Folder
 from datasets.fundus import opener
 from datasets.fundus_families import FAMILIES
 from datasets.options import CONVERTED, ORIGINAL, PHANTOM, DataOptions
@@ -26,6 +26,8 @@ from datasets.phantoms import fundus as fundus_phantom
 from datasets.phantoms import sstem as sstem_phantom
 from datasets.sstem import SSTEM
 from utils.errors import UserError, unknown_name
+
+Restore = Callable[[str, DataOptions, int, Mapping[str, Any]], Dataset]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Entry:
         recipe: the name of the recipe of runs that ask for neither a recipe nor a network.
         restore: opens it with what `Dataset.facts` gave when a run began, called with (directory, options, seed,
             facts); None for sets that have nothing to find out.
+        elsewhere: likewise opens another directory, all of whose labelled images are scored; None for sets of fixed
+            splits.
     """
 
     dataset: Callable[[str, DataOptions, int], Dataset]
@@ -53,7 +57,8 @@ class Entry:
     layouts: Tuple[str, ...] = ()
     defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     recipe: Optional[str] = None
-    restore: Optional[Callable[[str, DataOptions, int, Mapping[str, Any]], Dataset]] = None
+    restore: Optional[Restore] = None
+    elsewhere: Optional[Restore] = None
 
 
 _OF_DAGM2007 = ("class_id", "train_on", "validation_fraction", "defective_share")
@@ -83,7 +88,8 @@ DATASETS: Dict[str, Entry] = {
                         without=(*_OF_DAGM2007, "crossvalidation_idx", "split_rule", "fov", "group_by"),
                         layouts=(ORIGINAL, CONVERTED)),
     "folder": Entry(Folder, lambda directory, options: folder_phantom.write_folder(directory), folder_phantom.VERSION,
-                    without=(*_OF_DAGM2007, "split_rule", "fov"), defaults=DEFAULTS, recipe=RECIPE, restore=Folder),
+                    without=(*_OF_DAGM2007, "split_rule", "fov"), defaults=DEFAULTS, recipe=RECIPE, restore=Folder,
+                    elsewhere=Elsewhere),
 }
 
 
@@ -156,6 +162,31 @@ def open_dataset(options: DataOptions, location: Location, seed: int,
     if facts is not None and entry.restore is not None:
         return entry.restore(location.directory, options, seed, facts)
     return entry.dataset(location.directory, options, seed)
+
+
+def open_elsewhere(options: DataOptions, inputs: Sequence[str], seed: int,
+                   facts: Optional[Mapping[str, Any]]) -> Tuple[Location, Dataset]:
+    """Another directory than a run began with, all of whose labelled images are scored as the run's would be.
+
+    Args:
+        options: of the run.
+        inputs: the directory.
+        seed: of the run.
+        facts: what it found out about its own data.
+
+    Raises:
+        UserError: there is not one directory, or the run's data set does not tell how other masks are read.
+    """
+    entry = _entry(options.dataset)
+    if entry.elsewhere is None or facts is None:
+        raise UserError(f"--exec_mode evaluate with --input and the data set {options.dataset}",
+                        "a run on a folder, which has found out how masks are read",
+                        "give a directory in the layout of the data set with --data_dir")
+    if len(inputs) != 1 or not os.path.isdir(inputs[0]):
+        raise UserError(f"--exec_mode evaluate with --input {' '.join(inputs)}", "one directory of images and masks",
+                        "arrange them in one of the layouts of docs/own_images.md")
+    location = Location(os.path.abspath(inputs[0]), phantom=False)
+    return location, entry.elsewhere(location.directory, options, seed, facts)
 
 
 def _entry(name: str) -> Entry:

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any, Dict, Optional, Tuple
 
 from datasets.base import TEST, TRAIN, VALIDATION, Dataset
-from datasets.catalogue import Location, keeps_facts, locate, open_dataset
+from datasets.catalogue import Location, keeps_facts, locate, open_dataset, open_elsewhere
 from datasets.feeding import Feeding
 from datasets.feedings import build_feeding
 from datasets.given import Given
@@ -116,21 +116,19 @@ def assemble(settings: Settings, distributed: Distributed, stop: Optional[Stop] 
 
 
 def _data(settings: Settings) -> Tuple[Location, Dataset]:
-    """What a command works on, and where that lies: the data of the run, or what is given in its place."""
-    given = settings.prediction.input
+    """What a command works on, and where that lies: the data of the run, as they were found when it began, where it
+    has begun; or what is given in their place.
+    """
+    data, seed, given = settings.data, settings.training.seed, settings.prediction.input
+    facts = load_facts(settings.run.model_dir, keeps_facts(data.dataset)) if settings.reads_run else None
     if not given:
-        location = locate(settings.data)
-        return location, _dataset(settings, location)
-    own = _dataset(settings, Location(settings.data.data_dir or "", phantom=False))  # of which nothing is read
+        location = locate(data)
+        return location, open_dataset(data, location, seed, facts)
+    if settings.evaluates:
+        return open_elsewhere(data, given, seed, facts)
+    # Of the run's own data, which may be gone, nothing is read.
+    own = open_dataset(data, Location(data.data_dir or "", phantom=False), seed, facts)
     return Location(", ".join(given), phantom=False), Given(own.spec, own.pixel_rule, given)
-
-
-def _dataset(settings: Settings, location: Location) -> Dataset:
-    """The data set of the run: as it was found when the run began, where it has begun."""
-    facts = None
-    if settings.reads_run:
-        facts = load_facts(settings.run.model_dir, keeps_facts(settings.data.dataset))
-    return open_dataset(settings.data, location, settings.training.seed, facts)
 
 
 def with_model(run: Run, **options: Any) -> Run:

@@ -91,23 +91,48 @@ CERTAIN = 0.999
 
 
 def counting_fn(run: Run, split: str, with_maps: bool = False) -> ModelFn:
-    """A `model_fn` whose predictions are, per image, what scores are computed from, its index, its histogram, and as
-    "certain" the share of its pixels whose class is all but certain; and with maps, of two classes, the probability of
-    the second at the images' own size as "map", float32 [batch, height, width].
+    """A `model_fn` whose predictions are what `counted` gives; and with maps, of two classes, the probability of the
+    second at the images' own size as "map", float32 [batch, height, width].
     """
 
     def model_fn(features: Dict[str, Tensor], mode: str) -> Any:
-        outputs, targets = Outputs(_merged_logits(run, features, split)), _targets(features)
-        shown = run.feeding.shown(features["image"])
-        with run.device.wide():
-            counts = dict(run.objective.counts(outputs, targets), index=features["index"])
-            certain = tf.cast(tf.reduce_max(run.objective.probabilities(outputs.logits), axis=-1) > CERTAIN, tf.float32)
-            pixels = tf.maximum(tf.reduce_sum(targets.valid, axis=[1, 2]), 1.0)
-            counts["certain"] = tf.reduce_sum(certain * targets.valid, axis=[1, 2]) / pixels
-        counts["histogram"] = grey_histogram(shown, targets.labels, targets.valid, run.dataset.spec.classes)
-        if with_maps:
-            counts["map"] = _native_probabilities(run, features, outputs.logits, split)[..., 1]
+        logits = _merged_logits(run, features, split)
+        counts = counted(run, logits, features)
+        counts.update(_maps(run, features, logits, split) if with_maps else {})
         return run.device.spec(mode=mode, predictions=counts)
+
+    return model_fn
+
+
+def counted(run: Run, logits: Tensor, features: Dict[str, Tensor]) -> Dict[str, Tensor]:
+    """Per image, what scores are computed from, its index, its histogram, and as "certain" the share of its pixels
+    whose class is all but certain.
+
+    Args:
+        run: the run's parts.
+        logits: of a batch.
+        features: the batch, as `evaluation_batches` gives it.
+    """
+    outputs, targets = Outputs(logits), _targets(features)
+    shown = run.feeding.shown(features["image"])
+    with run.device.wide():
+        counts = dict(run.objective.counts(outputs, targets), index=features["index"])
+        certain = tf.cast(tf.reduce_max(run.objective.probabilities(outputs.logits), axis=-1) > CERTAIN, tf.float32)
+        pixels = tf.maximum(tf.reduce_sum(targets.valid, axis=[1, 2]), 1.0)
+        counts["certain"] = tf.reduce_sum(certain * targets.valid, axis=[1, 2]) / pixels
+    counts["histogram"] = grey_histogram(shown, targets.labels, targets.valid, run.dataset.spec.classes)
+    return counts
+
+
+def logits_fn(run: Run, split: str, with_maps: bool = False) -> ModelFn:
+    """A `model_fn` whose predictions are the batch, as "logits" what the network gives for it, and the maps of
+    `counting_fn`.
+    """
+
+    def model_fn(features: Dict[str, Tensor], mode: str) -> Any:
+        logits = _merged_logits(run, features, split)
+        maps = _maps(run, features, logits, split) if with_maps else {}
+        return run.device.spec(mode=mode, predictions=dict(features, logits=logits, **maps))
 
     return model_fn
 
@@ -130,6 +155,11 @@ def predicting_fn(run: Run, split: str) -> ModelFn:
         return run.device.spec(mode=mode, predictions=predictions)
 
     return model_fn
+
+
+def _maps(run: Run, features: Dict[str, Tensor], logits: Tensor, split: str) -> Dict[str, Tensor]:
+    """The maps of `counting_fn`, by their name."""
+    return {"map": _native_probabilities(run, features, logits, split)[..., 1]}
 
 
 def _native_probabilities(run: Run, features: Dict[str, Tensor], logits: Tensor, split: str) -> Tensor:

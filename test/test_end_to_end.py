@@ -147,6 +147,21 @@ def test_predict_writes_masks_and_probabilities_at_full_size(scored, copied, run
         assert stack.pages[0].compression == 8
 
 
+def test_slices_from_anywhere_come_back_at_their_own_sizes(scored, copied, run, tmp_path):
+    import tifffile
+
+    copied(scored)
+    sizes = [(40, 50), (33, 64)]
+    with tifffile.TiffWriter(str(tmp_path / "new.tif")) as stack:
+        for number, size in enumerate(sizes):
+            stack.write(np.full(size, 9000 * number, np.uint16), contiguous=False)
+    run("--exec_mode", "predict", "--input", str(tmp_path / "new.tif"), "--output", str(tmp_path / "found"),
+        "--tta", "flip", fresh=False)
+    for kind in ("masks", "probabilities"):
+        with tifffile.TiffFile(str(tmp_path / "found" / kind / "new.tif")) as stack:
+            assert [page.shape for page in stack.pages] == sizes
+
+
 def test_train_and_predict(run):
     assert (run("--exec_mode", "train_and_predict", "--max_steps", "1") / "predictions" / "test-masks.tif").exists()
 

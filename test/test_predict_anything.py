@@ -27,14 +27,17 @@ def call(*arguments, code=0):
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """Two folds of a run on cells, whose data are gone, and images of other sizes. Not to be changed."""
+    """A run on cells, whose data are gone, the same when it was younger, and images of other sizes. Not to be changed.
+    """
     place = tmp_path_factory.mktemp("anything")
     recipe = write_recipe(place / "small.yaml", **SMALL)
     write_folder(str(place / "data"), "binary", specimens=5, size=48)
-    for fold in (0, 1):
-        call("--dataset", "folder", "--data_dir", place / "data", "--recipe", recipe, "--learning_rate", "0.01",
-             "--exec_mode", "train", "--crossvalidation_idx", fold, "--max_steps", "2", "--model_dir",
-             place / f"fold_{fold}")
+    call("--dataset", "folder", "--data_dir", place / "data", "--recipe", recipe, "--learning_rate", "0.01",
+         "--exec_mode", "train", "--crossvalidation_idx", "0", "--max_steps", "2", "--save_checkpoints_steps", "1",
+         "--model_dir", place / "run")
+    shutil.copytree(str(place / "run"), str(place / "younger"))
+    for path in (place / "younger" / "model_checkpoint").glob("*-2*"):
+        path.unlink()
     os.rename(str(place / "data"), str(place / "elsewhere"))
     (place / "in put" / "zwölf").mkdir(parents=True)
     grey = np.asarray(Image.open(str(place / "elsewhere" / "test" / "images" / "s06_1.png")).convert("L"))
@@ -46,7 +49,7 @@ def place(tmp_path_factory):
     return place
 
 
-def predict(place, output, *arguments, code=0, run="fold_0", images="in put"):
+def predict(place, output, *arguments, code=0, run="run", images="in put"):
     call("--exec_mode", "predict", *([] if "--ensemble" in arguments else ["--model_dir", place / run]),
          "--input", place / images, "--output", output, *arguments, code=code)
 
@@ -97,8 +100,8 @@ def test_areas_add_up(predicted):
 
 
 def test_several_runs_give_the_mean_of_their_probabilities(place, predicted, tmp_path):
-    predict(place, tmp_path / "second", run="fold_1")
-    predict(place, tmp_path / "both", "--ensemble", place / "fold_0", place / "fold_1")
+    predict(place, tmp_path / "second", run="younger")
+    predict(place, tmp_path / "both", "--ensemble", place / "run", place / "younger")
     first, second, both = (probabilities(folder) for folder in (predicted, tmp_path / "second", tmp_path / "both"))
     assert len(both) == 4 and not np.allclose(first["a 1.tif#0"], second["a 1.tif#0"], atol=1e-3)
     for name, probability in both.items():
@@ -114,7 +117,7 @@ def test_nothing_is_overwritten_unless_it_is_meant(place, predicted, tmp_path, c
     (output / "mine.txt").write_text("notes")
     before = (output / "areas.csv").read_bytes()
     predict(place, output, code=2)
-    assert "holds predictions already (masks, probabilities, overlays, areas.csv" in capsys.readouterr().err
+    assert "output holds masks, probabilities, overlays, areas.csv" in capsys.readouterr().err
     predict(place, output, "--overwrite", "--no-save_probabilities", images="in put/a 1.png")
     assert "areas.csv.1" in capsys.readouterr().out
     assert (output / "areas.csv.1").read_bytes() == before
@@ -142,14 +145,14 @@ def test_what_is_wrong_is_told_before_anything_is_written(place, tmp_path, argum
 
 
 @pytest.mark.parametrize("arguments, words", [
-    (["--ensemble", "{place}/fold_0"], "two runs at least"),
-    (["--ensemble", "{place}/fold_0", "{place}/gone"], "no run there"),
-    (["--ensemble", "{place}/fold_0", "{place}/fold_1", "--model_dir", "{place}/fold_0"], "with --model_dir"),
-    (["--ensemble", "{place}/fold_0", "{place}/other"], "background, foreground (classes) of"),
+    (["--ensemble", "{place}/run"], "two runs at least"),
+    (["--ensemble", "{place}/run", "{place}/gone"], "no run there"),
+    (["--ensemble", "{place}/run", "{place}/younger", "--model_dir", "{place}/run"], "with --model_dir"),
+    (["--ensemble", "{place}/run", "{place}/other"], "background, foreground (classes) of"),
 ])
 def test_runs_that_do_not_go_together_are_named(place, tmp_path, arguments, words, capsys):
     if not (place / "other").exists():
-        shutil.copytree(str(place / "fold_1"), str(place / "other"))
+        shutil.copytree(str(place / "younger"), str(place / "other"))
         facts = json.loads((place / "other" / "dataset.json").read_text())
         facts["classes"][1] = "nucleus"
         (place / "other" / "dataset.json").write_text(json.dumps(facts))
@@ -158,21 +161,39 @@ def test_runs_that_do_not_go_together_are_named(place, tmp_path, arguments, word
 
 
 def test_several_runs_without_a_place_for_what_they_find(place, capsys):
-    call("--exec_mode", "predict", "--ensemble", place / "fold_0", place / "fold_1", code=2)
+    call("--exec_mode", "predict", "--ensemble", place / "run", place / "younger", code=2)
     assert "--ensemble without --output" in capsys.readouterr().err
 
 
-def test_slices_of_any_size_follow_a_network_that_scales_whole_slices(phantom, tmp_path):
-    """A run on ssTEM whose data are gone; a stack of other sizes comes back as one."""
-    recipe = write_recipe(tmp_path / "scaled.yaml", model="plain_unet", filters=2, input_size=32)
-    shutil.copytree(phantom, str(tmp_path / "data"))
-    call("--recipe", recipe, "--data_dir", tmp_path / "data", "--max_steps", "1", "--model_dir", tmp_path / "run")
-    shutil.rmtree(str(tmp_path / "data"))
-    pages = [np.full((40, 50), 90, np.uint16), np.full((33, 64), 4000, np.uint16)]
-    with tifffile.TiffWriter(str(tmp_path / "new.tif")) as stack:
-        for page in pages:
-            stack.write(page, contiguous=False)
-    predict(tmp_path, tmp_path / "out", run="run", images="new.tif")
-    found = probabilities(tmp_path / "out")
-    assert [found[f"new.tif#{page}"].shape for page in (0, 1)] == [(40, 50), (33, 64)]
-    assert np.asarray(tifffile.imread(str(tmp_path / "out" / "masks" / "new.tif"), key=0)).shape == (40, 50)
+def evaluate(place, output, *arguments, code=0, run="run"):
+    """The evaluation, and what was written there by an earlier one."""
+    call("--exec_mode", "evaluate", *([] if "--ensemble" in arguments else ["--model_dir", place / run]),
+         "--output", output, *arguments, code=code)
+    return json.loads((output / "evaluation.json").read_text()) if code == 0 else {}
+
+
+def test_another_labelled_folder_is_scored_by_what_the_run_found_out(place, tmp_path, capsys):
+    """Masks in another style, which means the same by the run's rule; some images have trained the run."""
+    write_folder(str(tmp_path / "other"), "binary", specimens=5, size=48)
+    result = evaluate(place, tmp_path / "scores", "--input", tmp_path / "other")
+    assert len(result["per_image"]) == 10 and result["data"] == str(tmp_path / "other")
+    assert (result["split"], result["counts"]) == ("validation", {"validation": 10})
+    assert "the run was trained on 8 of these images, whose scores are too good" in capsys.readouterr().out
+    assert not (place / "run" / "evaluation.json").exists()
+    evaluate(place, tmp_path / "scores", "--input", tmp_path / "other", code=2)
+    assert "holds evaluation.json, evaluation.csv already" in capsys.readouterr().err
+    twice = evaluate(place, tmp_path / "twice", "--input", tmp_path / "other", "--ensemble", place / "run",
+                     place / "run")
+    assert twice["scores"] == pytest.approx(result["scores"], rel=1e-5)  # a run with itself is that run
+    assert twice["ensemble"] == [str(place / "run")] * 2
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["--input", "{place}/in put"], "no image with a mask"),
+    (["--input", "{place}/in put", "{place}/elsewhere"], "one directory of images and masks"),
+    (["--input", "{place}/in put/a 1.png"], "one directory of images and masks")])
+def test_what_cannot_be_scored_is_told(place, tmp_path, arguments, words, capsys):
+    evaluate(place, tmp_path / "scores", *(argument.format(place=place) for argument in arguments), code=2)
+    assert words in capsys.readouterr().err
+    call("--exec_mode", "evaluate", "--model_dir", place / "run", "--input", place / "elsewhere", code=2)
+    assert "without --output" in capsys.readouterr().err

@@ -52,14 +52,14 @@ def summarise(scores: List[Mapping[str, Optional[float]]]) -> Dict[str, Any]:
 
 
 def fold_settings(settings: Settings) -> List[Settings]:
-    """The settings of each fold's own run, in order; --overwrite is left to the directory of all."""
+    """The settings of each fold's own run, in order; where they train, --overwrite is left to the directory of all."""
     return [_own_settings(settings, fold, f"fold_{fold}") for fold in range(FOLDS)]
 
 
 def _own_settings(settings: Settings, fold: int, name: str) -> Settings:
-    log_dir = settings.run.log_dir and os.path.join(settings.run.log_dir, name)
-    return with_values(settings, model_dir=os.path.join(settings.run.model_dir, name), log_dir=log_dir,
-                       crossvalidation_idx=fold, overwrite=False)
+    log_dir, output = (place and os.path.join(place, name) for place in (settings.run.log_dir, settings.run.output))
+    return with_values(settings, model_dir=os.path.join(settings.run.model_dir, name), log_dir=log_dir, output=output,
+                       crossvalidation_idx=fold, overwrite=settings.run.overwrite and not settings.trains)
 
 
 def _run_fold(settings: Settings, distributed: Distributed, run_once: RunOnce) -> Dict[str, Any]:

@@ -24,10 +24,14 @@ from runtime.modes.benchmark import benchmark
 from runtime.modes.bring_in import bring_in, read_weights
 from runtime.modes.budget import decided_steps
 from runtime.modes.crossvalidate import crossvalidate, fold_settings
-from runtime.modes.ensemble import Member, require_agreement
+from runtime.modes.ensemble import Member, require_agreement, require_same_view
+from runtime.modes.evaluate import NAMES as EVALUATED
 from runtime.modes.evaluate import evaluate
+from runtime.modes.levels import NAMES as LEVELS
 from runtime.modes.levels import compare_levels
-from runtime.modes.predict import check_output, predict
+from runtime.modes.output import check_output
+from runtime.modes.predict import NAMES as PREDICTED
+from runtime.modes.predict import predict
 from runtime.modes.say import say
 from runtime.modes.summary import announce, summary, table
 from runtime.modes.train import train
@@ -95,7 +99,9 @@ def _others(run: Run, members: Sequence[Settings]) -> List[Member]:
     """The further members of an ensemble, which agree with the first, each with its checkpoint."""
     runs = [assemble(settings, run.distributed, run.stop) for settings in members]
     if runs:
-        require_agreement([run, *runs], TEST)
+        require_agreement([run, *runs], TEST if run.settings.predicts else run.dataset.evaluation_split)
+    if run.settings.evaluates:
+        require_same_view([run, *runs])
     found = []
     for other in runs:
         checkpoint, remarks = usable_checkpoint(other)
@@ -114,12 +120,13 @@ def _run_modes(run: Run, logger: Logger, chosen: Optional[Choice], others: Seque
     if settings.evaluates or settings.predicts:
         checkpoint, remarks = chosen or usable_checkpoint(run)
         say(run.distributed, remarks)
+        members = [Member(run, checkpoint), *others]
     if settings.evaluates:
-        result["evaluation"] = evaluate(run, logger, checkpoint)
+        result["evaluation"] = evaluate(members, logger)
     if settings.run.compare_levels:
         result["levels"] = compare_levels(run, logger, checkpoint, result["evaluation"]["scores"])
     if settings.predicts:
-        result["prediction"] = predict([Member(run, checkpoint), *others])
+        result["prediction"] = predict(members)
     return result
 
 
@@ -163,10 +170,17 @@ def _check(run: Run) -> Optional[Choice]:
             _check_directories(settings)
     if settings.run.log_dir and run.distributed.is_chief:
         require_writable(settings.run.log_dir, "--log_dir")
-    if settings.predicts and not settings.benchmark.benchmark and run.distributed.is_chief:
-        check_output(settings)
+    if run.distributed.is_chief:
+        check_output(settings, _written(settings))
     _check_data(run)
     return chosen
+
+
+def _written(settings: Settings) -> Tuple[str, ...]:
+    """The names of what goes to --output."""
+    if settings.predicts:
+        return PREDICTED
+    return EVALUATED + LEVELS if settings.run.compare_levels else EVALUATED
 
 
 def _check_directories(settings: Settings) -> None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Sequence
+from typing import Any, Callable, Dict, Generator, Iterator, List, Mapping, NamedTuple, Sequence
 
 import numpy as np
+import tensorflow.compat.v1 as tf
 
 from runtime.assembly import Run
 from runtime.checkpoints.find import Checkpoint
+from runtime.model_fn import counted
 from utils.errors import UserError
 
 Page = Mapping[str, np.ndarray]
-"""What one run predicts of one image, as `runtime.model_fn.predicting_fn` has it."""
+"""What one run predicts of one image, or of a batch, by name."""
+Pages = Generator[Page, None, None]
 
 
 class Member(NamedTuple):
@@ -45,6 +48,28 @@ def require_agreement(runs: Sequence[Run], split: str) -> None:
                             "have trained the others", "leave one of them out, or name images with --input")
 
 
+def require_same_view(runs: Sequence[Run]) -> None:
+    """Make sure that runs give logits for the same pixels of a batch, so that these can be scored together.
+
+    Raises:
+        UserError: two do not; the text names both.
+    """
+    first, *others = runs
+    for other in others:
+        if _view(first) != _view(other):
+            raise UserError(f"--ensemble: {first.settings.run.model_dir} feeds {_view(first)}, "
+                            f"{other.settings.run.model_dir} {_view(other)}", "runs that see images alike, which only "
+                            "prediction does without", "leave one of them out, or predict")
+
+
+def _view(run: Run) -> str:
+    name = run.settings.data.feeding
+    if not run.feeding.batched:
+        return name
+    output = run.network.geometry.output_size(run.feeding.window[0])
+    return f"{name}, scored at {output} x {output} pixels of {run.feeding.window[0]}"
+
+
 def _meaning(run: Run) -> Dict[str, Any]:
     """What must be the same, by its name for people."""
     spec, rule = run.dataset.spec, run.dataset.pixel_rule
@@ -56,28 +81,32 @@ def _told(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def averaged(members: Sequence[Member], predict: Callable[[Member], Iterator[Page]]) -> Iterator[Page]:
-    """What all members predict of each image in turn, averaged; one image at a time is in memory.
+def averaged(members: Sequence[Member], predict: Callable[[Member], Pages]) -> Iterator[Page]:
+    """What all members predict of each image in turn, averaged; one image at a time is in memory."""
+    if len(members) == 1:
+        return predict(members[0])
+    return map(mean, together(members, predict))
+
+
+def together(members: Sequence[Member], predict: Callable[[Member], Pages]) -> Iterator[List[Page]]:
+    """What each member predicts of an image, or of a batch, in turn.
 
     Each has a thread of its own: TensorFlow keeps track of graphs by threads, and they are left in no order.
     """
-    if len(members) == 1:
-        yield from predict(members[0])
-        return
     with contextlib.ExitStack() as held:
         asking = [_asked(held, lambda member=member: predict(member)) for member in members]  # type: ignore[misc]
         while True:
             pages = [answer() for answer in [ask() for ask in asking]]
             if any(page is None for page in pages):
                 return
-            yield mean(pages)
+            yield pages
 
 
-def _asked(held: contextlib.ExitStack, make: Callable[[], Iterator[Page]]) -> Callable[[], Callable[[], Any]]:
+def _asked(held: contextlib.ExitStack, make: Callable[[], Pages]) -> Callable[[], Callable[[], Any]]:
     """What asks a stream that lives in its own thread for its next page (None behind the last), and is answered."""
     pool = held.enter_context(ThreadPoolExecutor(1))
     stream = pool.submit(make).result()
-    held.callback(lambda: pool.submit(stream.close).result())  # type: ignore[attr-defined]
+    held.callback(lambda: pool.submit(stream.close).result())
     return lambda: pool.submit(next, stream, None).result
 
 
@@ -94,3 +123,29 @@ def _mean(arrays: List[np.ndarray]) -> np.ndarray:
     for array in arrays[1:]:
         total += array
     return np.asarray(total / np.float32(len(arrays)))
+
+
+def count_together(members: Sequence[Member], predict: Callable[[Member], Pages]) -> Iterator[Page]:
+    """The counts of every batch by the mean of the members' probabilities, and the mean of their maps, if any.
+
+    Args:
+        members: that agree, and see images alike.
+        predict: what `runtime.model_fn.logits_fn` has of every batch.
+    """
+    run = members[0].run
+    fed: Dict[str, Any] = {}
+    with tf.Graph().as_default(), tf.Session(config=tf.ConfigProto(device_count={"GPU": 0})) as session:
+        for pages in together(members, predict):
+            arrays = {**{f"logits_{place}": page["logits"] for place, page in enumerate(pages)},
+                      **{name: array for name, array in pages[0].items() if name not in ("logits", "map")}}
+            if not fed:
+                fed = {name: _placeholder(array) for name, array in arrays.items()}
+                logits = run.objective.merged([fed[f"logits_{place}"] for place in range(len(pages))])
+                counts = counted(run, logits, fed)
+            maps = {"map": _mean([page["map"] for page in pages])} if "map" in pages[0] else {}
+            yield {**session.run(counts, {fed[name]: array for name, array in arrays.items()}), **maps}
+
+
+def _placeholder(array: np.ndarray) -> Any:
+    """Of batches of any number and size; channels stay."""
+    return tf.placeholder(array.dtype, [*[None] * min(array.ndim, 3), *array.shape[3:]])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 
@@ -15,42 +15,49 @@ from dllogger.logger import Logger, Verbosity
 from objectives.options import AUTO
 from runtime.assembly import Run
 from runtime.checkpoints.find import Checkpoint, checkpoint_directory
-from runtime.model_fn import counting_fn
+from runtime.model_fn import ModelFn, counting_fn, logits_fn
+from runtime.modes.ensemble import Member, Pages, count_together
 from runtime.modes.explain import explain, problems
 from runtime.modes.observer import second_observer, truth_of
+from runtime.modes.output import make_room
 from runtime.modes.say import say
 from runtime.restore import reading
+from runtime.settings.tree import Settings
 from utils.bootstrap import LEVEL, RESAMPLES, intervals
 from utils.files import write_csv, write_json
 from utils.metrics import best_threshold, ratio, trivial_scores, verdict_counts
 from utils.progress import with_bar
 
 FILE_NAME, TABLE = "evaluation.json", "evaluation.csv"
+NAMES = (FILE_NAME, TABLE)
 
 
-def evaluate(run: Run, logger: Logger, checkpoint: Checkpoint) -> Dict[str, Any]:
-    """Score a checkpoint on the split that the data set evaluates on; the chief logs it and writes `evaluation.json`
-    and a row for every image to `evaluation.csv`.
+def evaluate(members: Sequence[Member], logger: Logger) -> Dict[str, Any]:
+    """Score a checkpoint, or the mean of several runs', on the split that the data set evaluates on; the chief logs it
+    and writes `evaluation.json` and a row for every image to `evaluation.csv`.
 
     Returns:
-        What `score` gives, the extended scores that are asked for among them; "intervals", the lower and upper end of
-        some of them over the draws of the "bootstrap" described beside; "warnings" where scores are bad, with what may
-        have caused it; what `second_observer` gives as "second_observer", where there is one; and what `verdicts` gives
-        as "verdicts", where images are judged.
+        What `score` gives, the extended scores that are asked for among them; "ensemble", the directories of several
+        runs; "intervals", the lower and upper end of some scores over the draws of the "bootstrap" described beside;
+        "warnings" where scores are bad, with what may have caused it; what `second_observer` gives as
+        "second_observer", where there is one; and what `verdicts` gives as "verdicts", where images are judged.
 
     Raises:
         UserError: a file of the split is missing.
     """
+    run, checkpoint = members[0]
     threshold = choose_threshold(run, checkpoint)
     split = run.dataset.evaluation_split
     with run.faults.told(), reading(checkpoint):
-        counts = count(run, checkpoint, split, extended=True)
+        counts = count(run, checkpoint, split, extended=True, others=members[1:])
         observer = second_observer(run, split)
     result = score(run, checkpoint, split, counts)
     result.update(_extended(run, counts, result))
     result.update(_bootstrap(run, counts))
     if observer is not None:
         result["second_observer"] = _without_nan(observer)
+    if len(members) > 1:
+        result["ensemble"] = [member.run.settings.run.model_dir for member in members]
     found = problems(run, counts, result["scores"], result["trivial"])
     result["warnings"] = explain(run, counts, checkpoint, found)
     say(run.distributed, result["warnings"])
@@ -58,9 +65,17 @@ def evaluate(run: Run, logger: Logger, checkpoint: Checkpoint) -> Dict[str, Any]
         result["verdicts"] = _without_nan(verdicts(counts, 0.5 if threshold is None else threshold))
     if run.distributed.is_chief:
         logger.log(step=(), data=result["scores"], verbosity=Verbosity.DEFAULT)
-        write_json(os.path.join(run.settings.run.model_dir, FILE_NAME), result)
-        write_csv(os.path.join(run.settings.run.model_dir, TABLE), _table(run, split, counts, threshold))
+        folder = evaluation_folder(run.settings)
+        if run.settings.run.output is not None:  # beside a run its newest evaluation counts
+            make_room(run, folder, NAMES)
+        write_json(os.path.join(folder, FILE_NAME), result)
+        write_csv(os.path.join(folder, TABLE), _table(run, split, counts, threshold))
     return result
+
+
+def evaluation_folder(settings: Settings) -> str:
+    """Where an evaluation goes: beside the run, where nothing else is said."""
+    return settings.run.output if settings.run.output and not settings.predicts else settings.run.model_dir
 
 
 def choose_threshold(run: Run, checkpoint: Checkpoint) -> Optional[float]:
@@ -142,34 +157,38 @@ def protocol(run: Run) -> Dict[str, Any]:
     return {name: values[name] for name in names}
 
 
-def count(run: Run, checkpoint: Checkpoint, split: str, extended: bool = False) -> Dict[str, np.ndarray]:
-    """What scores are computed from, for every image of a split, in its order; over all ranks.
+def count(run: Run, checkpoint: Checkpoint, split: str, extended: bool = False,
+          others: Sequence[Member] = ()) -> Dict[str, np.ndarray]:
+    """What scores are computed from, for every image of a split, in its order; over all ranks, and averaged with what
+    others predict.
 
     With `extended` also what the extended scores are computed from, where the objective has any.
     """
-    images, share = len(run.dataset.ids(split)), run.share
+    images, share, members = len(run.dataset.ids(split)), run.share, [Member(run, checkpoint), *others]
     if share.rank < images:
-        mine = _count(run, checkpoint, split, share, extended)
+        mine = _count(members, split, share, extended)
     else:
         # A rank without an image of its own looks at the first, to learn the shapes, and counts nothing.
         first = dataclasses.replace(run.share, batch_size=1, rank=0, size=images)
-        spare = _count(run, checkpoint, split, first, extended)
+        spare = _count(members, split, first, extended)
         mine = {name: array[:0] for name, array in spare.items()}
     gathered = {name: run.distributed.gather(array) for name, array in sorted(mine.items())}
     order = np.argsort(gathered["index"])
     return {name: array[order] for name, array in gathered.items()}
 
 
-def _count(run: Run, checkpoint: Checkpoint, split: str, share: Share, extended: bool) -> Dict[str, np.ndarray]:
+def _count(members: Sequence[Member], split: str, share: Share, extended: bool) -> Dict[str, np.ndarray]:
     """The counts of the images of one share; it holds one at least."""
-    directory = checkpoint_directory(run.settings.run.model_dir)
+    run = members[0].run
     with_maps = extended and run.objective.extended is not None
-    estimator = run.device.estimator(counting_fn(run, split, with_maps), directory, run.settings.training.seed)
-    predictions = estimator.predict(lambda: evaluation_batches(run.dataset, split, run.feeding, share),
-                                    checkpoint_path=checkpoint.path, yield_single_examples=False)
+
+    def predict(member: Member) -> Pages:
+        make = logits_fn if len(members) > 1 else counting_fn
+        return _batches(member, make(member.run, split, with_maps), split, share)
+
+    found = count_together(members, predict) if len(members) > 1 else predict(members[0])
     # Each batch's maps are gone before the next one comes.
-    batches = [_without_maps(run, split, batch)
-               for batch in with_bar(predictions, "evaluate", run.distributed.is_chief)]
+    batches = [_without_maps(run, split, batch) for batch in with_bar(found, "evaluate", run.distributed.is_chief)]
     # What fills up the last batch comes behind the images.
     images = len(range(share.rank, len(run.dataset.ids(split)), share.size))
     return {name: np.concatenate([batch[name] for batch in batches])[:images] for name in batches[0]}
@@ -184,6 +203,15 @@ def _without_maps(run: Run, split: str, batch: Mapping[str, np.ndarray]) -> Dict
                 for probability, index in zip(batch["map"], batch["index"])]
         counts.update({name: np.stack([row[name] for row in rows]) for name in rows[0]})
     return counts
+
+
+def _batches(member: Member, model_fn: ModelFn, split: str, share: Share) -> Pages:
+    """What a `model_fn` of a member's run predicts of every batch of a share."""
+    run = member.run
+    directory = checkpoint_directory(run.settings.run.model_dir)
+    estimator = run.device.estimator(model_fn, directory, run.settings.training.seed)
+    return estimator.predict(lambda: evaluation_batches(run.dataset, split, run.feeding, share),
+                             checkpoint_path=member.checkpoint.path, yield_single_examples=False)
 
 
 def _table(run: Run, split: str, counts: Mapping[str, np.ndarray], threshold: Optional[float]) -> List[Dict[str, Any]]:

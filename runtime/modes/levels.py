@@ -13,12 +13,14 @@ from dllogger.logger import Logger, Verbosity
 from runtime.assembly import Run, with_model
 from runtime.checkpoints.find import Checkpoint
 from runtime.modes.benchmark import prediction_throughput
-from runtime.modes.evaluate import count, protocol
+from runtime.modes.evaluate import count, evaluation_folder, protocol
+from runtime.modes.output import make_room
 from runtime.restore import reading
 from utils.contracts import StepContext
 from utils.files import replacing, write_csv
 
 TABLE, PICTURE = "levels.csv", "levels.png"
+NAMES = (TABLE, PICTURE)
 COSTS = ("parameters", "gflop", "images_per_second")
 WARMUP_STEPS, MEASURED_STEPS = 2, 8
 Row = Dict[str, Any]
@@ -49,9 +51,12 @@ def compare_levels(run: Run, logger: Logger, checkpoint: Checkpoint, evaluated: 
         for row in rows:
             figures = {f"{name}_L{row['level']}": row[name] for name in (*COSTS, *run.objective.score_names)}
             logger.log(step=(), data=figures, verbosity=Verbosity.VERBOSE)
-        write_csv(os.path.join(run.settings.run.model_dir, TABLE), rows)
+        folder = evaluation_folder(run.settings)
+        if run.settings.run.output is not None:
+            make_room(run, folder, NAMES)
+        write_csv(os.path.join(folder, TABLE), rows)
         title = f"{run.dataset.spec.name}, {run.dataset.evaluation_split}, after {checkpoint.step} steps"
-        draw(rows, run.objective.score_names[0], title, os.path.join(run.settings.run.model_dir, PICTURE))
+        draw(rows, run.objective.score_names[0], title, os.path.join(folder, PICTURE))
     return rows
 
 

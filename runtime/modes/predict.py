@@ -11,11 +11,11 @@ import numpy as np
 from datasets.base import TEST
 from datasets.pipeline import evaluation_batches
 from runtime.assembly import Run
-from runtime.checkpoints.directory import move_aside, require_writable
 from runtime.checkpoints.find import checkpoint_directory
 from runtime.model_fn import predicting_fn
-from runtime.modes.ensemble import Member, Page, averaged
+from runtime.modes.ensemble import Member, Page, Pages, averaged
 from runtime.modes.evaluate import choose_threshold
+from runtime.modes.output import make_room
 from runtime.modes.results import (
     AREAS,
     COMPONENTS,
@@ -30,12 +30,14 @@ from runtime.modes.results import (
 from runtime.modes.say import say
 from runtime.restore import reading
 from runtime.settings.tree import Settings
-from utils.errors import UserError
 from utils.files import write_csv
 from utils.progress import with_bar
 from utils.regions import MOST_LISTED
 
 FOLDER = "predictions"
+NAMES = tuple(os.path.basename(path) for stacked in (True, False)
+              for path in result_paths("", stacked, (MASKS, PROBABILITIES, OVERLAYS))) + (AREAS, COMPONENTS, VERDICTS)
+"""What predictions consist of."""
 
 
 def predict(members: Sequence[Member]) -> Dict[str, Any]:
@@ -57,7 +59,7 @@ def predict(members: Sequence[Member]) -> Dict[str, Any]:
     run, checkpoint = members[0]
     threshold = choose_threshold(run, checkpoint)
     folder = output_folder(run.settings)
-    run.distributed.on_chief(lambda: _make_room(run, folder))
+    run.distributed.on_chief(lambda: make_room(run, folder, NAMES))
     results = Results(folder, run.dataset, _kinds(run.settings))
     files = list(results.paths)
     images = len(run.dataset.ids(TEST))
@@ -76,58 +78,13 @@ def output_folder(settings: Settings) -> str:
     return settings.run.output or os.path.join(settings.run.model_dir, FOLDER)
 
 
-def check_output(settings: Settings) -> None:
-    """Make sure that predictions can be written, and that none would be lost.
-
-    Raises:
-        UserError: --output holds some and nothing says what to do with them, or cannot be written, or lies among the
-            images that are predicted.
-    """
-    output = settings.run.output
-    if output is None:
-        return
-    for place in settings.prediction.input:
-        if os.path.isdir(place) and _lies_in(output, place):
-            raise UserError(f"--output {output} lies in --input {place}", "a directory elsewhere: another prediction "
-                            "would take these masks for images", f"use --output {place.rstrip(os.sep)}-predicted, say")
-    if os.path.lexists(output) and not os.path.isdir(output):
-        raise UserError(f"--output {output}: not a directory", "a directory, or none yet", "use another --output")
-    there = _own(output)
-    if there and not settings.run.overwrite:
-        raise UserError(f"--output {output} holds predictions already ({', '.join(there)})", "a directory without any",
-                        "use another --output, or add --overwrite, which moves them aside")
-    require_writable(output, "--output")
-
-
-def _lies_in(path: str, folder: str) -> bool:
-    root = os.path.realpath(folder)
-    return os.path.commonpath([root, os.path.realpath(path)]) == root
-
-
-def _own(folder: str) -> List[str]:
-    """What prediction writes, as far as it is in a folder."""
-    kinds = (MASKS, PROBABILITIES, OVERLAYS)
-    names = [os.path.basename(path) for stacked in (True, False) for path in result_paths(folder, stacked, kinds)]
-    return [name for name in (*names, AREAS, COMPONENTS, VERDICTS) if os.path.lexists(os.path.join(folder, name))]
-
-
-def _make_room(run: Run, folder: str) -> None:
-    """Move aside what is there: the folder of a run as a whole; of another, which may hold more, what is ours."""
-    if run.settings.run.output is not None:
-        moved = [move_aside(os.path.join(folder, name)) for name in _own(folder)]
-        if moved:
-            say(run.distributed, [f"the predictions that were in {folder} are now in {', '.join(moved)}"])
-    elif os.path.isdir(folder):
-        say(run.distributed, [f"the predictions that were in {folder} are now in {move_aside(folder)}"])
-
-
 def _kinds(settings: Settings) -> List[str]:
     wanted = {MASKS: True, PROBABILITIES: settings.prediction.save_probabilities,
               OVERLAYS: settings.prediction.overlays}
     return [kind for kind, is_wanted in wanted.items() if is_wanted]
 
 
-def _pages(member: Member) -> Iterator[Page]:
+def _pages(member: Member) -> Pages:
     run = member.run
     directory = checkpoint_directory(run.settings.run.model_dir)
     estimator = run.device.estimator(predicting_fn(run, TEST), directory, run.settings.training.seed)

@@ -13,6 +13,7 @@ from runtime.checkpoints.find import checkpoint_directory
 from runtime.journal import log_path
 from runtime.modes.evaluate import FILE_NAME as EVALUATION
 from runtime.modes.evaluate import TABLE as IMAGES
+from runtime.modes.evaluate import evaluation_folder
 from runtime.modes.levels import PICTURE as LEVELS_PICTURE
 from runtime.modes.levels import TABLE as LEVELS
 from runtime.modes.levels import lines as level_lines
@@ -166,14 +167,14 @@ def _figures(expect: Mapping[str, Any], values: Mapping[str, Any], where: str = 
 
 
 def _files(settings: Settings, result: Mapping[str, Any]) -> List[str]:
-    model_dir = settings.run.model_dir
+    model_dir, evaluations = settings.run.model_dir, evaluation_folder(settings)
     written: Dict[str, bool] = {
         checkpoint_directory(model_dir): "training" in result or "import" in result,
         os.path.join(model_dir, VALIDATIONS): bool(result.get("training", {}).get("best")),
-        os.path.join(model_dir, EVALUATION): "evaluation" in result,
-        os.path.join(model_dir, IMAGES): "evaluation" in result,
-        os.path.join(model_dir, LEVELS): "levels" in result,
-        os.path.join(model_dir, LEVELS_PICTURE): "levels" in result,
+        os.path.join(evaluations, EVALUATION): "evaluation" in result,
+        os.path.join(evaluations, IMAGES): "evaluation" in result,
+        os.path.join(evaluations, LEVELS): "levels" in result,
+        os.path.join(evaluations, LEVELS_PICTURE): "levels" in result,
         log_path(settings): True,
     }
     return [path for path, there in written.items() if there] + result.get("prediction", {}).get("files", [])

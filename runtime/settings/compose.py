@@ -9,7 +9,18 @@ from datasets.options import ALL_FOLDS, DataOptions
 from objectives.options import AUTO
 from runtime.settings.recipes import canonical_recipe, load_recipe
 from runtime.settings.saved import check_unchanged, load_settings
-from runtime.settings.tree import MIXED, PREDICT, Settings, default_model_dir, fields, settings_from, with_values
+from runtime.settings.tree import (
+    EVALUATE,
+    IMPORT,
+    MIXED,
+    PREDICT,
+    TRAIN,
+    Settings,
+    default_model_dir,
+    fields,
+    settings_from,
+    with_values,
+)
 from utils.errors import UserError
 from utils.options import INVOCATION
 
@@ -48,7 +59,13 @@ def compose_members(flags: Mapping[str, Any], ranks: int = 1) -> Tuple[Settings,
         UserError: as `compose`.
     """
     alone = {name: value for name, value in flags.items() if name != "ensemble"}
-    return tuple(compose(dict(alone, model_dir=directory), ranks) for directory in flags.get("ensemble", ()))
+    members = tuple(compose(dict(alone, model_dir=directory), ranks) for directory in flags.get("ensemble", ()))
+    for member in members:
+        if member.data.crossvalidation_idx == ALL_FOLDS:
+            place = member.run.model_dir
+            raise UserError(f"--ensemble {place}: the runs of all folds", "the directories of single runs",
+                            f"name them: {place.rstrip('/')}/fold_*")
+    return members
 
 
 def _with_directories(flags: Mapping[str, Any]) -> Dict[str, Any]:
@@ -174,10 +191,19 @@ def _check_import(settings: Settings) -> None:
 
 
 def _check_prediction(settings: Settings) -> None:
+    run, mode = settings.run, settings.run.exec_mode
     wanted = [f"--{name}" for name in ("input", "ensemble") if getattr(settings.prediction, name)]
-    if wanted and (settings.benchmark.benchmark or settings.run.exec_mode != PREDICT):
-        raise UserError(f"{wanted[0]} with {'--benchmark' if settings.benchmark.benchmark else '--exec_mode'} "
-                        f"{settings.run.exec_mode}", f"--exec_mode {PREDICT}", f"use that, or leave {wanted[0]} out")
+    if wanted and (settings.benchmark.benchmark or mode not in (PREDICT, EVALUATE)):
+        raise UserError(f"{wanted[0]} with {'--benchmark' if settings.benchmark.benchmark else '--exec_mode'} {mode}",
+                        f"--exec_mode {PREDICT} or {EVALUATE}", f"use one of those, or leave {wanted[0]} out")
     if wanted and settings.objective.threshold == AUTO:
         raise UserError(f"--threshold {AUTO} with {wanted[0]}", "a number: there are no validation images to take it "
                         "from", "give the one that evaluation told, --threshold 0.5 say")
+    if settings.prediction.ensemble and run.compare_levels:
+        raise UserError("--compare_levels with --ensemble", "the levels of one run", "leave one of them out")
+    if wanted and mode == EVALUATE and run.output is None:
+        raise UserError(f"--exec_mode {EVALUATE} with {wanted[0]} and without --output", "a directory: beside the run "
+                        "lies its own evaluation", "add --output DIR")
+    if run.output is not None and (settings.benchmark.benchmark or mode in (TRAIN, f"{TRAIN}_and_{EVALUATE}", IMPORT)):
+        raise UserError(f"--output with {'--benchmark' if settings.benchmark.benchmark else '--exec_mode'} {mode}",
+                        "a mode that writes elsewhere than beside its run", "leave --output out")
