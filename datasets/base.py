@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
 from datasets.pixels import PixelRule
+from datasets.views import Watch, unwatched
 from utils.contracts import DataSpec
+from utils.errors import UserError
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 FACTS = "dataset.json"
@@ -88,14 +90,34 @@ class Dataset(abc.ABC):
         return None
 
     @abc.abstractmethod
-    def verify(self, splits: Sequence[str]) -> None:
-        """Read all that `splits` need in one pass, each image once, before any work starts.
+    def problems(self, splits: Sequence[str], watch: Watch = unwatched) -> Iterator[UserError]:
+        """Read all that `splits` need in one pass, each image once; yield what is wrong, the first fault of each file.
 
-        The same rules are what `download_dataset.py --check` applies.
+        The same rules are what `download_dataset.py --check` applies: those of `ids` and `read`, and what only shows
+        over whole splits, such as an image that both trains and validates. Whoever takes every problem has the rest of
+        the data looked at all the same, and may `read` what is sound afterwards; nothing is raised.
+
+        Args:
+            splits: those to read.
+            watch: is shown every image that can be read.
+        """
+
+    def verify(self, splits: Sequence[str], watch: Watch = unwatched) -> None:
+        """Make sure, before any work starts, that nothing is wrong with all that `splits` need.
 
         Raises:
-            UserError: as `ids` and `read`, and for what only shows over whole splits, such as an image that both
-                trains and validates; the text begins with the file at fault and names the page where there is one.
+            UserError: the first of the `problems`; the text begins with the file at fault and names the page where
+                there is one.
+        """
+        for problem in self.problems(splits, watch):
+            raise problem
+
+    @abc.abstractmethod
+    def present(self) -> Tuple[str, ...]:
+        """The splits that there is something of, by names alone, in the order TRAIN, VALIDATION, TEST.
+
+        TRAIN is among them wherever there may be labels, VALIDATION where a fold or a part of its own validates.
+        Nothing is raised.
         """
 
     def stack(self, sample_id: str) -> Optional[Stack]:

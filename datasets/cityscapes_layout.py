@@ -108,6 +108,11 @@ def list_part(directory: str, part: str, wanted: str = "any") -> Listing:
     return Listing(tuple(items), tuple(problems))
 
 
+def part_is_there(directory: str, part: str) -> bool:
+    """Whether a directory has the images of a part ("train", "val", "test")."""
+    return os.path.isdir(os.path.join(directory, IMAGES, part))
+
+
 def label_path(directory: str, item: Item, end: str) -> str:
     """Where the label of an image belongs that ends in `end`."""
     part, city, stem = item.name.split("/")

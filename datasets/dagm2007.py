@@ -6,7 +6,7 @@ Zenodo, record 12750201. A network learns one class at a time. Class 0 of a pixe
 
 from __future__ import annotations
 
-from typing import Dict, List, Sequence, Set, Tuple
+from typing import Dict, Generator, Iterator, List, Sequence, Set, Tuple
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from datasets.images import image_size
 from datasets.options import CLASSES, DataOptions
 from datasets.pixels import scaled
 from datasets.png import read_png
+from datasets.views import View, Watch, unwatched
 from utils.contracts import DataSpec
 from utils.errors import UserError
 
@@ -69,10 +70,25 @@ class DAGM2007(Dataset):
         label = (item.marks(*pixels.shape) > 0).astype(np.int32)
         return Sample(scaled(pixels, (0.0, 255.0))[:, :, np.newaxis], label)
 
-    def verify(self, splits: Sequence[str]) -> None:
-        """See `Dataset.verify`; the rules are those of `dagm2007_layouts` and `dagm2007_inspection`."""
-        for problem in inspect({split: self._items(split) for split in splits}):
-            raise problem
+    def problems(self, splits: Sequence[str], watch: Watch = unwatched) -> Iterator[UserError]:
+        """See `Dataset.problems`; the rules are those of `dagm2007_layouts` and `dagm2007_inspection`."""
+        parts: Dict[str, List[Item]] = {}
+        for split in splits:
+            parts[split] = yield from self._described(split)
+
+        def watch_labelled(view: View) -> None:
+            known = self._listing(_part(view.split)).unlabelled is None
+            watch(view if known else view._replace(label=None))
+
+        yield from inspect(parts, watch_labelled)
+
+    def present(self) -> Tuple[str, ...]:
+        """See `Dataset.present`."""
+        try:
+            tests = TEST in self._layout().parts()
+        except UserError:
+            return (TRAIN,)
+        return (TRAIN, *[VALIDATION] * bool(self.fraction), *[TEST] * tests)
 
     def require_scorable(self) -> None:
         """See `Dataset.require_scorable`."""
@@ -130,8 +146,29 @@ class DAGM2007(Dataset):
             raise unlabelled
         return items
 
+    def _described(self, split: str) -> Generator[UserError, None, List[Item]]:
+        """Yield what is wrong with names and tables of a split; returns the items that are there all the same."""
+        try:
+            listing = self._listing(_part(split))
+            yield from listing.problems
+            if split != TEST and listing.unlabelled is not None:
+                yield listing.unlabelled
+            # What could not be listed at all has been told.
+            return self._chosen(split, listing.items) if listing.items or not listing.problems else []
+        except UserError as error:
+            yield error
+        return []
+
     def _items(self, split: str) -> List[Item]:
-        items = self._sound(TEST) if split == TEST else self._labelled(TRAIN)
+        return self._chosen(split, self._sound(TEST) if split == TEST else self._labelled(TRAIN))
+
+    def _chosen(self, split: str, there: Sequence[Item]) -> List[Item]:
+        """Those of a part's items that are of a split.
+
+        Raises:
+            UserError: there is none.
+        """
+        items = list(there)
         if split == VALIDATION and not self.fraction:
             raise UserError("no image validates", "a share of the training images",
                             "train a run with --validation_fraction 0.2")

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from typing import Dict, Iterator, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
 from datasets.dagm2007_layouts import Item
 from datasets.png import read_png
+from datasets.views import Label, View, Watch, counted, figures_of, unwatched
 from utils.errors import UserError
 
 
-def inspect(parts: Mapping[str, Sequence[Item]]) -> Iterator[UserError]:
+def inspect(parts: Mapping[str, Sequence[Item]], watch: Watch = unwatched) -> Iterator[UserError]:
     """Decode every image of some parts, and its label, once; yield the first fault of each that has one.
 
     An image must be as large as the others, show something, and be in one part alone; a label must be of its image's
@@ -21,13 +21,15 @@ def inspect(parts: Mapping[str, Sequence[Item]]) -> Iterator[UserError]:
 
     Args:
         parts: the items by the names of the parts, which must not share an image.
+        watch: is shown every image that can be read.
     """
     seen = _Seen()
     for part, items in parts.items():
-        for item in items:
+        for item in counted(items):
             try:
-                _look_at(item, part, seen)
+                _look_at(item, part, seen, watch)
             except UserError as error:
+                error.subject = item.name
                 yield error
 
 
@@ -40,7 +42,7 @@ class _Seen:
     digests: Dict[bytes, Tuple[str, str]] = dataclasses.field(default_factory=dict)
 
 
-def _look_at(item: Item, part: str, seen: _Seen) -> None:
+def _look_at(item: Item, part: str, seen: _Seen, watch: Watch) -> None:
     pixels = read_png(item.path)
     if seen.size is None:
         seen.first, seen.size = item.name, pixels.shape
@@ -49,14 +51,22 @@ def _look_at(item: Item, part: str, seen: _Seen) -> None:
                         f"{seen.size[0]} x {seen.size[1]}, as {seen.first} has",
                         "keep images of one size together, or scale this one")
     _refuse_no_picture(item.path, pixels)
+    marks = item.marks(*pixels.shape)
     if item.defective:
-        _refuse_poor_label(item, item.marks(*pixels.shape))
-    digest = hashlib.sha256(pixels.tobytes()).digest()
-    twin, where = seen.digests.setdefault(digest, (item.name, part))
+        _refuse_poor_label(item, marks)
+    figures = figures_of(pixels)
+    watch(View(item.name, part, item.path, figures, _label(marks)))
+    twin, where = seen.digests.setdefault(figures.digest, (item.name, part))
     if where != part:
         raise UserError(f"{item.path}: the same pixels as {twin}",
                         "no image in two of train, validation and test: scores would be too good",
                         "leave one of the two out (its label, too)")
+
+
+def _label(marks: np.ndarray) -> Label:
+    counts = np.bincount(marks.ravel(), minlength=256)
+    return Label({str(value): int(counts[value]) for value in np.flatnonzero(counts)},
+                 (int(counts[0]), int(counts[1:].sum())))
 
 
 def _refuse_no_picture(path: str, pixels: np.ndarray) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Generator, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
 from datasets.base import FACTS, TEST, TRAIN, VALIDATION, Dataset, Sample
 from datasets.folder_classes import read_classes
 from datasets.folder_facts import Facts, derive, facts_of, notes_on
-from datasets.folder_groups import group, grouped_partition
+from datasets.folder_groups import group, grouped_partition, specimen
 from datasets.folder_images import picture_size, read_picture
 from datasets.folder_layouts import TEST as TEST_PART
 from datasets.folder_layouts import VALIDATION as VALIDATION_PART
@@ -18,9 +18,11 @@ from datasets.folder_layouts import Item, Listing, few, list_folder
 from datasets.folder_masks import IGNORED
 from datasets.folder_pairs import list_pairs
 from datasets.folder_survey import Look, inspect, look_at
+from datasets.folder_views import view_of
 from datasets.images import require_same_size
 from datasets.options import ALL_FOLDS, FOLDS, DataOptions
 from datasets.pixels import PixelRule
+from datasets.views import Watch, unwatched
 from utils.contracts import DataSpec
 from utils.errors import UserError
 
@@ -70,6 +72,8 @@ class Folder(Dataset):
         self._by_name: Dict[str, Item] = {}
         self._looks: Dict[str, Look] = {}
         self._tested: List[Tuple[Item, Look]] = []
+        self._parts: Dict[str, List[Item]] = {}
+        self._in_doubt = False
 
     @property
     def spec(self) -> DataSpec:  # type: ignore[override]
@@ -105,27 +109,29 @@ class Folder(Dataset):
         counted = marks != IGNORED
         return Sample(image, np.where(counted, marks, 0).astype(np.int32), None if counted.all() else counted)
 
-    def verify(self, splits: Sequence[str]) -> None:
-        """See `Dataset.verify`: what began with a look at every image is not read again."""
-        for problem in self.problems(splits):
-            raise problem
-
-    def problems(self, splits: Sequence[str]) -> Sequence[UserError]:
-        """The first fault of each image, mask or name of some splits that has one."""
+    def problems(self, splits: Sequence[str], watch: Watch = unwatched) -> Iterator[UserError]:
+        """See `Dataset.problems`: what began with a look at every image is not read again."""
         if self._facts is None and not self._restored:
-            cut = self._cut()
-            wrong = list(inspect(cut.parts, self._looks))
-            if wrong:
-                return wrong
-        facts = self._known()
-        parts = {split: self._items(split) for split in splits if split != TEST}
-        new = {split: [item for item in items if item.name not in self._looks] for split, items in parts.items()}
-        found = list(inspect(new, self._looks))
-        for item in (item for items in new.values() for item in items if item.name in self._looks):
-            found += _misfits(facts, item, self._looks[item.name])
-        if TEST in splits:
-            found += self._problems_of_tests(facts)
-        return found
+            yield from self._look_around()
+        parts: Dict[str, List[Item]] = {}
+        for split in splits:
+            parts[split] = yield from self._described(split)
+        yield from self._look_again({split: items for split, items in parts.items() if split != TEST})
+        yield from self._look_at_tests(parts.get(TEST, ()))
+        for split, items in parts.items():
+            for item in items:
+                if item.name in self._looks:
+                    watch(view_of(item, self._looks[item.name], split, self._facts, self._specimen(item)))
+
+    def present(self) -> Tuple[str, ...]:
+        """See `Dataset.present`."""
+        try:
+            items = self._listed().items
+        except UserError:
+            return (TRAIN,)
+        validates = self.fold is not None or any(item.part == VALIDATION_PART and item.mask for item in items)
+        tests = any(item.part == TEST_PART or item.mask is None for item in items)
+        return (TRAIN, *[VALIDATION] * validates, *[TEST] * tests)
 
     def remarks(self, splits: Sequence[str]) -> Sequence[str]:
         """See `Dataset.remarks`: how the folder was understood."""
@@ -133,7 +139,7 @@ class Folder(Dataset):
         facts = self._known()
         if self._restored and (TRAIN in splits or VALIDATION in splits):
             lines += [facts.rule.table(facts.classes), *self._changes(facts)]
-        unlabelled = [item for item in self._sound().items if item.mask is None and item.part != TEST_PART]
+        unlabelled = [item for item in self._listed().items if item.mask is None and item.part != TEST_PART]
         if not self._restored and unlabelled:
             lines.append(f"without a mask, and so to predict: {len(unlabelled)} images "
                          f"({few([item.name for item in unlabelled])})")
@@ -162,17 +168,50 @@ class Folder(Dataset):
     def _known(self) -> Facts:
         """The facts; looked for where nobody has stored any."""
         if self._facts is None:
-            cut = self._cut()
-            for problem in inspect(cut.parts, self._looks):
+            for problem in self._look_around():
                 raise problem
-            training, validation = ([(item, self._looks[item.name]) for item in part]
-                                    for part in (cut.training, cut.validation))
-            published = any(item.part == VALIDATION_PART for item in self._sound().items)
-            layout = self._sound().layout
-            self._facts, remarks = derive(training, validation, read_classes(self.directory), layout,
-                                          0 if published else FOLDS)
-            self._found = (f"layout: {layout}", *remarks, *([cut.remark] if cut.remark else []))
+        if self._facts is None:
+            raise UserError(f"{self.directory}: no image with a mask that can be read", "images and masks",
+                            "mend them: --exec_mode check lists what is wrong")
         return self._facts
+
+    def _look_around(self) -> Iterator[UserError]:
+        """Look at every labelled image, and yield what is wrong; the facts come from those that are sound."""
+        try:
+            listing = self._listed()
+        except UserError as error:
+            yield error
+            return
+        yield from listing.problems
+        cut = _uncut(listing.items)
+        self._in_doubt = True
+        try:
+            cut = self._cut(listing.items)
+            self._in_doubt = False
+        except UserError as error:
+            yield error
+        self._parts = cut.parts
+        yield from inspect(cut.parts, self._looks)
+        training, validation = ([(item, self._looks[item.name]) for item in part if item.name in self._looks]
+                                for part in (cut.training, cut.validation))
+        published = any(item.part == VALIDATION_PART for item in listing.items)
+        try:
+            if training:
+                self._facts, remarks = derive(training, validation, read_classes(self.directory), listing.layout,
+                                              0 if published else FOLDS)
+                self._found = (f"layout: {listing.layout}", *remarks, *([cut.remark] if cut.remark else []))
+        except UserError as error:
+            yield error
+
+    def _look_again(self, parts: Mapping[str, Sequence[Item]]) -> Iterator[UserError]:
+        """Look at what has not been seen when the facts were found out, and hold it to them."""
+        facts = self._facts
+        if facts is None:
+            return
+        new = {split: [item for item in items if item.name not in self._looks] for split, items in parts.items()}
+        yield from inspect(new, self._looks)
+        for item in (item for items in new.values() for item in items if item.name in self._looks):
+            yield from _misfits(facts, item, self._looks[item.name])
 
     def _changes(self, facts: Facts) -> List[str]:
         """What is no longer as it was when the run began, as far as it was looked at."""
@@ -184,36 +223,45 @@ class Folder(Dataset):
         return lines + ([f"labelled since the run began, and left out: {len(later)} images ({few(later)})"]
                         if later else [])
 
-    def _problems_of_tests(self, facts: Facts) -> List[UserError]:
-        found: List[UserError] = []
+    def _look_at_tests(self, items: Sequence[Item]) -> Iterator[UserError]:
         self._tested = []
-        for item in self._items(TEST):
+        for item in items:
             try:
                 look = look_at(item, labelled=False)
-                found += _misfits(facts, item, look)
+                yield from () if self._facts is None else _misfits(self._facts, item, look)
                 self._looks[item.name] = look
                 self._tested.append((item, look))
             except UserError as error:
-                found.append(error)
-        return found
+                error.subject = item.name
+                yield error
+
+    def _specimen(self, item: Item) -> str:
+        return specimen(item.name[len(item.part) + 1:] if item.part else item.name, item.group, self.group_by)
 
     # Which image is where --------------------------------------------------------------------------------------------
 
-    def _sound(self) -> Listing:
+    def _listed(self) -> Listing:
         """The listing, made once.
 
         Raises:
-            UserError: something is wrong with names, files or folders.
+            UserError: nothing can be listed.
         """
         if self._listing is None:
             self._listing = list_pairs(self.directory) or list_folder(self.directory)
             self._by_name = {item.name: item for item in self._listing.items}
-        for problem in self._listing.problems:
-            raise problem
         return self._listing
 
-    def _cut(self) -> _Cut:
-        items = self._sound().items
+    def _sound(self) -> Listing:
+        """As `_listed`.
+
+        Raises:
+            UserError: something is wrong with names, files or folders.
+        """
+        for problem in self._listed().problems:
+            raise problem
+        return self._listed()
+
+    def _cut(self, items: Sequence[Item]) -> _Cut:
         self._refuse_unlabelled(items)
         labelled = [item for item in items if item.mask is not None]
         training = [item for item in labelled if item.part != VALIDATION_PART]
@@ -241,8 +289,28 @@ class Folder(Dataset):
                                 f"{f', as {len(lost) - 1} more ({few([i.name for i in lost[1:]])})' * (len(lost) > 1)}",
                                 "a mask for each image outside test/", "add the mask, or put the image into test/")
 
+    def _described(self, split: str) -> Generator[UserError, None, List[Item]]:
+        """Yield what keeps a split from being told; returns its images, as far as they are there all the same."""
+        try:
+            if self._facts is not None or (split == TEST and self._listing is not None):
+                return self._chosen(split)
+        except UserError as error:
+            # What comes of a cut that failed, and was told, is no news.
+            if not self._in_doubt:
+                yield error
+        return self._parts.get(split, [])
+
     def _items(self, split: str) -> List[Item]:
-        items = self._sound().items
+        self._sound()
+        return self._chosen(split)
+
+    def _chosen(self, split: str) -> List[Item]:
+        """Those of the images that are of a split.
+
+        Raises:
+            UserError: there is none, or one is gone.
+        """
+        items = self._listed().items
         if split == TEST:
             own = [item for item in items if item.part == TEST_PART]
             return self._some(own or [item for item in items if item.mask is None])
@@ -265,7 +333,7 @@ class Folder(Dataset):
         return items
 
     def _item(self, sample_id: str) -> Item:
-        self._sound()
+        self._listed()
         if sample_id not in self._by_name:
             raise UserError(f"{self.directory}: no image {sample_id}", "one of the ids of a split", "look for it")
         return self._by_name[sample_id]
@@ -307,6 +375,13 @@ class Elsewhere(Folder):
                          f"({few(known)})"] if known else [])
 
 
+def _uncut(items: Sequence[Item]) -> _Cut:
+    """The labelled images by the folders that they lie in."""
+    labelled = [item for item in items if item.mask is not None and item.part != TEST_PART]
+    return _Cut([item for item in labelled if item.part != VALIDATION_PART],
+                [item for item in labelled if item.part == VALIDATION_PART], "")
+
+
 def _misfits(facts: Facts, item: Item, look: Look) -> List[UserError]:
     """What contradicts the facts in an image or its mask."""
     try:
@@ -314,5 +389,6 @@ def _misfits(facts: Facts, item: Item, look: Look) -> List[UserError]:
         if look.mask is not None:
             facts.rule.require_known(item.mask_where, look.mask)
     except UserError as error:
+        error.subject = item.name
         return [error]
     return []

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
+from collections import Counter
+from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
 from datasets.folder_classes import Classes
 from datasets.folder_images import TRANSPARENT, TURNED
 from datasets.folder_layouts import Item, few
-from datasets.folder_masks import MaskLook, MaskRule, rule_of, understand
+from datasets.folder_masks import MaskRule, rule_of, understand
 from datasets.folder_survey import Look
 from datasets.pixels import WORDS, PixelRule
 from utils.contracts import DataSpec
@@ -125,8 +126,7 @@ def derive(training: Looks, validation: Looks, given: Optional[Classes], layout:
                   folds, *({item.name: look.content for item, look in part} for part in (training, validation)))
     scaled = "" if pixels == "uint8" else f", from {scale[0]:g} to {scale[1]:g}"
     kind = f"images: {channels} channel{'s' * (channels > 1)} of {WORDS[pixels].replace(' a channel', '')}{scaled}"
-    return facts, (kind, *remarks, *found.remarks, *notes_on([(item.name, look.notes) for item, look in looks]),
-                   *_never(facts, masks))
+    return facts, (kind, *remarks, *found.remarks, *notes_on([(item.name, look.notes) for item, look in looks]))
 
 
 def notes_on(notes: Sequence[Tuple[str, FrozenSet[str]]]) -> List[str]:
@@ -143,16 +143,6 @@ def notes_on(notes: Sequence[Tuple[str, FrozenSet[str]]]) -> List[str]:
     return lines
 
 
-def _never(facts: Facts, masks: Mapping[str, MaskLook]) -> List[str]:
-    """Classes that have a name and occur nowhere."""
-    seen = {value for look in masks.values() for value in (look.coloured() if facts.rule.kind == "colours"
-                                                           else look.values)}
-    if facts.rule.kind == "threshold":
-        return []
-    absent = [name for key, name in zip(facts.rule.keys, facts.classes) if key not in seen]
-    return [f"no mask shows the class {', '.join(absent)}"] if absent else []
-
-
 def _channels(looks: Looks) -> Tuple[int, bool, List[str]]:
     """Channels of the network's input, whether grey images are repeated for it, and remarks.
 
@@ -167,20 +157,25 @@ def _channels(looks: Looks) -> Tuple[int, bool, List[str]]:
         remark = f"grey images among coloured ones get three equal channels: {len(grey)} images ({few(grey)})"
         return 3, bool(grey), [remark] if grey else []
     if len(found) > 1:
-        first = looks[0]
-        other, look = next((item, look) for item, look in looks if look.channels != first[1].channels)
-        raise UserError(f"{other.where}: {look.channels} channels", f"{first[1].channels}, as {first[0].where} has",
+        (usual, look), (other, odd) = _at_odds(looks, lambda look: look.channels)
+        raise UserError(f"{other.where}: {odd.channels} channels", f"{look.channels}, as {usual.where} has",
                         "keep images of one kind together")
     return found.pop(), False, []
 
 
 def _pixels(looks: Looks) -> str:
-    first = looks[0]
-    for item, look in looks:
-        if look.dtype != first[1].dtype:
-            raise UserError(f"{item.where}: {WORDS[look.dtype]}", f"{WORDS[first[1].dtype]}, as {first[0].where} has",
-                            "export all images with one depth")
-    return first[1].dtype
+    if len({look.dtype for _, look in looks}) > 1:
+        (usual, look), (other, odd) = _at_odds(looks, lambda look: look.dtype)
+        raise UserError(f"{other.where}: {WORDS[odd.dtype]}", f"{WORDS[look.dtype]}, as {usual.where} has",
+                        "export all images with one depth")
+    return looks[0][1].dtype
+
+
+def _at_odds(looks: Looks, of: Callable[[Look], Any]) -> Tuple[Tuple[Item, Look], Tuple[Item, Look]]:
+    """The first image that is as most of them are, and the first that is not."""
+    most = Counter(of(look) for _, look in looks).most_common(1)[0][0]
+    return (next((item, look) for item, look in looks if of(look) == most),
+            next((item, look) for item, look in looks if of(look) != most))
 
 
 def _scale(looks: Looks, pixels: str) -> Tuple[float, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Match, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -60,6 +60,21 @@ def group(names: Sequence[str], given: Sequence[str], pattern: Optional[str]) ->
                                    f"(--group_by says otherwise){_too_few(stacks)}")
 
 
+def specimen(name: str, given: str, pattern: Optional[str]) -> str:
+    """The specimen that an image is known to show, "" where nothing tells.
+
+    Args:
+        name: as for `group`, without the folder of a split.
+        given: what a table says, or "".
+        pattern: as for `group`; None to take the table's word, or what stands before tile, slice or place in the name.
+    """
+    if pattern is not None:
+        return _key(re.search(pattern, name))
+    stem = re.sub(_ENDING, "", _stack(name))
+    bare = _PART.sub("", stem)
+    return given or (bare if bare != stem else "")
+
+
 def grouped_partition(keys: Sequence[str], fold: int, seed: int) -> Tuple[List[int], List[int]]:
     """(training, validation) indices; over the folds every index validates once, and no group is on both sides.
 
@@ -95,11 +110,15 @@ def _matched(pattern: str, name: str) -> str:
     except re.error as error:
         raise UserError(f"--group_by {pattern}: {error}", r"a regular expression, such as '^(\w+?)_'",
                         "mend it") from error
-    key = found and (found.group(1) if found.re.groups else found.group())
+    key = _key(found)
     if not key:
         raise UserError(f"{name}: --group_by {pattern} finds nothing in this name", "a key in the name of every "
                         "labelled image", "mend the expression, or rename the file")
     return key
+
+
+def _key(found: Optional[Match]) -> str:
+    return str((found.group(1) if found.re.groups else found.group()) or "") if found else ""
 
 
 def _stack(name: str) -> str:

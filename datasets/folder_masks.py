@@ -172,6 +172,14 @@ class MaskRule:
         if others:
             raise self._unknown(path, others)
 
+    def counted(self, look: MaskLook) -> Tuple[int, ...]:
+        """Pixels of each class in a mask that `require_known` takes."""
+        if self.kind == THRESHOLD:
+            bright = sum(count for value, count in look.counts if value >= 128)
+            return sum(count for _, count in look.counts) - bright, bright
+        found = look.coloured() if self.kind == COLOURS else dict(look.counts)
+        return tuple(found.get(key, 0) for key in self.keys)
+
     def _unknown(self, path: str, others: Sequence[int]) -> UserError:
         return UserError(f"{path}: {self._named(others[:4])}{', ...' * (len(others) > 4)} in a mask",
                          f"{self.shown()}, as in the masks that the run began with",

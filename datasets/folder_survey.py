@@ -18,11 +18,9 @@ from datasets.folder_layouts import Item
 from datasets.folder_masks import MaskLook, look_at_mask
 from datasets.images import require_same_size
 from datasets.seen import Seen, digest
+from datasets.views import counted
 from utils.errors import UserError
-from utils.progress import with_bar
-
-MANY = 50
-"""Images from which on a bar counts them."""
+from utils.perceptual import difference_hash
 
 _SAMPLED = 1024  # pixels of an image that percentiles are taken from
 _REMEMBERED = 2 ** 16
@@ -44,6 +42,7 @@ class Look(NamedTuple):
         sample: pixels from all over the image, float32; none of 8 bits, which need no scale.
         digest: of the image's pixels alone.
         content: of image and mask, in hexadecimal; short, to notice changes, not to withstand attacks.
+        hash: see `utils.perceptual`.
         notes: see `Picture.notes`, of the image.
         mask: None where it has none, or none was asked for.
     """
@@ -59,6 +58,7 @@ class Look(NamedTuple):
     sample: np.ndarray
     digest: bytes
     content: str
+    hash: int
     notes: FrozenSet[str]
     mask: Optional[MaskLook]
 
@@ -78,18 +78,18 @@ def inspect(parts: Mapping[str, Sequence[Item]], looks: Dict[str, Look]) -> Iter
 
     Args:
         parts: labelled items by the name of the part; the same pixels must not be in two of them.
-        looks: where what is found of each sound item goes, by its name.
+        looks: where what is found of each item that can be read goes, by its name.
     """
     seen = Seen()
     whole = [(part, item) for part, items in parts.items() for item in items]
-    counted = with_bar(whole, "look at images", chief=len(whole) >= MANY, unit="image")
-    for part, item in counted:
+    for part, item in counted(whole):
         try:
             look = look_at(item, labelled=True)
+            looks[item.name] = look
             if look.low < look.high:  # blank images may well be the same
                 seen.require_one_split(item.where, part, look.digest)
-            looks[item.name] = look
         except UserError as error:
+            error.subject = item.name
             yield error
 
 
@@ -121,7 +121,7 @@ def _look(image: str, stamp: _Stamp, mask: Optional[str], mask_stamp: _Stamp, pl
         grey=bool((pixels == pixels[..., :1]).all()), low=float(pixels.min()), high=float(pixels.max()),
         sums=sums, squares=squares,
         sample=np.zeros(0, np.float32) if pixels.dtype == np.uint8 else _sampled(flat),
-        digest=own, content=content.hexdigest()[:16], notes=picture.notes,
+        digest=own, content=content.hexdigest()[:16], hash=difference_hash(pixels), notes=picture.notes,
         mask=None if marks is None or mask is None else look_at_mask(mask + where, marks))
 
 

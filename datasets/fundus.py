@@ -7,7 +7,7 @@ background, 1 a vessel by the first observer's label.
 from __future__ import annotations
 
 import functools
-from typing import Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, Generator, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from datasets.fundus_inspection import Needs, inspect
 from datasets.fundus_layouts import IGNORED, Item, Layout, Listing, find_layout
 from datasets.images import image_size, read_colour
 from datasets.options import FOLDS, DataOptions
+from datasets.views import Watch, unwatched
 from utils.contracts import DataSpec
 from utils.errors import UserError
 
@@ -50,8 +51,7 @@ class Fundus(Dataset):
 
     def ids(self, split: str) -> Sequence[str]:
         """See `Dataset.ids`."""
-        part = TEST if split == TEST else self._part(split)
-        return [f"{part}/{item.stem}" for item in self._items(split)]
+        return [item.name(split) for item in self._items(split)]
 
     def read(self, sample_id: str) -> Sample:
         """See `Dataset.read`; with a field of view where the options ask for it and labels are read."""
@@ -65,17 +65,28 @@ class Fundus(Dataset):
         item = self._item(part, stem)
         return None if part == TEST or item.second is None else self._labelled(item, item.second)
 
-    def verify(self, splits: Sequence[str]) -> None:
-        """See `Dataset.verify`; the rules are those of `fundus_layouts` and `fundus_inspection`."""
+    def problems(self, splits: Sequence[str], watch: Watch = unwatched) -> Iterator[UserError]:
+        """See `Dataset.problems`; the rules are those of `fundus_layouts` and `fundus_inspection`."""
         held: Dict[str, Tuple[Sequence[Item], Needs]] = {}
         known: List[Item] = []
         for split in splits:
-            items = [item for item in self._items(split) if item not in known]
-            known += items
-            held[split] = items, Needs(labels=split != TEST, masks=split != TEST and self.spec.has_region,
+            items = yield from self._described(split)
+            fresh = [item for item in items if item not in known]
+            known += fresh
+            held[split] = fresh, Needs(labels=split != TEST, masks=split != TEST and self.spec.has_region,
                                        seconds=split == VALIDATION)
-        for problem in inspect(held):
-            raise problem
+        yield from inspect(held, watch)
+
+    def present(self) -> Tuple[str, ...]:
+        """See `Dataset.present`; what validates without a fold is predicted, too, and is TEST where it has no label."""
+        try:
+            others = self._listed(fundus_families.VALIDATION).items
+        except UserError:
+            return (TRAIN,)
+        labelled = any(item.labelled for item in others)
+        validates = self.fold is not None or labelled
+        tests = others and (self.fold is not None or not labelled)
+        return (TRAIN, *[VALIDATION] * validates, *[TEST] * bool(tests))
 
     def native_size(self, split: str) -> Tuple[int, int]:
         """See `Dataset.native_size`."""
@@ -107,21 +118,44 @@ class Fundus(Dataset):
     def _layout(self) -> Layout:
         return find_layout(self.directory, self.family, self.wanted)
 
+    def _listed(self, part: str) -> Listing:
+        """What there is of a part, looked up once."""
+        if part not in self._listings:
+            self._listings[part] = self._layout().listing(part)
+        return self._listings[part]
+
     def _sound(self, part: str) -> Tuple[Item, ...]:
-        """The items of a part, looked up once.
+        """The items of a part.
 
         Raises:
             UserError: something is wrong with names in it.
         """
-        if part not in self._listings:
-            self._listings[part] = self._layout().listing(part)
-        for problem in self._listings[part].problems:
+        for problem in self._listed(part).problems:
             raise problem
-        return self._listings[part].items
+        return self._listed(part).items
+
+    def _described(self, split: str) -> Generator[UserError, None, List[Item]]:
+        """Yield what is wrong with names in a split; returns the items that are there all the same."""
+        part = self._part(split)
+        try:
+            listing = self._listed(part)
+            yield from listing.problems
+            return self._chosen(split, listing.items)
+        except UserError as error:
+            yield error
+        there = self._listings[part].items if part in self._listings else ()
+        return [item for item in there if split == TEST or item.labelled]
 
     def _items(self, split: str) -> List[Item]:
-        part = self._part(split)
-        items = list(self._sound(part))
+        return self._chosen(split, self._sound(self._part(split)))
+
+    def _chosen(self, split: str, there: Sequence[Item]) -> List[Item]:
+        """Those of a part's items that are of a split.
+
+        Raises:
+            UserError: there is none, or one lacks what it needs.
+        """
+        part, items = self._part(split), list(there)
         if not items:
             raise UserError(f"{self.directory}: no image of the {part} part of {self.family.title}", "at least one",
                             "fetch the rest of the set" + ("" if part == TRAINING or split == TEST else
@@ -145,9 +179,11 @@ class Fundus(Dataset):
 
     def _item(self, part: str, stem: str) -> Item:
         if part in (TEST, *PARTS):
-            for item in self._sound(fundus_families.VALIDATION if part == TEST else part):
+            published = fundus_families.VALIDATION if part == TEST else part
+            for item in self._listed(published).items:
                 if item.stem == stem:
                     return item
+            self._sound(published)
         raise UserError(f"{self.directory}: no image {part}/{stem}", "one of the ids of a split", "look for it")
 
 

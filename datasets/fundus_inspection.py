@@ -9,7 +9,8 @@ import numpy as np
 
 from datasets.fundus_layouts import IGNORED, Item
 from datasets.images import read_colour
-from datasets.seen import Seen, digest
+from datasets.seen import Seen
+from datasets.views import View, Watch, counted, figures_of, label_of, unwatched
 from utils.errors import UserError
 
 MOST_VESSEL = 0.5
@@ -33,7 +34,7 @@ class Needs:
     seconds: bool = False
 
 
-def inspect(parts: Mapping[str, Tuple[Sequence[Item], Needs]]) -> Iterator[UserError]:
+def inspect(parts: Mapping[str, Tuple[Sequence[Item], Needs]], watch: Watch = unwatched) -> Iterator[UserError]:
     """Decode every image of some parts, and what goes with it, once; yield the first fault of each that has one.
 
     An image must be as large as the others, in colour, show something, and be in one part alone; a label must be of its
@@ -41,27 +42,32 @@ def inspect(parts: Mapping[str, Tuple[Sequence[Item], Needs]]) -> Iterator[UserE
 
     Args:
         parts: the items by the names of the parts, which must not share an image, and what they need.
+        watch: is shown every image that can be read, as one of its part.
     """
     seen = Seen()
     for part, (items, needs) in parts.items():
-        for item in items:
+        for item in counted(items):
             try:
-                _look_at(item, part, needs, seen)
+                _look_at(item, part, needs, seen, watch)
             except UserError as error:
+                error.subject = item.name(part)
                 yield error
 
 
-def _look_at(item: Item, part: str, needs: Needs, seen: Seen) -> None:
+def _look_at(item: Item, part: str, needs: Needs, seen: Seen, watch: Watch) -> None:
     pixels = read_colour(item.image)
     seen.require_size(item.image, pixels.shape[:2])
     _refuse_no_photograph(item.image, pixels)
-    if needs.labels:
-        _refuse_poor_label(item.label, item.marks(item.label, *pixels.shape[:2]))
+    marks = item.marks(item.label, *pixels.shape[:2]) if needs.labels else None
+    if marks is not None:
+        _refuse_poor_label(item.label, marks)
     if needs.masks:
         _refuse_poor_mask(str(item.mask), item.field_of_view(*pixels.shape[:2]))
     if needs.seconds and item.second is not None:
         _refuse_poor_label(item.second, item.marks(item.second, *pixels.shape[:2]))
-    seen.require_one_split(item.image, part, digest(pixels))
+    figures = figures_of(pixels)
+    watch(View(item.name(part), part, item.image, figures, None if marks is None else label_of(marks, 2)))
+    seen.require_one_split(item.image, part, figures.digest)
 
 
 def _refuse_no_photograph(path: str, pixels: np.ndarray) -> None:

@@ -8,6 +8,7 @@ from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from datasets.base import TEST
 from datasets.folders import names_in
 from datasets.fundus_families import Family, Named, Place
 from datasets.images import ending, read_grey, read_indices, require_same_size
@@ -43,6 +44,10 @@ class Item:
     mask: Optional[str] = None
     second: Optional[str] = None
     converted: bool = False
+
+    def name(self, split: str) -> str:
+        """Its id as an image of a split: by the published part, or, without a label, by TEST."""
+        return f"{TEST if split == TEST else self.part}/{self.stem}"
 
     @property
     def labelled(self) -> bool:

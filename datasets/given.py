@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from datasets.base import TEST, Dataset, Sample, Stack
 from datasets.folder_facts import notes_on
 from datasets.folder_images import picture_size, read_picture
 from datasets.folder_layouts import Item, stem_of
-from datasets.folder_survey import MANY
 from datasets.inputs import list_inputs, raise_all
 from datasets.pixels import PixelRule
+from datasets.views import View, Watch, counted, figures_of, unwatched
 from utils.contracts import DataSpec
 from utils.errors import UserError
-from utils.progress import with_bar
 
 Size = Tuple[int, int]
 
@@ -64,17 +63,25 @@ class Given(Dataset):
         item = self._by_name()[sample_id]
         return Sample(self._rule.image(item.where, read_picture(item.image, item.page)))
 
-    def verify(self, splits: Sequence[str]) -> None:
-        """See `Dataset.verify`; an image stays in memory no longer than it is looked at."""
-        problems: List[UserError] = []
-        for item in with_bar(self.items, "look at images", chief=len(self.items) >= MANY, unit="image"):
+    def problems(self, splits: Sequence[str], watch: Watch = unwatched) -> Iterator[UserError]:
+        """See `Dataset.problems`; an image stays in memory no longer than it is looked at."""
+        for item in counted(self.items):
             try:
                 picture = read_picture(item.image, item.page)
                 height, width = self._rule.image(item.where, picture).shape[:2]
                 self._looks[item.name] = _Look((height, width), picture.notes)
+                watch(View(item.name, TEST, item.where, figures_of(picture.seen)))
             except UserError as error:
-                problems.append(error)
-        raise_all(problems)
+                error.subject = item.name
+                yield error
+
+    def verify(self, splits: Sequence[str], watch: Watch = unwatched) -> None:
+        """See `Dataset.verify`; all that is wrong is told at once."""
+        raise_all(list(self.problems(splits, watch)))
+
+    def present(self) -> Tuple[str, ...]:
+        """See `Dataset.present`."""
+        return (TEST,)
 
     def remarks(self, splits: Sequence[str]) -> Sequence[str]:
         """See `Dataset.remarks`: how many images there are, and what is done to some."""

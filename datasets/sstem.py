@@ -7,15 +7,17 @@ Class 0 is membrane (grey value 0 in the label files), class 1 everything else.
 from __future__ import annotations
 
 import os
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
-from datasets.base import TEST, VALIDATION, Dataset, Sample
+from datasets.base import TEST, TRAIN, VALIDATION, Dataset, Sample
 from datasets.folds import SPLIT_RULES
 from datasets.options import FOLDS, DataOptions
 from datasets.pixels import PixelRule, scaled
-from datasets.sstem_volumes import NAMES, TEST_VOLUME, TRAIN_LABELS, TRAIN_VOLUME, inspect
+from datasets.sstem_volumes import NAMES, TEST_VOLUME, TRAIN_LABELS, TRAIN_VOLUME, inspect, label_in
+from datasets.survey import Survey
+from datasets.views import View, Watch, unwatched
 from utils.contracts import DataSpec
 from utils.errors import UserError
 from utils.tiff import count_pages, page_size, read_page
@@ -61,11 +63,18 @@ class SSTEM(Dataset):
         label = self._read_label(int(page), pixels.shape) if volume == TRAIN_VOLUME else None
         return Sample(scaled(pixels, BOUNDS[str(pixels.dtype)])[:, :, np.newaxis], label)
 
-    def verify(self, splits: Sequence[str]) -> None:
-        """See `Dataset.verify`; the rules are those of `sstem_volumes`."""
-        problems = inspect(self.directory, _volumes(splits), lambda pages: self._parts(splits, pages)).problems
-        if problems:
-            raise problems[0]
+    def problems(self, splits: Sequence[str], watch: Watch = unwatched) -> Iterator[UserError]:
+        """See `Dataset.problems`; the rules are those of `sstem_volumes`."""
+        found = inspect(self.directory, _volumes(splits), lambda pages: self._parts(splits, pages))
+        yield from found.problems
+        for split in splits:
+            for view in self._views(split, found.surveys):
+                watch(view)
+
+    def present(self) -> Tuple[str, ...]:
+        """See `Dataset.present`."""
+        tests = os.path.lexists(self._path(TEST_VOLUME))
+        return (TRAIN, *[VALIDATION] * (self.fold is not None), *[TEST] * tests)
 
     def native_size(self, split: str) -> Tuple[int, int]:
         """See `Dataset.native_size`."""
@@ -79,6 +88,21 @@ class SSTEM(Dataset):
     def official_counts(self) -> Dict[str, int]:
         """See `Dataset.official_counts`."""
         return dict.fromkeys(NAMES, OFFICIAL_PAGES)
+
+    def _views(self, split: str, surveys: Mapping[str, Survey]) -> Iterator[View]:
+        """The slices of a split in figures, as far as their volume could be read."""
+        volume = TEST_VOLUME if split == TEST else TRAIN_VOLUME
+        images, labels = surveys.get(volume), surveys.get(TRAIN_LABELS)
+        if images is None:
+            return
+        try:
+            pages = self._pages(split, len(images.pages))
+        except UserError:
+            return
+        for page in pages:
+            known = split != TEST and labels is not None and page < len(labels.pages)
+            yield View(f"{volume}#{page}", split, f"{images.path}, page {page}", images.pages[page].figures,
+                       label_in(labels.pages[page]) if labels is not None and known else None)
 
     def _path(self, name: str) -> str:
         return os.path.join(self.directory, name)

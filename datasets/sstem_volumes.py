@@ -7,6 +7,7 @@ import os
 from typing import Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
 from datasets.survey import MANY_VALUES, Page, Survey, survey
+from datasets.views import Label
 from utils.errors import UserError
 
 TRAIN_VOLUME, TRAIN_LABELS, TEST_VOLUME = "train-volume.tif", "train-labels.tif", "test-volume.tif"
@@ -50,6 +51,13 @@ def inspect(directory: str, names: Sequence[str], cut: Cut) -> Findings:
     for rule in (_unlike_pairs, _poor_images, _poor_labels, lambda held: _shared_slices(held, cut), _seen_in_training):
         problems += rule(surveys)
     return Findings(surveys, tuple(problems))
+
+
+def label_in(page: Page) -> Label:
+    """A page of labels: class 0 where it is 0, else class 1."""
+    values = {str(value): count for value, count in zip(page.values, page.counts)}
+    height, width = page.figures.size
+    return Label(values, (values.get("0", 0), height * width - values.get("0", 0)))
 
 
 def _surveyed(directory: str, name: str) -> Survey:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 from typing import Dict, List, Tuple
 
 import numpy as np
 
+from datasets.views import Figures, figures_of
 from utils.errors import UserError
+from utils.progress import with_bar
 from utils.tiff import read_pages
 
 MANY_VALUES = 8
@@ -21,11 +24,18 @@ class Page:
 
     Attributes:
         values: the grey values that occur, ascending; the lowest `MANY_VALUES` where there are more.
-        digest: SHA-256 over the pixels as `pixel_digest` lays them out; equal for equal pages alone.
+        counts: how many pixels have each of these.
+        figures: see `datasets.views`; the digest is SHA-256 over the pixels as `pixel_digest` lays them out.
     """
 
     values: Tuple[int, ...]
-    digest: bytes
+    counts: Tuple[int, ...]
+    figures: Figures
+
+    @property
+    def digest(self) -> bytes:
+        """Equal for equal pages alone."""
+        return self.figures.digest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +70,8 @@ def survey(path: str) -> Survey:
     pages: List[Page] = []
     digest = hashlib.sha256()
     first, totals = np.zeros([0, 0]), np.zeros(0, np.int64)
-    for index, pixels in enumerate(read_pages(path)):
+    pages_read = with_bar(read_pages(path), f"look at {os.path.basename(path)}", chief=True, unit="page")
+    for index, pixels in enumerate(pages_read):
         if not index:
             first, totals = pixels, np.zeros(np.iinfo(pixels.dtype).max + 1, np.int64)
         if (pixels.shape, pixels.dtype) != (first.shape, first.dtype):
@@ -69,7 +80,9 @@ def survey(path: str) -> Survey:
         content, counts = _content(pixels), np.bincount(pixels.ravel(), minlength=len(totals))
         digest.update(content)
         totals += counts
-        pages.append(Page(tuple(np.flatnonzero(counts)[:MANY_VALUES].tolist()), hashlib.sha256(content).digest()))
+        found = np.flatnonzero(counts)[:MANY_VALUES]
+        pages.append(Page(tuple(found.tolist()), tuple(counts[found].tolist()),
+                          figures_of(pixels, hashlib.sha256(content).digest())))
     values = {value: int(totals[value]) for value in np.flatnonzero(totals).tolist()}
     height, width = first.shape
     return Survey(path, tuple(pages), height, width, str(first.dtype), digest.hexdigest(), values)

@@ -15,7 +15,12 @@ class UserError(Exception):
         repair: what to do about it.
 
     The command line prints it without a traceback and exits with code 2.
+
+    Attributes:
+        subject: the id of the image that is at fault, where a pass over many knows it.
     """
+
+    subject = ""
 
     def __init__(self, found: str, expected: str, repair: str) -> None:
         super().__init__(found, expected, repair)

@@ -151,6 +151,20 @@ class DatasetContract:
         for splits in (self.splits, *((split,) for split in self.splits), ()):
             dataset.verify(splits)
 
+    def test_the_pass_shows_every_image_once(self, dataset: Dataset, samples: Dict[str, Sample]) -> None:
+        present, views = dataset.present(), []
+        assert set(present) <= set(self.splits) and present[0] == TRAIN
+        assert list(dataset.problems(present, views.append)) == []
+        assert sorted((view.name, view.split) for view in views) == sorted(
+            (sample_id, split) for split in present for sample_id in dataset.ids(split))
+        for view in views:
+            image, label, valid = samples[view.name].image, samples[view.name].label, samples[view.name].valid
+            assert view.figures.size == image.shape[:2]
+            assert (view.label is None) == (label is None)
+            if view.label is not None and label is not None:
+                counted = np.bincount(label[... if valid is None else valid].ravel(), minlength=dataset.spec.classes)
+                assert view.label.classes == tuple(counted)
+
     def test_both_commands_name_a_spoiled_file(self, directory: str, tmp_path: Path) -> None:
         for number, name in enumerate(_files(directory)):
             for spoil in SPOILS:
@@ -177,6 +191,8 @@ class DatasetContract:
             _refuses(missing.verify, (split,), gone)
             _refuses(missing.native_size, split, gone)
             _refuses(missing.read, sample_id, gone)
+        assert missing.present() == (TRAIN,)
+        assert gone in next(iter(self.open(gone).problems((TRAIN,)))).found
         assert not os.path.exists(gone)
 
     def _split_of(self, dataset: Dataset) -> Iterator[Tuple[str, str]]:

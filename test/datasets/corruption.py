@@ -13,7 +13,7 @@ import re
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, Optional, Sequence, Tuple
 
 from datasets.acquire.contract import Entry
 from datasets.acquire.sources import CATALOGUE, dagm2007
@@ -27,7 +27,7 @@ from datasets.phantoms.fundus import write_fundus
 from datasets.phantoms.sstem import write_sstem
 from utils.errors import UserError
 
-from . import cityscapes_mutations, dagm2007_mutations, fundus_mutations
+from . import cityscapes_mutations, dagm2007_mutations, folder_mutations, fundus_mutations
 from .mutations import MUTATIONS, Mutation
 from .spoiling import FOLD, SEED, SIZE, SLICES
 
@@ -44,14 +44,14 @@ class Subject:
         write: writes a small sound set into an empty directory.
         options: what it is opened with.
         mutations: what can be wrong with it.
-        entry: what `download_dataset.py` knows of it.
+        entry: what `download_dataset.py` knows of it; None where nobody can fetch it.
     """
 
     title: str
     write: Callable[[str], None]
     options: Dict[str, Any]
     mutations: Sequence[Mutation]
-    entry: Entry
+    entry: Optional[Entry]
 
 
 VOLUMES = Subject(f"ssTEM, {SLICES} slices", functools.partial(write_sstem, seed=SEED, slices=SLICES, size=SIZE),
@@ -78,7 +78,9 @@ CONVERTED = Subject("STARE, converted", functools.partial(fundus_mutations.write
                     {"dataset": "stare"}, fundus_mutations.CONVERTED, CATALOGUE["stare"])
 CITYSCAPES = Subject("Cityscapes", functools.partial(write_cityscapes, plan=cityscapes_mutations.PLAN),
                      {"dataset": "cityscapes"}, cityscapes_mutations.MUTATIONS, CATALOGUE["cityscapes"])
-SUBJECTS = (VOLUMES, COMPETITION, FREE, DRIVE, STARE, CHASE_DB1, CONVERTED, CITYSCAPES)
+FOLDER = Subject("A folder of people's own images", folder_mutations.write, {"dataset": "folder"},
+                 folder_mutations.MUTATIONS, None)
+SUBJECTS = (VOLUMES, COMPETITION, FREE, DRIVE, STARE, CHASE_DB1, CONVERTED, CITYSCAPES, FOLDER)
 
 
 @contextlib.contextmanager
@@ -115,8 +117,9 @@ def verified(directory: str, subject: Subject = VOLUMES) -> str:
     """What `Dataset.verify` and `require_scorable` say of a directory: the error's text, or nothing."""
     dataset = open_dataset(DataOptions(**subject.options), Location(directory, phantom=False), SEED)
     try:
-        dataset.verify((TRAIN, VALIDATION, TEST))
-        dataset.require_scorable()
+        dataset.verify(dataset.present() if subject.entry is None else (TRAIN, VALIDATION, TEST))
+        if subject.entry is not None:
+            dataset.require_scorable()
     except UserError as error:
         return str(error)
     return ""
@@ -161,9 +164,10 @@ HEAD = f"""# Corrupt data
 
 Before any work starts, every page and every image that a run needs is decoded once and held to the rules of
 `datasets/sstem_volumes.py`, of `datasets/dagm2007_layouts.py` and `datasets/dagm2007_inspection.py`, of
-`datasets/fundus_layouts.py` and `datasets/fundus_inspection.py`, or of `datasets/cityscapes.py`;
-`python download_dataset.py --check` runs the same pass over a directory. What is wrong ends the command with exit
-code 2 and a message in three parts: found, expected, repair.
+`datasets/fundus_layouts.py` and `datasets/fundus_inspection.py`, of `datasets/cityscapes.py`, or of
+`datasets/folder_survey.py` and its sisters; `python download_dataset.py --check` runs the same pass over a directory
+of a published set, `python main.py --exec_mode check` over that of any, and lists all that is wrong instead of the
+first. What is wrong ends the command with exit code 2 and a message in three parts: found, expected, repair.
 
 Below is the first part for {sum(len(subject.mutations) for subject in SUBJECTS)} ways to spoil a sound set. `DATA`
 stands for the directory, `...` for what libraries say or phantoms draw, and N for places in a file; pages count

@@ -72,7 +72,7 @@ class Mutation:
 
     def culprit(self, directory: str) -> str:
         """What the message must begin with."""
-        path = os.path.join(directory, self.file)
+        path = os.path.join(directory, self.file).rstrip(os.sep)
         if self.line is not None:
             return f"{path}, line {self.line}:"
         return f"{path}:" if self.page is None else f"{path}, page {self.page}:"

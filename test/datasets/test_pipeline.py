@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import multiprocessing
-from typing import Callable, Counter, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Counter, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 import pytest
@@ -77,7 +77,10 @@ class Numbered(Dataset):
             return np.linspace(-0.7, 0.7, SIZE * SIZE, dtype=np.float32).reshape([SIZE, SIZE, 1])
         return np.full([SIZE, SIZE, 1], grey(number), np.float32)
 
-    def verify(self, splits: Sequence[str]) -> None:
+    def problems(self, splits: Sequence[str], watch: Any = None) -> Iterator[UserError]:
+        raise NotImplementedError
+
+    def present(self) -> Tuple[str, ...]:
         raise NotImplementedError
 
     def native_size(self, split: str) -> Tuple[int, int]:
