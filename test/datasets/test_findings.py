@@ -1,0 +1,88 @@
+"""What is told of a pass over data, by hand."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import List, Optional, Sequence, Tuple
+
+import pytest
+
+from datasets.base import TEST, TRAIN, VALIDATION
+from datasets.findings import leaks, warnings
+from datasets.tally import MOST, Tally
+from datasets.views import Figures, Label, View
+
+CLASSES = ("background", "cell")
+
+
+def view(name: str, split: str = TRAIN, classes: Optional[Sequence[int]] = (6, 10), group: str = "",
+         high: float = 200.0, digest: str = "") -> View:
+    bits = int(hashlib.sha256(name.encode()).hexdigest(), 16)
+    figures = Figures((4, 4), 1, "uint8", 0.0, high, (digest or name).encode(), bits)
+    label = None if classes is None else Label({str(key): count for key, count in enumerate(classes) if count},
+                                               tuple(classes))
+    return View(name, split, f"/data/{name}", figures, label, group)
+
+
+def told(views: Sequence[View], classes: Tuple[str, ...] = CLASSES) -> List[str]:
+    tally = Tally()
+    for each in views:
+        tally.add(each)
+    return [finding.error.found for finding in warnings(tally, classes, {})]
+
+
+def test_nothing_is_told_of_sound_data() -> None:
+    assert told([view("a"), view("b"), view("c", VALIDATION), view("d", TEST, None)]) == []
+    assert told([]) == []
+
+
+@pytest.mark.parametrize("views, found", [
+    ([view("a"), view("b", classes=(16, 0))], "labels of train with nothing but background, of 2: 1 (b)"),
+    ([view("a"), view("b", VALIDATION, (0, 16))], "labels of validation with nothing but cell, of 1: 1 (b)"),
+    ([view("a"), view("b", classes=(0, 0))], "labels of train of which no pixel counts: 1 (b)"),
+    ([view("a"), view("b", high=0.0)], "images of train of which every pixel is the same: 1 (b)"),
+    ([view("a", high=1.0), view("b", high=9.0)], "images of train: no pixel above 9 of 255"),
+    ([view("a", classes=(99_999, 1))], "classes on less than 0.1 % of the pixels: cell (0.001 %)"),
+    ([view("a", group="p1"), view("b", VALIDATION, group="p1")], "specimens in two splits: 1 (p1: b and a)"),
+    ([view("a", digest="1"), view("b", digest="1")], "the same pixels as another image of the same split: 1 images "
+     "(b and a)")])
+def test_what_may_be_a_mistake(views: Sequence[View], found: str) -> None:
+    assert found in told(views)
+
+
+def test_classes_that_are_never_shown() -> None:
+    found = told([view("a", classes=(8, 8, 0, 0)), view("b", VALIDATION, (8, 4, 4, 0))], ("a", "b", "c", "d"))
+    assert found == ["classes that no label shows: d", "classes that no label of the training images shows: c"]
+
+
+def test_labels_that_nobody_understands_are_passed_over() -> None:
+    assert told([view("a", classes=())], ()) == []
+
+
+def test_labels_of_tests_are_passed_over() -> None:
+    assert told([view("a"), view("b", TEST, (16, 0))]) == []
+
+
+def test_counts_that_were_not_published() -> None:
+    (finding,) = warnings(Tally(), (), {"training": (3, 20)})
+    assert finding.error.found == "other counts than the published ones: training: 3 (20)"
+
+
+def test_the_same_pixels_in_two_splits_are_an_error_once() -> None:
+    tally = Tally()
+    for each in (view("a", digest="1"), view("b", TEST, None, digest="1")):
+        tally.add(each)
+    (finding,) = leaks(tally, ())
+    assert finding.error.found == "b, which is of test: the same pixels as a, of train"
+    assert finding.images == ("b", "a")
+    assert list(leaks(tally, ("b",))) == []
+    assert warnings(tally, CLASSES, {}) == []
+
+
+def test_many_are_counted_and_few_are_named() -> None:
+    tally = Tally()
+    for number in range(MOST + 5):
+        tally.add(view(f"{number:05d}", classes=(16, 0)))
+    (finding,) = [finding for finding in warnings(tally, CLASSES, {}) if "nothing but" in finding.error.found]
+    assert f"{MOST + 5} (00000, 00001, 00002, ...)" in finding.error.found
+    assert len(finding.images) == MOST

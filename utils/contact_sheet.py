@@ -1,0 +1,151 @@
+"""Many small pictures on one large one, each with its name."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from typing import List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+EDGE = 208
+"""Of a small picture, at most, in pixels."""
+COLUMNS = 8
+_GAP, _LINE, _LINES, _MARGIN, _FRAME = 10, 15, 2, 14, 3
+_WHITE, _BLACK, _GREY, _PALE = (255, 255, 255), (20, 20, 20), (110, 110, 110), (238, 238, 238)
+_MOST_GROWTH, _THIN = 4.0, 3.0
+_CHARACTERS = 30  # of a line of text in place of a picture
+
+Colour = Tuple[int, int, int]
+
+
+class Tile(NamedTuple):
+    """One small picture.
+
+    Attributes:
+        name: below it, shortened in the middle where it is too long.
+        remark: below that.
+        picture: uint8 [height, width, 3], at most `EDGE` a side; None to show `text` in its place.
+        frame: colour around it.
+        text: what there is to say where there is no picture.
+    """
+
+    name: str
+    remark: str = ""
+    picture: Optional[np.ndarray] = None
+    frame: Colour = _GREY
+    text: str = ""
+
+
+def fitted(size: Tuple[int, int]) -> Tuple[int, int]:
+    """The (height, width) that a picture of another size has as a tile; small ones grow, but not without limit."""
+    scale = min(EDGE / max(size), _MOST_GROWTH)
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def shrunk(image: np.ndarray) -> np.ndarray:
+    """An image, uint8 [height, width, 1 or 3], at the size of a tile."""
+    height, width = fitted((image.shape[0], image.shape[1]))
+    way = Image.Resampling.BOX if height < image.shape[0] else Image.Resampling.BICUBIC
+    picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+    pixels = np.asarray(picture.resize((width, height), way))
+    return pixels.reshape(height, width, image.shape[-1])
+
+
+def shrunk_classes(classes: np.ndarray) -> np.ndarray:
+    """Classes, uint8 [height, width], at the size of a tile.
+
+    A pixel gets the class that covers most of what it stands for, where all but the most frequent one count
+    three times: thin things would be lost otherwise.
+    """
+    height, width = fitted((classes.shape[0], classes.shape[1]))
+    if classes.shape[0] <= height:
+        return np.asarray(Image.fromarray(classes).resize((width, height), Image.Resampling.NEAREST))
+    best, found = np.zeros([height, width], np.float32), np.zeros([height, width], np.uint8)
+    counts = np.bincount(classes.ravel())
+    for value in np.flatnonzero(counts).tolist():
+        covered = Image.fromarray((classes == value).astype(np.uint8) * np.uint8(255))
+        share = np.asarray(covered.resize((width, height), Image.Resampling.BOX), np.float32)
+        share = share * np.float32(1.0 if value == counts.argmax() else _THIN)
+        found[share > best] = value
+        best = np.maximum(best, share)
+    return found
+
+
+def contact_sheet(tiles: Sequence[Tile], title: Sequence[str], legend: Sequence[Tuple[str, Colour]]) -> Image.Image:
+    """The sheet: lines of text, what colours mean, and the tiles, row by row, at most `COLUMNS` of them in each."""
+    font, bold = _font("DejaVuSans.ttf", 11), _font("DejaVuSans-Bold.ttf", 12)
+    columns = max(3, min(COLUMNS, len(tiles)))
+    cell = EDGE + 2 * _FRAME + _GAP, EDGE + 2 * _FRAME + _LINES * _LINE + _GAP
+    width = 2 * _MARGIN + columns * cell[0]
+    rows = _legend_rows(legend, width, font)
+    top = _MARGIN + _LINE * (len(title) + len(rows)) + _GAP
+    sheet = Image.new("RGB", (width, top + -(-len(tiles) // columns) * cell[1] + _MARGIN), _WHITE)
+    draw = ImageDraw.Draw(sheet)
+    for index, line in enumerate(title):
+        own = font if index else bold
+        draw.text((_MARGIN, _MARGIN + index * _LINE), _shortened(line, width - 2 * _MARGIN, own), _BLACK, own)
+    for index, row in enumerate(rows):
+        _draw_legend(draw, row, _MARGIN + _LINE * (len(title) + index), font)
+    for index, tile in enumerate(tiles):
+        place = _MARGIN + index % columns * cell[0], top + index // columns * cell[1]
+        _draw_tile(sheet, draw, tile, place, font)
+    return sheet
+
+
+def _draw_tile(sheet: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, place: Tuple[int, int],
+               font: ImageFont.FreeTypeFont) -> None:
+    left, top = place
+    outer = EDGE + 2 * _FRAME
+    draw.rectangle((left, top, left + outer - 1, top + outer - 1), _PALE, tile.frame, _FRAME)
+    if tile.picture is not None:
+        height, width = tile.picture.shape[:2]
+        sheet.paste(Image.fromarray(tile.picture),
+                    (left + _FRAME + (EDGE - width) // 2, top + _FRAME + (EDGE - height) // 2))
+    else:
+        for index, line in enumerate(textwrap.wrap(tile.text, _CHARACTERS)[:EDGE // _LINE - 1]):
+            draw.text((left + 2 * _FRAME, top + 2 * _FRAME + index * _LINE), line, _BLACK, font)
+    for index, line in enumerate((tile.name, tile.remark)):
+        draw.text((left, top + outer + 1 + index * _LINE), _shortened(line, outer, font), _GREY if index else _BLACK,
+                  font)
+
+
+Entry = Tuple[int, str, Colour]  # where it begins, its text, its colour
+
+
+def _legend_rows(legend: Sequence[Tuple[str, Colour]], width: int, font: ImageFont.FreeTypeFont) -> List[List[Entry]]:
+    rows: List[List[Entry]] = []
+    left = width
+    for name, colour in legend:
+        needed = _LINE + int(font.getlength(name)) + 2 * _GAP
+        if left + needed > width - _MARGIN:
+            rows.append([])
+            left = _MARGIN
+        rows[-1].append((left, name, colour))
+        left += needed
+    return rows
+
+
+def _draw_legend(draw: ImageDraw.ImageDraw, row: Sequence[Entry], top: int, font: ImageFont.FreeTypeFont) -> None:
+    for left, name, colour in row:
+        draw.rectangle((left, top + 2, left + _LINE - 5, top + _LINE - 3), colour, _GREY)
+        draw.text((left + _LINE, top), name, _BLACK, font)
+
+
+def _shortened(text: str, width: float, font: ImageFont.FreeTypeFont) -> str:
+    """A text with its middle left out, as far as it would be wider."""
+    text = "".join(character if character.isprintable() else "?" for character in text)
+    kept = len(text)
+    shown = text
+    while font.getlength(shown) > width and kept > 2:
+        kept -= 1
+        shown = f"{text[:kept // 2]}…{text[len(text) - (kept - kept // 2):]}"
+    return shown
+
+
+def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
+    """A font that knows most alphabets, of those that come with Matplotlib."""
+    from matplotlib import get_data_path
+
+    return ImageFont.truetype(os.path.join(get_data_path(), "fonts", "ttf", name), size)
