@@ -10,7 +10,7 @@ from typing import Any, Dict, Optional, Sequence
 
 from runtime.distributed.launch import announced_rank, connect
 from runtime.settings.flags import parse_flags
-from runtime.settings.tree import RANK_TABLE
+from runtime.settings.tree import CHECK, RANK_TABLE
 from runtime.stop import Stop
 from runtime.terminal import outliving_terminal
 from utils.commands import exit_code
@@ -31,6 +31,11 @@ def _run(flags: Dict[str, Any], stop: Stop) -> None:
         from runtime.modes.tabulate import tabulate
 
         tabulate(flags)
+        return
+    if flags.get("exec_mode") == CHECK:
+        from runtime.modes.check import check
+
+        check(flags)
         return
     # TensorFlow takes seconds to import and reads its environment then: after the flags, after the silence.
     from runtime.modes.dispatch import carry_out

@@ -111,7 +111,7 @@ class Folder(Dataset):
 
     def problems(self, splits: Sequence[str], watch: Watch = unwatched) -> Iterator[UserError]:
         """See `Dataset.problems`: what began with a look at every image is not read again."""
-        if self._facts is None and not self._restored:
+        if self._facts is None:
             yield from self._look_around()
         parts: Dict[str, List[Item]] = {}
         for split in splits:
@@ -363,6 +363,11 @@ class Elsewhere(Folder):
                                 "put masks beside the images: docs/own_images.md shows the layouts")
             self._facts = dataclasses.replace(self._began, folds=0, training={}, validation=dict.fromkeys(names, ""))
         return self._facts
+
+    def _look_around(self) -> Iterator[UserError]:
+        """What these images hold decides nothing about the run."""
+        self._known()
+        return iter(())
 
     def _changes(self, facts: Facts) -> List[str]:
         """What may surprise about these images in place of those."""

@@ -173,16 +173,18 @@ def test_nothing_but_the_folder_need_be_said(style, asked, channels, tmp_path):
     assert run.objective.channels == channels[style == "colours"]
 
 
-def test_two_classes_and_another_way_of_feeding(recipe, tmp_path):
+def test_two_classes_and_another_way_of_feeding(recipe, tmp_path, capsys):
     """The whole image scaled into the network's window; predictions come back at every image's own size."""
     write_folder(str(tmp_path / "data"), "white", specimens=5, size=48)
     with Image.open(str(tmp_path / "data" / "test" / "images" / "s06_1.png")) as image:
         image.resize((50, 40)).save(str(tmp_path / "data" / "test" / "images" / "s06_1.png"))
+    Image.fromarray(np.zeros([48, 48], np.uint8)).save(str(tmp_path / "data" / "masks" / "s01_1_mask.png"))
     own = write_recipe(tmp_path / "own.yaml", **dict(SMALL, feeding="resize_to_window", input_size=32, dataset="folder",
                                                     image_normalisation="symmetric", augmentation="quarter_turns"))
     call(tmp_path / "run", "--data_dir", tmp_path / "data", "--recipe", own, "--augment", "--max_steps", "1",
          "--exec_mode", "train_and_predict")
     masks = tmp_path / "run" / "predictions" / "masks" / "test"
+    assert "warning: labels of train with nothing but background, of 10: 1 (s01_1.png)" in capsys.readouterr().out
     for name, size in (("s06_1.png", (50, 40)), ("s06_2.png", (48, 48))):
         with Image.open(str(masks / name)) as mask:
             assert mask.size == size and set(np.unique(np.asarray(mask))) <= {0, 255}

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import shlex
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import tensorflow.compat.v1 as tf
 
 from datasets.base import TEST, TRAIN, VALIDATION
+from datasets.checkup import quick_warnings
 from datasets.options import ALL_FOLDS
 from datasets.pipeline import require_drawable
+from datasets.tally import Tally
 from dllogger.logger import Logger
 from objectives.options import AUTO
 from runtime.assembly import Run, assemble
@@ -42,6 +44,18 @@ from utils.commands import Stopped
 from utils.errors import UserError, unknown_name
 
 Choice = Tuple[Checkpoint, Tuple[str, ...]]
+
+
+class _Checked(NamedTuple):
+    """What the checks before the work gave.
+
+    Attributes:
+        choice: the checkpoint to work with, and what to tell about it, where one must be there by now.
+        remarks: what may be wrong with the data, a line each.
+    """
+
+    choice: Optional[Choice]
+    remarks: List[str]
 
 
 def carry_out(settings: Settings, distributed: Distributed, stop: Optional[Stop] = None,
@@ -78,7 +92,7 @@ def run_once(settings: Settings, distributed: Distributed, stop: Stop,
         "settings", and the results of the modes: "training", "evaluation", "prediction", "import" or "benchmark".
     """
     run = assemble(settings, distributed, stop)
-    chosen = _check(run)
+    checked = _check(run)
     others = _others(run, members[1:])
     settings = with_values(settings, **decided_steps(run))
     run = dataclasses.replace(run, settings=settings)
@@ -87,12 +101,12 @@ def run_once(settings: Settings, distributed: Distributed, stop: Stop,
     with contextlib.ExitStack() as held:
         if (settings.trains and not settings.benchmark.benchmark) or settings.imports:
             _claim(run, held)
-        say(distributed, lines)
+        say(distributed, lines + checked.remarks)
         with open_journal(settings, distributed.is_chief) as logger:
             logger.log(step="PARAMETER", data=settings.values())
             if settings.imports:
                 return {"import": bring_in(run, weights), "settings": settings}
-            return dict(_run_modes(run, logger, chosen, others), settings=settings)
+            return dict(_run_modes(run, logger, checked.choice, others), settings=settings)
 
 
 def _others(run: Run, members: Sequence[Settings]) -> List[Member]:
@@ -148,12 +162,8 @@ def _all_folds(settings: Settings, distributed: Distributed, stop: Stop) -> Dict
     return result
 
 
-def _check(run: Run) -> Optional[Choice]:
-    """Everything that can be known to fail is found before any work starts.
-
-    Returns:
-        The checkpoint to work with, and what to tell about it, where one must be there by now.
-    """
+def _check(run: Run) -> _Checked:
+    """Everything that can be known to fail is found before any work starts."""
     settings, chosen = run.settings, None
     check_loop(settings, run.device)
     if VALIDATION in run.splits and run.dataset.spec.folds and settings.data.crossvalidation_idx is None:
@@ -172,8 +182,7 @@ def _check(run: Run) -> Optional[Choice]:
         require_writable(settings.run.log_dir, "--log_dir")
     if run.distributed.is_chief:
         check_output(settings, _written(settings))
-    _check_data(run)
-    return chosen
+    return _Checked(chosen, _check_data(run))
 
 
 def _written(settings: Settings) -> Tuple[str, ...]:
@@ -189,8 +198,14 @@ def _check_directories(settings: Settings) -> None:
         require_writable(settings.run.model_dir, "--model_dir")
 
 
-def _check_data(run: Run) -> None:
-    run.dataset.verify(run.splits)
+def _check_data(run: Run) -> List[str]:
+    """Whatever is wrong with the data is found in the one pass that is made over it.
+
+    Returns:
+        Of a training's data, what may be wrong with it, a line each.
+    """
+    tally = Tally()
+    run.dataset.verify(run.splits, tally.add)
     if run.settings.trains:
         require_drawable(run.dataset, run.draw())
     if run.settings.evaluates:
@@ -199,6 +214,7 @@ def _check_data(run: Run) -> None:
         run.feeding.require_size(*run.dataset.native_size(split))
         if split != TRAIN:
             _check_sizes(run, split)
+    return quick_warnings(run.dataset, tally) if run.settings.trains else []
 
 
 def _check_sizes(run: Run, split: str) -> None:

@@ -15,13 +15,14 @@ from utils.errors import UserError, unknown_name
 from utils.options import INVOCATION, OPERATIONAL, TRAINING, Option, above, at_least, option, within
 
 TRAIN, EVALUATE, PREDICT, IMPORT, RANK_TABLE = "train", "evaluate", "predict", "import", "rank_table"
+CHECK = "check"
 NEWEST, BEST = "newest", "best"
 STAIR_STEPS = 500
 MEASURED = "measured"
 MIXED, KEPT, NARROW = "allow_mix_precision", "must_keep_origin_dtype", "allow_fp32_to_fp16"
 PRECISION_MODES = (KEPT, MIXED, NARROW, "force_fp32")
 """Of Ascend's adapter: as written; float16 by lists of operators; float16 wherever it can be; float32 everywhere."""
-EXEC_MODES = (TRAIN, EVALUATE, "train_and_evaluate", PREDICT, "train_and_predict", IMPORT, RANK_TABLE)
+EXEC_MODES = (TRAIN, EVALUATE, "train_and_evaluate", PREDICT, "train_and_predict", IMPORT, RANK_TABLE, CHECK)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +48,8 @@ class RunOptions:
         "a plot", kind=INVOCATION)
     output: Optional[str] = option(
         None, "where to write: the directory of predictions (default: <model_dir>/predictions), or of an evaluation of "
-        "--input or --ensemble; exec_mode rank_table: the file (default: hccl.json)", kind=INVOCATION)
+        "--input or --ensemble; exec_mode check: of the report (default: ./check); exec_mode rank_table: the file "
+        "(default: hccl.json)", kind=INVOCATION)
     debug: bool = option(False, "show tracebacks and TensorFlow's own messages", kind=INVOCATION)
 
 
@@ -232,6 +234,11 @@ class Settings:
         return self.run.exec_mode == RANK_TABLE
 
     @property
+    def checks(self) -> bool:
+        """Whether the exec mode looks data over, and does nothing with any run."""
+        return self.run.exec_mode == CHECK
+
+    @property
     def watches(self) -> bool:
         """Whether the command looks at the validation split on the way: while training, or for a threshold."""
         training = self.trains and self.training.evaluate_every is not None
@@ -240,7 +247,7 @@ class Settings:
     @property
     def reads_run(self) -> bool:
         """Whether the command builds on the run in model_dir."""
-        if self.benchmark.benchmark or self.imports or self.tabulates:
+        if self.benchmark.benchmark or self.imports or self.tabulates or self.checks:
             return False
         return not self.trains or self.run.resume_training
 
