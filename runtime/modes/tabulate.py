@@ -39,7 +39,7 @@ def tabulate(flags: Mapping[str, Any], addresses: str = ADDRESSES) -> None:
     devices = _devices(_given(options.devices, "devices", "0-7"))
     server = _given(options.server_ip, "server_ip", "192.168.1.10")
     table = make_rank_table(server, devices, _addresses(options, devices, addresses))
-    write_text(output, json.dumps(as_json(table, options.format), indent=2) + "\n")
+    write_text(output, json.dumps(as_json(table, options.table_format), indent=2) + "\n")
     path = shlex.quote(os.path.abspath(output))
     print(f"{output}: {len(devices)} ranks on {server}\n"
           f"export JOB_ID=10087 RANK_SIZE={len(devices)} RANK_TABLE_FILE={path}\n"

@@ -163,7 +163,7 @@ def _check_combination(settings: Settings) -> None:
     if benchmark.benchmark and settings.data.crossvalidation_idx == ALL_FOLDS:
         raise UserError(f"--benchmark with --crossvalidation_idx {ALL_FOLDS}", "one fold, or none",
                         "leave --crossvalidation_idx out")
-    if benchmark.benchmark and (settings.evaluates or settings.imports or settings.tabulates or settings.checks):
+    if benchmark.benchmark and (settings.evaluates or not (settings.trains or settings.predicts)):
         raise UserError(f"--benchmark with --exec_mode {run.exec_mode}", "train or predict",
                         "benchmark one of those modes")
     if benchmark.benchmark and steps <= benchmark.warmup_steps:

@@ -71,8 +71,8 @@ def _title(group: str) -> str:
 
 def _add_flag(group: Any, field: Field) -> None:
     names = ["--" + name for name in (field.name,) + field.option.aliases]
-    default = "off" if field.default is False else field.default
-    text = field.option.help if default in (None, ()) else f"{field.option.help} (default: {default})"
+    default = "off" if field.default is False else " ".join(field.default) if field.several else field.default
+    text = field.option.help if default in (None, "") else f"{field.option.help} (default: {default})"
     if field.type is bool:
         group.add_argument(*names, action=_Switch, dest=field.name, help=text)
     else:

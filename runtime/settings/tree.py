@@ -14,15 +14,16 @@ from utils.contracts import PLAIN, SHIFTED, STRIPS
 from utils.errors import UserError, unknown_name
 from utils.options import INVOCATION, OPERATIONAL, TRAINING, Option, above, at_least, option, within
 
-TRAIN, EVALUATE, PREDICT, IMPORT, RANK_TABLE = "train", "evaluate", "predict", "import", "rank_table"
-CHECK = "check"
+TRAIN, EVALUATE, PREDICT, EXPORT, IMPORT, RANK_TABLE, CHECK = (
+    "train", "evaluate", "predict", "export", "import", "rank_table", "check")
 NEWEST, BEST = "newest", "best"
 STAIR_STEPS = 500
 MEASURED = "measured"
 MIXED, KEPT, NARROW = "allow_mix_precision", "must_keep_origin_dtype", "allow_fp32_to_fp16"
 PRECISION_MODES = (KEPT, MIXED, NARROW, "force_fp32")
 """Of Ascend's adapter: as written; float16 by lists of operators; float16 wherever it can be; float32 everywhere."""
-EXEC_MODES = (TRAIN, EVALUATE, "train_and_evaluate", PREDICT, "train_and_predict", IMPORT, RANK_TABLE, CHECK)
+EXEC_MODES = (TRAIN, EVALUATE, "train_and_evaluate", PREDICT, "train_and_predict", EXPORT, IMPORT, RANK_TABLE, CHECK)
+SAVED_MODEL, ONNX, FROZEN, TFLITE = EXPORT_FORMATS = ("saved_model", "onnx", "frozen", "tflite")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,20 +37,20 @@ class RunOptions:
     resume_training: bool = option(False, "go on with the run in model_dir", kind=INVOCATION)
     resume_with_changes: bool = option(
         False, "with --resume_training: flags that change the result are meant", kind=INVOCATION)
-    overwrite: bool = option(False, "move the run in model_dir aside and start anew; predict: move aside what is in "
-                             "--output", kind=INVOCATION)
+    overwrite: bool = option(False, "move the run in model_dir aside and start anew; predict, export: move aside what "
+                             "is in --output", kind=INVOCATION)
     weights: Optional[str] = option(
         None, "exec_mode import: a checkpoint of another program: MMSegmentation's (.pth) or NVIDIA's UNet_Medical",
         kind=INVOCATION)
-    checkpoint: str = option(NEWEST, "the checkpoint to evaluate and predict with", kind=INVOCATION,
+    checkpoint: str = option(NEWEST, "the checkpoint to evaluate, predict and export with", kind=INVOCATION,
                              choices=(NEWEST, BEST))
     compare_levels: bool = option(
         False, "modes that evaluate, unetpp with deep supervision: score and time every pruning level, in a table and "
         "a plot", kind=INVOCATION)
     output: Optional[str] = option(
-        None, "where to write: the directory of predictions (default: <model_dir>/predictions), or of an evaluation of "
-        "--input or --ensemble; exec_mode check: of the report (default: ./check); exec_mode rank_table: the file "
-        "(default: hccl.json)", kind=INVOCATION)
+        None, "where to write: the directory of predictions (default: <model_dir>/predictions), of exports (default: "
+        "<model_dir>/export), or of an evaluation of --input or --ensemble; exec_mode check: of the report (default: "
+        "./check); exec_mode rank_table: the file (default: hccl.json)", kind=INVOCATION)
     debug: bool = option(False, "show tracebacks and TensorFlow's own messages", kind=INVOCATION)
 
 
@@ -182,6 +183,15 @@ class PredictionOptions:
 
 
 @dataclasses.dataclass(frozen=True)
+class ExportOptions:
+    """Export (exec_mode export)."""
+
+    format: Tuple[str, ...] = option(
+        (SAVED_MODEL,), "forms to export the trained network in, one or several", kind=INVOCATION,
+        choices=EXPORT_FORMATS)
+
+
+@dataclasses.dataclass(frozen=True)
 class RankTableOptions:
     """Rank table (exec_mode rank_table)."""
 
@@ -189,8 +199,8 @@ class RankTableOptions:
     server_ip: Optional[str] = option(None, "address of this server", kind=INVOCATION)
     device_ips: Optional[str] = option(
         None, "addresses of the devices, with commas (default: those of /etc/hccn.conf)", kind=INVOCATION)
-    format: str = option("new", "of servers, or of groups as older CANN releases have it", kind=INVOCATION,
-                         choices=("new", "old"))
+    table_format: str = option("new", "of servers, or of groups as older CANN releases have it", kind=INVOCATION,
+                               choices=("new", "old"))
     table: Optional[str] = option(None, "a table to check instead of writing one", kind=INVOCATION)
 
 
@@ -205,6 +215,7 @@ class Settings:
     training: TrainingOptions = TrainingOptions()
     device: DeviceOptions = DeviceOptions()
     prediction: PredictionOptions = PredictionOptions()
+    export: ExportOptions = ExportOptions()
     benchmark: BenchmarkOptions = BenchmarkOptions()
     rank_table: RankTableOptions = RankTableOptions()
 
@@ -222,6 +233,11 @@ class Settings:
     def predicts(self) -> bool:
         """Whether the exec mode predicts."""
         return self.run.exec_mode.endswith(PREDICT)
+
+    @property
+    def exports(self) -> bool:
+        """Whether the exec mode writes the trained network in forms that other programs run."""
+        return self.run.exec_mode == EXPORT
 
     @property
     def imports(self) -> bool:
@@ -242,7 +258,7 @@ class Settings:
     def watches(self) -> bool:
         """Whether the command looks at the validation split on the way: while training, or for a threshold."""
         training = self.trains and self.training.evaluate_every is not None
-        return training or (self.objective.threshold == AUTO and (self.evaluates or self.predicts))
+        return training or (self.objective.threshold == AUTO and (self.evaluates or self.predicts or self.exports))
 
     @property
     def reads_run(self) -> bool:

@@ -28,8 +28,8 @@ FROZEN = {
     "iterations_per_loop": 1,
     "precision_mode": None, "profiling": None, "over_dump": None, "data_dump": None, "data_dump_step": "10",
     "input": (), "ensemble": (), "save_probabilities": True, "overlays": False, "benchmark": False,
-    "warmup_steps": 200, "devices": None, "server_ip": None, "device_ips": None, "format": "new",
-    "table": None,
+    "warmup_steps": 200, "devices": None, "server_ip": None, "device_ips": None, "table_format": "new",
+    "table": None, "format": ("saved_model",),
 }
 
 
