@@ -89,6 +89,15 @@ class Dataset(abc.ABC):
         """
         return None
 
+    def pixels(self, sample_id: str) -> np.ndarray:
+        """The numbers of an image as they stand in its file, of its type: [height, width, channels]; what `pixel_rule`
+        makes `Sample.image` of. Where that is the same thing they are read as one.
+
+        Raises:
+            UserError: as `read`.
+        """
+        return self.read(sample_id).image
+
     @abc.abstractmethod
     def problems(self, splits: Sequence[str], watch: Watch = unwatched) -> Iterator[UserError]:
         """Read all that `splits` need in one pass, each image once; yield what is wrong, the first fault of each file.

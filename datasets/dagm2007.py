@@ -65,10 +65,13 @@ class DAGM2007(Dataset):
 
     def read(self, sample_id: str) -> Sample:
         """See `Dataset.read`: a label for every image, all 0 for a sound one."""
-        item = self._item(sample_id)
-        pixels = read_png(item.path)
-        label = (item.marks(*pixels.shape) > 0).astype(np.int32)
-        return Sample(scaled(pixels, (0.0, 255.0))[:, :, np.newaxis], label)
+        pixels = self.pixels(sample_id)
+        label = (self._item(sample_id).marks(*pixels.shape[:2]) > 0).astype(np.int32)
+        return Sample(scaled(pixels, (0.0, 255.0)), label)
+
+    def pixels(self, sample_id: str) -> np.ndarray:
+        """See `Dataset.pixels`."""
+        return read_png(self._item(sample_id).path)[:, :, np.newaxis]
 
     def problems(self, splits: Sequence[str], watch: Watch = unwatched) -> Iterator[UserError]:
         """See `Dataset.problems`; the rules are those of `dagm2007_layouts` and `dagm2007_inspection`."""

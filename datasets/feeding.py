@@ -85,6 +85,21 @@ class Feeding(abc.ABC):
         """
 
     @abc.abstractmethod
+    def whole_logits(self, images: Tensor, network: Function) -> Tensor:
+        """Logits of whole images, each seen at once and as it is, for `restore`; of a batch of any size, whose images
+        are of one size, known only when the graph runs.
+
+        Args:
+            images: as `Decoded.image`, [batch, height, width, channels].
+            network: as for `logits`.
+        """
+
+    @property
+    @abc.abstractmethod
+    def whole_rule(self) -> str:
+        """In words, what `whole_logits` and `restore` do to an image: "An image is ..."."""
+
+    @abc.abstractmethod
     def shown(self, images: Tensor, training: bool = False) -> Tensor:
         """The part of "image" of samples in a batch, of training or of evaluation, that the outputs lie over: float32
         in [-1, 1].

@@ -109,6 +109,11 @@ class Folder(Dataset):
         counted = marks != IGNORED
         return Sample(image, np.where(counted, marks, 0).astype(np.int32), None if counted.all() else counted)
 
+    def pixels(self, sample_id: str) -> np.ndarray:
+        """See `Dataset.pixels`."""
+        item = self._item(sample_id)
+        return self._known().pixel_rule.pixels(item.where, read_picture(item.image, item.page))
+
     def problems(self, splits: Sequence[str], watch: Watch = unwatched) -> Iterator[UserError]:
         """See `Dataset.problems`: what began with a look at every image is not read again."""
         if self._facts is None:

@@ -123,6 +123,22 @@ class NativeCrops(Feeding):
                              tf.image.resize_bilinear(logits, size, half_pixel_centers=True))
         return found
 
+    def whole_logits(self, images: Tensor, network: Function) -> Tensor:
+        """See `Feeding.whole_logits`."""
+        return self._of_whole(self.normalised(_eight_bit(images)), network)
+
+    @property
+    def whole_rule(self) -> str:
+        """See `Feeding.whole_rule`."""
+        geometry = self.geometry
+        offset = f" and {geometry.remainder} more" * bool(geometry.remainder)
+        legal = f"a multiple of {geometry.divisor} pixels{offset}, {geometry.minimum} at least"
+        if self.margin:
+            return (f"continued by its mirror image, {self.margin} pixels on every side and below and to the right as "
+                    f"many more as make its sides {legal}; what lies around it is cut off again")
+        return ("filled up below and to the right with the colour that normalisation makes 0, until its sides are "
+                f"{legal}; that is cut off again")
+
     def shown(self, images: Tensor, training: bool = False) -> Tensor:
         """See `Feeding.shown`: all of it, but for the margins of a training crop."""
         if training and self.margin:
@@ -158,35 +174,51 @@ class NativeCrops(Feeding):
     def _of_image(self, image: Tensor, network: Function, batch_size: int) -> Tensor:
         """Logits [height, width, channels] of a normalised image [height, width, channels]."""
         if self.whole:
-            known = image.shape.as_list()[:2]
-            height, width = (tf.shape(image)[axis] if size is None else size for axis, size in enumerate(known))
-            missing = [self._lacking(height), self._lacking(width)]
-            return network(self._with_margins(image, missing)[tf.newaxis])[0, :height, :width]
+            return self._of_whole(image[tf.newaxis], network)[0]
         height, width = tf.shape(image)[0], tf.shape(image)[1]
         missing = [tf.maximum(extent - size, 0) for extent, size in zip(self._crop, (height, width))]
         logits = mean_over_windows(self._with_margins(image, missing), network, self._windows, batch_size)
         return logits[:height, :width]
+
+    def _of_whole(self, images: Tensor, network: Function) -> Tensor:
+        """Logits [batch, height, width, channels] of normalised images [batch, height, width, channels]."""
+        known = images.shape.as_list()
+        sizes = [tf.shape(images)[axis] if known[axis] is None else known[axis] for axis in (1, 2)]
+        missing = [self._lacking(size) for size in sizes]
+        return network(self._with_margins(images, missing))[:, :sizes[0], :sizes[1]]
 
     def _lacking(self, extent: Any) -> Any:
         """What an image of this height, or width, has less than the network takes; of Python where that is."""
         geometry, around = self.geometry, extent + 2 * self.margin
         if isinstance(extent, int):
             return geometry.holding(around) - around
-        lacking = tf.floormod(geometry.remainder - around, geometry.divisor)
-        return tf.maximum(lacking, geometry.minimum - around)
+        # Of no negative number, whose remainder other programs that get this graph take for negative.
+        steps = (around - geometry.remainder + geometry.divisor - 1) // geometry.divisor
+        return tf.maximum(steps * geometry.divisor + geometry.remainder, geometry.minimum) - around
 
     def _with_margins(self, image: Tensor, missing: Any) -> Tensor:
-        """A normalised image with what it is `missing` below and to the right, and the margins around that."""
-        if not self.margin:
-            return _mirrored_up(image, missing) if self.options.border == "reflect" else _filled_up(image, missing)
-        for axis in (0, 1):
-            image = reflected(image, axis, self.margin, self.margin + missing[axis])
+        """Normalised images [.., height, width, channels] with what they are `missing` below and to the right, and the
+        margins around that.
+        """
+        for axis, more in zip((-3, -2), missing):
+            if self.margin or self.options.border == "reflect":
+                image = reflected(image, axis, self.margin, self.margin + more)
+            else:
+                image = _longer(image, axis, more)
         return image
 
 
 def _filled_up(array: Tensor, missing: Any) -> Tensor:
     """An array, [height, width, ...], with `missing` rows of 0 below and columns of 0 to the right."""
-    return tf.pad(array, [[0, missing[0]], [0, missing[1]], [0, 0]][:array.shape.ndims])
+    return _longer(_longer(array, 0, missing[0]), 1, missing[1])
+
+
+def _longer(array: Tensor, axis: int, missing: Any) -> Tensor:
+    """An array with `missing` more entries of 0 along an axis; unlike with `tf.pad` the other axes keep a known size
+    through every converter.
+    """
+    more = tf.zeros_like(tf.gather(array, tf.zeros([missing], tf.int32), axis=axis))
+    return tf.concat([array, more], axis)
 
 
 def _mirrored_up(image: Tensor, missing: Any) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Mapping, Tuple
+from typing import Any, Mapping, Tuple
 
 import numpy as np
 
@@ -19,8 +19,13 @@ _REPAIR = "export it as the others, or begin another run in another --model_dir"
 
 def scaled(pixels: np.ndarray, bounds: Range) -> np.ndarray:
     """Pixels of any type as float32, such that the two `bounds` become -1 and 1."""
+    return placed(pixels.astype(np.float32), bounds)
+
+
+def placed(numbers: Any, bounds: Range) -> Any:
+    """What `scaled` gives, of float32 numbers: those of an array, or of a tensor."""
     low, high = bounds
-    return (pixels.astype(np.float32) - np.float32(low)) / np.float32((high - low) / 2.0) - np.float32(1.0)
+    return (numbers - np.float32(low)) / np.float32((high - low) / 2.0) - np.float32(1.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +69,21 @@ class PixelRule:
         """A picture as a feeding gets it: [height, width, channels], uint8, or float32, mostly in [-1, 1].
 
         Raises:
+            UserError: as `pixels`.
+        """
+        pixels = self.pixels(where, picture)
+        return pixels if self.unchanged else scaled(pixels, self.bounds[str(pixels.dtype)])
+
+    def placed(self, numbers: Any, dtype: str) -> Any:
+        """What `image` gives where it does not leave pixels unchanged, of pixels that their file has as `dtype`, here
+        as float32 numbers of an array or of a tensor.
+        """
+        return placed(numbers, self.bounds[dtype])
+
+    def pixels(self, where: str, picture: Picture) -> np.ndarray:
+        """A picture's numbers as they stand in its file, in the channels of the network: [height, width, channels].
+
+        Raises:
             UserError: as `require_fit`, or a pixel is no number.
         """
         pixels = picture.seen
@@ -72,4 +92,4 @@ class PixelRule:
         require_finite(where, pixels)
         if pixels.shape[-1] != self.channels:
             pixels = pixels[..., :1] if self.channels == 1 else np.repeat(pixels, self.channels, axis=-1)
-        return np.ascontiguousarray(pixels) if self.unchanged else scaled(pixels, self.bounds[str(pixels.dtype)])
+        return np.ascontiguousarray(pixels)

@@ -71,6 +71,23 @@ class ResizeToWindow(Feeding):
         """See `Feeding.logits`: one for each flip and turn of the window."""
         return [placed_back(network(placed(images, position)), position) for position in self._positions]
 
+    def whole_logits(self, images: Tensor, network: Function) -> Tensor:
+        """See `Feeding.whole_logits`."""
+        # Scaling knows no channels: those of all images lie behind each other, as one image.
+        batch, height, width = tf.unstack(tf.shape(images)[:3])
+        together = tf.reshape(tf.transpose(self._unit(images), [1, 2, 0, 3]), [height, width, -1])
+        inputs = tf.reshape(self.input(together, tf.constant(WHOLE)), [*self.window, batch, self.spec.channels])
+        return network(tf.ensure_shape(tf.transpose(inputs, [2, 0, 1, 3]), [None, *self.window, self.spec.channels]))
+
+    @property
+    def whole_rule(self) -> str:
+        """See `Feeding.whole_rule`."""
+        around = {"zero": "mid-grey", "reflect": "its mirror image"}[self.border]
+        margin = (self.input_size - self.output_size) // 2
+        frame = f", surrounded by {margin} pixels of {around}" if margin else ""
+        return (f"scaled (bilinear, half-pixel) to {self.output_size} x {self.output_size} pixels{frame}, and the "
+                "probabilities are scaled back to its own size")
+
     def input(self, image: Tensor, window: Tensor) -> Tensor:
         """The input whose output shows a part of an image.
 

@@ -59,9 +59,14 @@ class SSTEM(Dataset):
     def read(self, sample_id: str) -> Sample:
         """See `Dataset.read`."""
         volume, page = sample_id.rsplit("#", 1)
-        pixels = read_page(self._path(volume), int(page))
-        label = self._read_label(int(page), pixels.shape) if volume == TRAIN_VOLUME else None
-        return Sample(scaled(pixels, BOUNDS[str(pixels.dtype)])[:, :, np.newaxis], label)
+        pixels = self.pixels(sample_id)
+        label = self._read_label(int(page), pixels.shape[:2]) if volume == TRAIN_VOLUME else None
+        return Sample(scaled(pixels, BOUNDS[str(pixels.dtype)]), label)
+
+    def pixels(self, sample_id: str) -> np.ndarray:
+        """See `Dataset.pixels`."""
+        volume, page = sample_id.rsplit("#", 1)
+        return read_page(self._path(volume), int(page))[:, :, np.newaxis]
 
     def problems(self, splits: Sequence[str], watch: Watch = unwatched) -> Iterator[UserError]:
         """See `Dataset.problems`; the rules are those of `sstem_volumes`."""

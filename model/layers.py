@@ -140,7 +140,8 @@ def _known(extent: Any) -> Optional[int]:
 def _averaging(length: Any, cells: int) -> Tensor:
     """float32 [cells, length]: what each cell takes of each row."""
     number = tf.range(cells)[:, tf.newaxis]
-    start, stop = number * length // cells, -(-(number + 1) * length // cells)
+    # Rounded up without a negative number, whose quotient other programs that get this graph round up, not down.
+    start, stop = number * length // cells, ((number + 1) * length + cells - 1) // cells
     place = tf.range(length)[tf.newaxis, :]
     return tf.cast((place >= start) & (place < stop), tf.float32) / tf.cast(stop - start, tf.float32)
 

@@ -53,6 +53,26 @@ def replacing(path: str) -> Iterator[str]:
             os.remove(temporary)
 
 
+def place_directory(made: str, path: str) -> None:
+    """Flush the directory `made` and the files in it, at any depth, to their disk, and let it appear as `path`, whole.
+
+    Args:
+        made: on the same file system as `path`.
+        path: must be free; missing parent directories are made.
+
+    Raises:
+        OSError: `path` is taken, or cannot be written.
+    """
+    parent = os.path.dirname(os.path.abspath(path))
+    os.makedirs(parent, exist_ok=True)
+    for directory, _, names in os.walk(made, topdown=False):
+        for name in names:
+            fsync_path(os.path.join(directory, name))
+        fsync_path(directory)
+    os.rename(made, path)
+    fsync_path(parent)
+
+
 def write_text(path: str, text: str) -> None:
     """Write `text` (UTF-8) to `path`, whole or not at all."""
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as stream:

@@ -74,5 +74,5 @@ def _inside(index: Tensor, length: Tensor, border: str) -> Tensor:
     if border == "zero":
         return tf.clip_by_value(index, 0, last)
     period = tf.maximum(2 * last, 1)
-    folded = tf.math.floormod(index, period)
+    folded = tf.math.floormod(tf.abs(index), period)  # see `utils.tiling.reflected`
     return tf.minimum(folded, tf.minimum(period - folded, last))

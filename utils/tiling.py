@@ -48,7 +48,8 @@ def reflected(array: Tensor, axis: int, before: Tensor, after: Tensor) -> Tensor
     known = array.shape.as_list()[axis]
     length = tf.shape(array)[axis] if known is None else known
     period = tf.maximum(2 * (length - 1), 1)
-    places = tf.floormod(tf.range(-before, length + after), period)
+    # Mirrored at 0 first: other programs that get this graph take the remainder of a negative number for negative.
+    places = tf.floormod(tf.abs(tf.range(-before, length + after)), period)
     return tf.gather(array, tf.minimum(places, period - places), axis=axis)
 
 

@@ -24,6 +24,7 @@ import pytest
 from datasets.acquire.sources import CATALOGUE
 from datasets.base import TEST, TRAIN, VALIDATION, Dataset, Sample
 from datasets.catalogue import Location, open_dataset
+from datasets.folder_images import Picture
 from datasets.options import FOLDS, DataOptions
 from utils.errors import UserError
 
@@ -76,6 +77,12 @@ class DatasetContract:
         assert spec.classes >= 2
         assert len(set(spec.class_names)) == spec.classes
         assert spec.folds in (0, FOLDS)
+
+    def test_the_pixel_rule_makes_the_image_of_its_pixels(self, dataset: Dataset, samples: Dict[str, Sample]) -> None:
+        sample_id, sample = next(iter(samples.items()))
+        pixels = dataset.pixels(sample_id)
+        assert pixels.shape == sample.image.shape
+        np.testing.assert_array_equal(dataset.pixel_rule.image(sample_id, Picture(pixels)), sample.image)
 
     def test_ids_are_text_and_unique_over_the_splits(self, dataset: Dataset) -> None:
         ids = [sample_id for split in self.splits for sample_id in dataset.ids(split)]

@@ -262,3 +262,29 @@ def test_variants_of_the_window_lie_over_each_other_again(tta: str, number: int)
 def test_a_window_has_one_scale(options: Any) -> None:
     with pytest.raises(UserError, match="in the scales 0.5"):
         ResizeToWindow(SPEC, SMALL, DataOptions(input_size=SMALL_INPUT, **options))
+
+
+@pytest.mark.parametrize("border", ["zero", "reflect"])
+@pytest.mark.parametrize("kind", ["uint8", "float32"])
+def test_whole_images_of_a_batch_are_fed_as_each_alone(border: str, kind: str) -> None:
+    """Of a size known only when the graph runs, seen by a network that cuts its margins off."""
+    geometry = Geometry(divisor=4, remainder=0, minimum=8, margin=3)
+    spec = DataSpec("toy", 2, ("a", "b"), 0, kind)
+    feeding = ResizeToWindow(spec, geometry, DataOptions(input_size=24, border=border))
+    pixels = np.random.RandomState(1).randint(0, 256, [3, 19, 31, 2])
+    images = pixels.astype(np.uint8) if kind == "uint8" else (pixels / 127.5 - 1.0).astype(np.float32)
+    with tf.Graph().as_default(), tf.Session() as session:
+        given = tf.placeholder(kind, [None, None, None, 2])
+        together = feeding.whole_logits(given, lambda inputs: inputs[:, 3:-3, 3:-3])
+        alone = feeding.shown(feeding.input(feeding._unit(given[0]), tf.constant(WHOLE))[tf.newaxis])
+        found = session.run(together, {given: images})
+        expected = np.concatenate([session.run(alone, {given: images[index:index + 1]}) for index in range(3)])
+    assert found.shape == (3, 18, 18, 2)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_what_happens_to_a_whole_image_is_told_in_numbers() -> None:
+    geometry = Geometry(divisor=4, remainder=0, minimum=8, margin=3)
+    for border, around in (("zero", "mid-grey"), ("reflect", "its mirror image")):
+        feeding = ResizeToWindow(DataSpec("toy", 1, ("a", "b"), 0), geometry, DataOptions(input_size=24, border=border))
+        assert f"to 18 x 18 pixels, surrounded by 3 pixels of {around}" in feeding.whole_rule

@@ -330,3 +330,34 @@ def test_images_of_all_sizes_need_not_hold_a_crop() -> None:
     with_margin(mixed).require_size(1, 1)
     with pytest.raises(UserError, match="crops of 32 x 32"):
         with_margin().require_size(31, 40)
+
+
+@pytest.mark.parametrize("geometry, options", [
+    (GEOMETRY, {}), (Geometry(divisor=16, remainder=12, minimum=28, margin=5), {"crop_height": 44, "crop_width": 44})])
+def test_whole_images_of_a_batch_are_fed_as_each_alone(geometry: Geometry, options: Dict[str, Any]) -> None:
+    """Of a size known only when the graph runs; the "network" is a mean over 3 x 3 pixels, so that borders count."""
+    own = build_feeding(COLOUR, geometry, DataOptions(feeding="native_crops", inference="whole", window_stride=20,
+                                                      **dict({"crop_height": 32, "crop_width": 32}, **options)))
+    images = np.random.RandomState(2).randint(0, 256, [2, 21, 50, 3]).astype(np.uint8)
+    seen = []
+
+    def network(inputs: Any) -> Any:
+        seen.append(tf.shape(inputs)[1:3])
+        smooth = tf.nn.avg_pool2d(inputs, 3, 1, "SAME")
+        return smooth[:, own.margin:-own.margin, own.margin:-own.margin] if own.margin else smooth
+
+    with tf.Graph().as_default(), tf.Session() as session:
+        given = tf.placeholder(tf.uint8, [None, None, None, 3])
+        found, size = session.run([own.whole_logits(given, network), seen[0]], {given: images})
+        alone = own.logits(tf.cast(given, tf.float32), network, 1)[0]
+        expected = np.concatenate([session.run(alone, {given: images[index:index + 1]}) for index in range(2)])
+    assert [geometry.output_size(int(extent)) for extent in size] >= [21, 50]
+    assert found.shape == images.shape
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_what_happens_to_a_whole_image_is_told_in_numbers() -> None:
+    assert "a multiple of 16 pixels, 16 at least" in feeding().whole_rule
+    valid = build_feeding(COLOUR, Geometry(16, 12, 188, 92), DataOptions(feeding="native_crops", crop_height=204))
+    assert "its mirror image, 92 pixels on every side" in valid.whole_rule
+    assert "a multiple of 16 pixels and 12 more, 188 at least" in valid.whole_rule

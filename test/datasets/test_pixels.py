@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tensorflow.compat.v1 as tf
 
 from datasets.folder_images import Picture
 from datasets.pixels import PixelRule, scaled
@@ -52,3 +53,17 @@ def test_what_does_not_fit_is_named(rule: PixelRule, picture: Picture, words: st
     with pytest.raises(UserError) as error:
         rule.image("a.png", picture)
     assert words in str(error.value)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_a_graph_scales_as_a_reader_does(dtype: str) -> None:
+    numbers = np.arange(0, 256).astype(dtype).reshape(1, -1, 1)
+    with tf.Graph().as_default(), tf.Session() as session:
+        found = session.run(DEEP.placed(tf.constant(numbers.astype(np.float32)), dtype))
+    np.testing.assert_allclose(found, DEEP.image("a.tif", Picture(numbers)), rtol=0, atol=1e-6)
+
+
+def test_pixels_are_those_of_the_file_in_the_channels_of_the_network() -> None:
+    assert COLOUR8.pixels("a.png", _picture(7)).tolist() == [[[7, 7, 7]]]
+    found = DEEP.pixels("a.tif", _picture(100, 300, dtype="uint16"))
+    assert found.dtype == np.uint16 and found.ravel().tolist() == [100, 300]

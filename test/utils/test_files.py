@@ -121,3 +121,23 @@ def test_not_json(tmp_path: Path, content: bytes) -> None:
 def test_missing_json(tmp_path: Path) -> None:
     with pytest.raises(OSError):
         read_json(str(tmp_path / "a.json"))
+
+
+def test_a_directory_appears_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every file and directory is flushed before the name is there, and the parent behind it."""
+    made, target, seen = tmp_path / "made", tmp_path / "new" / "target", []
+    (made / "inner").mkdir(parents=True)
+    (made / "inner" / "a.txt").write_text("a")
+    monkeypatch.setattr(files, "fsync_path", lambda path: seen.append((Path(path).name, target.exists())))
+    files.place_directory(str(made), str(target))
+    assert (target / "inner" / "a.txt").read_text() == "a" and not made.exists()
+    assert seen == [("a.txt", False), ("inner", False), ("made", False), ("new", True)]
+
+
+def test_a_directory_does_not_take_the_place_of_another(tmp_path: Path) -> None:
+    for name in ("made", "target"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.txt").write_text(name)
+    with pytest.raises(OSError):
+        files.place_directory(str(tmp_path / "made"), str(tmp_path / "target"))
+    assert (tmp_path / "target" / "a.txt").read_text() == "target"
