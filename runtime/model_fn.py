@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 import tensorflow.compat.v1 as tf
 
+from datasets.feeding import Function
 from datasets.pipeline import SIZE
 from objectives.base import Targets
 from runtime.assembly import Run
@@ -147,14 +148,30 @@ def predicting_fn(run: Run, split: str) -> ModelFn:
     def model_fn(features: Dict[str, Tensor], mode: str) -> Any:
         logits = _merged_logits(run, features, split)
         probabilities = _native_probabilities(run, features, logits, split)
-        predictions = {"probabilities": probabilities, "classes": tf.argmax(probabilities, -1, output_type=tf.int32)}
-        predictions["classes"] = tf.cast(predictions["classes"], tf.uint8)
-        score = run.objective.image_scores(logits, features["valid"])
-        predictions.update({} if score is None else {"score": score})
+        predictions = _predictions(run, logits, probabilities, features["valid"])
         predictions.update({name: features[name] for name in (INPUT_WAIT,) if name in features})
         return run.device.spec(mode=mode, predictions=predictions)
 
     return model_fn
+
+
+def whole_predictions(run: Run, images: Tensor) -> Dict[str, Tensor]:
+    """What `predicting_fn` predicts of images that are seen at once.
+
+    Args:
+        run: the run.
+        images: as `datasets.feeding.Decoded.image`, [batch, height, width, channels], all sizes known only when the
+            graph runs.
+    """
+    logits = run.feeding.whole_logits(images, _network(run))
+    probabilities = run.feeding.restore(run.objective.probabilities(logits), tf.shape(images)[1:3])
+    return _predictions(run, logits, probabilities, tf.ones_like(logits[..., 0]))
+
+
+def _predictions(run: Run, logits: Tensor, probabilities: Tensor, valid: Tensor) -> Dict[str, Tensor]:
+    classes = tf.cast(tf.argmax(probabilities, -1, output_type=tf.int32), tf.uint8)
+    score = run.objective.image_scores(logits, valid)
+    return {"probabilities": probabilities, "classes": classes, **({} if score is None else {"score": score})}
 
 
 def _maps(run: Run, features: Dict[str, Tensor], logits: Tensor, split: str) -> Dict[str, Tensor]:
@@ -173,17 +190,22 @@ def _merged_logits(run: Run, features: Dict[str, Tensor], split: str) -> Tensor:
     """Logits of a batch that is evaluated or predicted, in float32; the mean of the heads that the network gives, and
     of the variants of the image that are asked for.
     """
-    context = StepContext(training=False, seed=run.settings.training.seed)
     if run.feeding.whole and run.dataset.uniform(split):
         features["image"].set_shape([1, *run.dataset.native_size(split), run.dataset.spec.channels])
+    with tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE):
+        variants = run.feeding.logits(features["image"], _network(run), run.settings.training.batch_size)
+    return run.objective.merged(variants)
+
+
+def _network(run: Run) -> Function:
+    """What the network predicts, in float32: the mean of the heads that it gives."""
+    context = StepContext(training=False, seed=run.settings.training.seed)
 
     def network(inputs: Tensor) -> Tensor:
         found = run.network(inputs, context)
         return run.objective.merged([run.device.widen(head) for head in (found.logits, *found.auxiliaries)])
 
-    with tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE):
-        variants = run.feeding.logits(features["image"], network, run.settings.training.batch_size)
-    return run.objective.merged(variants)
+    return network
 
 
 def _training_context(run: Run, features: Dict[str, Tensor]) -> StepContext:

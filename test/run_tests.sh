@@ -30,13 +30,13 @@ pip_install() { "$bin/python" -m pip install --quiet --disable-pip-version-check
 
 install() {
   local wanted stamp="$venv/.installed" python
-  wanted=$(cat requirements/{base,constraints,cpu,horovod,horovod-build,test}.txt | cksum)
+  wanted=$(cat requirements/{base,constraints,cpu,export,horovod,horovod-build,test}.txt | cksum)
   [[ -x $bin/python && -e $stamp && $(cat "$stamp") == "$wanted" ]] && return
   if [[ ! -x $bin/python ]]; then
     python=$(find_python)
     "$python" -m venv "$venv"
   fi
-  pip_install -r requirements/cpu.txt -r requirements/test.txt
+  pip_install -r requirements/cpu.txt -r requirements/export.txt -r requirements/test.txt
   install_horovod
   printf '%s\n' "$wanted" >"$stamp"
 }

@@ -29,6 +29,7 @@ from runtime.modes.crossvalidate import crossvalidate, fold_settings
 from runtime.modes.ensemble import Member, require_agreement, require_same_view
 from runtime.modes.evaluate import NAMES as EVALUATED
 from runtime.modes.evaluate import evaluate
+from runtime.modes.export import check_export, export, exported_settings
 from runtime.modes.levels import NAMES as LEVELS
 from runtime.modes.levels import compare_levels
 from runtime.modes.output import check_output
@@ -74,6 +75,7 @@ def carry_out(settings: Settings, distributed: Distributed, stop: Optional[Stop]
         Stopped: a signal ended the run; what was trained is saved.
     """
     stop = stop or Stop()
+    settings = exported_settings(settings) if settings.exports else settings
     try:
         if settings.data.crossvalidation_idx == ALL_FOLDS:
             return _all_folds(settings, distributed, stop)
@@ -89,7 +91,8 @@ def run_once(settings: Settings, distributed: Distributed, stop: Stop,
     """One run: checks, then train, evaluate and predict as far as the exec mode asks for them.
 
     Returns:
-        "settings", and the results of the modes: "training", "evaluation", "prediction", "import" or "benchmark".
+        "settings", and the results of the modes: "training", "evaluation", "prediction", "export", "import" or
+        "benchmark".
     """
     run = assemble(settings, distributed, stop)
     checked = _check(run)
@@ -131,7 +134,7 @@ def _run_modes(run: Run, logger: Logger, chosen: Optional[Choice], others: Seque
     result: Dict[str, Any] = {}
     if settings.trains:
         result["training"] = train(run, logger)
-    if settings.evaluates or settings.predicts:
+    if settings.evaluates or settings.predicts or settings.exports:
         checkpoint, remarks = chosen or usable_checkpoint(run)
         say(run.distributed, remarks)
         members = [Member(run, checkpoint), *others]
@@ -141,6 +144,8 @@ def _run_modes(run: Run, logger: Logger, chosen: Optional[Choice], others: Seque
         result["levels"] = compare_levels(run, logger, checkpoint, result["evaluation"]["scores"])
     if settings.predicts:
         result["prediction"] = predict(members)
+    if settings.exports:
+        result["export"] = export(run, checkpoint)
     return result
 
 
@@ -196,6 +201,8 @@ def _check_directories(settings: Settings) -> None:
     """What is found out about a run that has ended goes beside it, where nothing says otherwise."""
     if not (settings.run.output and settings.run.log_dir):
         require_writable(settings.run.model_dir, "--model_dir")
+    if settings.exports:
+        check_export(settings)
 
 
 def _check_data(run: Run) -> List[str]:

@@ -177,7 +177,8 @@ def _files(settings: Settings, result: Mapping[str, Any]) -> List[str]:
         os.path.join(evaluations, LEVELS_PICTURE): "levels" in result,
         log_path(settings): True,
     }
-    return [path for path, there in written.items() if there] + result.get("prediction", {}).get("files", [])
+    return [path for path, there in written.items() if there] + result.get("prediction", {}).get(
+        "files", []) + result.get("export", {}).get("files", [])
 
 
 def _fed(run: Run) -> List[str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib
 import os
+import pkgutil
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
@@ -24,6 +26,19 @@ def option_choices(name: str) -> Tuple[Any, ...]:
     """The legal values of a model option."""
     fields = {field.name: field for field in dataclasses.fields(ModelOptions)}
     return fields[name].metadata["option"].choices
+
+
+def contracts() -> List[Any]:
+    """The contract test of every network in this directory."""
+    for module in pkgutil.iter_modules([os.path.dirname(__file__)]):
+        importlib.import_module(f".{module.name}", __package__)
+    return [heir for heir in _heirs(NetworkContract) if heir.__name__.startswith("Test")]
+
+
+def _heirs(contract: type) -> Iterator[type]:
+    for heir in contract.__subclasses__():
+        yield heir
+        yield from _heirs(heir)
 
 
 @dataclasses.dataclass(frozen=True)
