@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any, Callable, Iterator, List
 
@@ -32,15 +33,11 @@ def call(directory: Any, output: Any, *arguments: str) -> int:
 
 
 @pytest.fixture()
-def output(tmp_path: Path) -> Iterator[Path]:
-    """A place that every user may write to."""
-    place = Path(os.path.realpath(str(tmp_path))) / "report"
-    place.mkdir()
-    os.chmod(str(place), 0o777)
-    for folder in place.parents:
-        if folder.stat().st_uid == os.getuid() and folder != Path("/"):
-            os.chmod(str(folder), folder.stat().st_mode | 0o055)
-    yield place
+def output() -> Iterator[Path]:
+    """A place that every user may write to, as those of pytest are not."""
+    with tempfile.TemporaryDirectory() as place:
+        os.chmod(place, 0o777)
+        yield Path(place)
 
 
 def written(output: Path) -> Any:
