@@ -86,5 +86,6 @@ def rand_error(truth: np.ndarray, found: np.ndarray) -> float:
     counted = truth > 0
     if not counted.any():
         return math.nan
-    with np.errstate(invalid="ignore", divide="ignore"):  # precision, where the proposal has no pair
-        return float(adapted_rand_error(truth, singled(found), ignore_labels=(0,))[0])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        error = float(adapted_rand_error(truth, singled(found), ignore_labels=(0,))[0])
+    return 1.0 if math.isnan(error) else error  # scikit-image 0.19, where the proposal has no pair

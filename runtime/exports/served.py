@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Optional, Tuple
 
-import numpy as np
 import tensorflow.compat.v1 as tf
 
 from datasets.pixels import PixelRule
@@ -15,7 +14,8 @@ from runtime.model_fn import whole_predictions
 from runtime.restore import reading
 from utils.contracts import Tensor
 
-IMAGE, CLASSES, PROBABILITIES, SCORE = "image", "classes", "probabilities", "score"
+IMAGE = "image"
+CLASSES, PROBABILITIES, SCORE = OUTPUTS = ("classes", "probabilities", "score")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,8 +74,3 @@ def _image(rule: PixelRule, image: Tensor, pixels: str) -> Tensor:
     if rule.unchanged:
         return tf.cast(image, pixels)
     return rule.placed(tf.cast(image, tf.float32), pixels)
-
-
-def as_input(served: Served, pixels: np.ndarray) -> np.ndarray:
-    """Images of one size as the input of `served`."""
-    return pixels.astype(served.dtype)

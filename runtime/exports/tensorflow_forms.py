@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, Iterator
 import tensorflow.compat.v1 as tf
 
 from runtime.exports.base import Format, Function
-from runtime.exports.served import IMAGE, Served
+from runtime.exports.served import IMAGE, OUTPUTS, Served
 
 VERSIONS = {"tensorflow": tf.__version__}
 
@@ -48,7 +48,7 @@ class SavedModel(Format):
 
 
 class Frozen(Format):
-    """A GraphDef, as OpenCV and TensorFlow's C interface read it."""
+    """A GraphDef, for whoever imports it into a graph of TensorFlow."""
 
     name, file, runs_in = "frozen", "model.pb", "TensorFlow (tf.import_graph_def)"
 
@@ -66,8 +66,7 @@ class Frozen(Format):
             read.ParseFromString(stream.read())
         with tf.Graph().as_default() as graph, tf.Session(config=_on_cpu()) as session:
             tf.import_graph_def(read, name="")
-            names = {node.name: node.name + ":0" for node in read.node if node.name in ("classes", "probabilities",
-                                                                                       "score")}
+            names = {node.name: node.name + ":0" for node in read.node if node.name in OUTPUTS}
             yield _function(session, graph, IMAGE + ":0", names)
 
 

@@ -75,9 +75,9 @@ def load(path):
 def test_every_form_lies_in_a_directory_of_its_own(exported):
     assert {path.name for path in exported.iterdir()} == set(ALL)
     for name in ALL:
-        found = {path.name for path in (exported / name).iterdir()}
+        form, found = FORMATS[name], {path.name for path in (exported / name).iterdir()}
         assert found > BESIDE
-        assert FORMATS[name].file in found | {"."}
+        assert form.file in found | {"."}
 
 
 @pytest.mark.parametrize("name", ALL)
