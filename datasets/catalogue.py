@@ -15,7 +15,8 @@ from datasets.base import Dataset
 from datasets.cityscapes import Cityscapes
 from datasets.dagm2007 import DAGM2007, class_of
 from datasets.dagm2007_layouts import LAYOUTS
-from datasets.folder import DEFAULTS, RECIPE, Elsewhere, Folder
+from datasets.folder import DEFAULTS, RECIPE, Folder
+from datasets.folder_elsewhere import Elsewhere
 from datasets.fundus import opener
 from datasets.fundus_families import FAMILIES
 from datasets.options import CONVERTED, ORIGINAL, PHANTOM, DataOptions

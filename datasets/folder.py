@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any, Dict, Generator, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
@@ -346,43 +345,6 @@ class Folder(Dataset):
     def _sizes(self, split: str) -> List[Tuple[int, int]]:
         return [self._looks[item.name].size if item.name in self._looks else picture_size(item.image, item.page)
                 for item in self._items(split)]
-
-
-class Elsewhere(Folder):
-    """Another directory than the run began with, by the run's facts: all its labelled images are scored.
-
-    Args:
-        directory, options, seed, facts: as `Folder` takes them.
-    """
-
-    def __init__(self, directory: str, options: DataOptions, seed: int, facts: Mapping[str, Any]) -> None:
-        super().__init__(directory, options, seed, facts)
-        self._began = facts_of(facts, FACTS)
-        self._facts = None
-
-    def _known(self) -> Facts:
-        if self._facts is None:
-            names = [item.name for item in self._sound().items if item.mask is not None]
-            if not names:
-                raise UserError(f"{self.directory}: no image with a mask", "images and masks to score",
-                                "put masks beside the images: docs/own_images.md shows the layouts")
-            self._facts = dataclasses.replace(self._began, folds=0, training={}, validation=dict.fromkeys(names, ""))
-        return self._facts
-
-    def _look_around(self) -> Iterator[UserError]:
-        """What these images hold decides nothing about the run."""
-        self._known()
-        return iter(())
-
-    def _changes(self, facts: Facts) -> List[str]:
-        """What may surprise about these images in place of those."""
-        trained = set(self._began.training.values())
-        known = [name for name, look in self._looks.items() if look.content in trained]
-        unlabelled = len(self._sound().items) - len(facts.validation)
-        lines = [f"layout: {self._sound().layout}"]
-        lines += [f"without a mask, and left out: {unlabelled} images"] if unlabelled else []
-        return lines + ([f"the run was trained on {len(known)} of these images, whose scores are too good "
-                         f"({few(known)})"] if known else [])
 
 
 def _uncut(items: Sequence[Item]) -> _Cut:

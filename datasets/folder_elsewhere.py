@@ -1,0 +1,50 @@
+"""A folder of labelled images that a run did not begin with, to be scored by it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Iterator, List, Mapping
+
+from datasets.base import FACTS
+from datasets.folder import Folder
+from datasets.folder_facts import Facts, facts_of
+from datasets.folder_layouts import few
+from datasets.options import DataOptions
+from utils.errors import UserError
+
+
+class Elsewhere(Folder):
+    """Another directory than the run began with, by the run's facts: all its labelled images are scored.
+
+    Args:
+        directory, options, seed, facts: as `Folder` takes them.
+    """
+
+    def __init__(self, directory: str, options: DataOptions, seed: int, facts: Mapping[str, Any]) -> None:
+        super().__init__(directory, options, seed, facts)
+        self._began = facts_of(facts, FACTS)
+        self._facts = None
+
+    def _known(self) -> Facts:
+        if self._facts is None:
+            names = [item.name for item in self._sound().items if item.mask is not None]
+            if not names:
+                raise UserError(f"{self.directory}: no image with a mask", "images and masks to score",
+                                "put masks beside the images: docs/own_images.md shows the layouts")
+            self._facts = dataclasses.replace(self._began, folds=0, training={}, validation=dict.fromkeys(names, ""))
+        return self._facts
+
+    def _look_around(self) -> Iterator[UserError]:
+        """What these images hold decides nothing about the run."""
+        self._known()
+        return iter(())
+
+    def _changes(self, facts: Facts) -> List[str]:
+        """What may surprise about these images in place of those."""
+        trained = set(self._began.training.values())
+        known = [name for name, look in self._looks.items() if look.content in trained]
+        unlabelled = len(self._sound().items) - len(facts.validation)
+        lines = [f"layout: {self._sound().layout}"]
+        lines += [f"without a mask, and left out: {unlabelled} images"] if unlabelled else []
+        return lines + ([f"the run was trained on {len(known)} of these images, whose scores are too good "
+                         f"({few(known)})"] if known else [])
