@@ -252,6 +252,7 @@ def test_performance_on_the_processor_is_what_the_benchmark_measures(small, tmp_
     assert float(values["ActualFPS"]) == pytest.approx(measured, rel=1e-5)
     assert float(values["TrainingTime"]) == pytest.approx(2000 / measured, rel=1e-5)
     assert len(list((tmp_path / "out put" / "profiling").glob("timeline-*.json"))) == 1
+    assert "the 10 dearest of" in (first / "train_0.log").read_text()
 
 
 @ON_RANKS

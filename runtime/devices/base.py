@@ -9,6 +9,7 @@ from typing import Any, Callable, ContextManager, List, Optional, Tuple
 
 import tensorflow.compat.v1 as tf
 
+from runtime.hooks.profile import ProfileHook
 from runtime.settings.tree import DeviceOptions
 from utils.contracts import PLAIN, Convolution, Tensor
 from utils.errors import UserError
@@ -105,10 +106,13 @@ class Device(abc.ABC):
         """Chooses how the gradient of a convolution's kernel is computed; see `StepContext.kernel_gradient`."""
         return lambda convolution: PLAIN
 
-    def profiling_hooks(self, every: int) -> List[Any]:
-        """Hooks that trace a training step in `every` steps, where the options ask for it."""
+    def profiling_hooks(self, every: int, tell: Callable[[str], None]) -> List[Any]:
+        """Hooks that trace a training step in `every` steps, where the options ask for it.
+
+        What they find they tell in lines, at the end.
+        """
         directory = self.options.profiling
-        return [] if directory is None else [tf.train.ProfilerHook(save_steps=every, output_dir=directory)]
+        return [] if directory is None else [ProfileHook(every, directory, tell)]
 
     @property
     def computes_channels_first(self) -> bool:

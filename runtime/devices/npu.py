@@ -112,7 +112,7 @@ class NPU(Device):
         return adapter.call(scaled, {"opt": optimiser, "loss_scale_manager": self._manager(),
                                      "is_distributed": ranks > 1})
 
-    def profiling_hooks(self, every: int) -> List[Any]:
+    def profiling_hooks(self, every: int, tell: Callable[[str], None]) -> List[Any]:
         """See `Device.profiling_hooks`: none, the adapter traces the device by itself."""
         return []
 

@@ -22,6 +22,7 @@ from runtime.hooks.records import RecordHook
 from runtime.hooks.timing import TimingHook
 from runtime.input import timed
 from runtime.model_fn import INPUT_WAIT, Report, predicting_fn, training_fn
+from runtime.modes.say import say
 from runtime.settings.tree import PREDICT, with_values
 
 
@@ -99,7 +100,7 @@ def _time_training(run: Run, logger: Optional[Logger], directory: str) -> Tuple[
             # The losses of the first step and the last: more of them would cost time that is being measured.
             shown += [ProgressHook(report.scalars["train_total_loss"], training.images_per_step, last),
                       RecordHook(logger, report.scalars, last, last)]
-            tracing = run.device.profiling_hooks(last)
+            tracing = run.device.profiling_hooks(last, lambda line: say(run.distributed, [line]))
         return [hook.every_call_of(run.settings.device.iterations_per_loop) for hook in shown] + tracing
 
     estimator = run.device.estimator(training_fn(run, make_hooks), directory, training.seed)

@@ -73,6 +73,7 @@ def train(run: Run, logger: Logger) -> Dict[str, Any]:
 def _train_to(run: Run, logger: Logger, target: int, start: Position, history: History) -> Position:
     training = run.settings.training
     hooks: List[Any] = []
+    traced = min(TRACE_STEPS, target - start.step)
 
     def make_hooks(report: Report) -> List[Any]:
         # A bad step ends the run before anything is written; a stop is known before it is decided what to save.
@@ -80,7 +81,7 @@ def _train_to(run: Run, logger: Logger, target: int, start: Position, history: H
         hooks.extend(_chief_hooks(run, logger, report) if run.distributed.is_chief else [])
         hooks.append(StopHook(lambda: run.stop.requested, report.stop_wish, report.stop_agreed))
         every = hooks + [save] if run.distributed.is_chief else hooks
-        tracing = run.device.profiling_hooks(TRACE_STEPS) if run.distributed.is_chief else []
+        tracing = run.device.profiling_hooks(traced, _teller(run)) if run.distributed.is_chief else []
         return [hook.every_call_of(run.settings.device.iterations_per_loop) for hook in every] + tracing
 
     with _estimator_directory(run) as directory:

@@ -149,8 +149,8 @@ class DeviceOptions:
         None, "Ascend: the adapter's mode (default: must_keep_origin_dtype; allow_mix_precision with --use_amp)",
         kind=TRAINING, choices=PRECISION_MODES)
     profiling: Optional[str] = option(
-        None, "directory for traces of training steps: the adapter's own on Ascend, elsewhere for chrome://tracing",
-        kind=INVOCATION)
+        None, "directory for traces of training steps: the adapter's own on Ascend, elsewhere for chrome://tracing, "
+        "and the ten dearest operations are printed", kind=INVOCATION)
     over_dump: Optional[str] = option(None, "Ascend: directory for the operators whose numbers overflow",
                                       kind=INVOCATION)
     data_dump: Optional[str] = option(None, "Ascend: directory for what every operator takes and gives",
