@@ -98,7 +98,7 @@ def measured(precision: str, dtype: tf.DType, config: tf.ConfigProto) -> KernelG
         dtype: that its convolutions compute in.
         config: of its sessions.
     """
-    processor = ", ".join((_processor(), f"{os.cpu_count()} cores", precision, f"TensorFlow {tf.__version__}"))
+    processor = ", ".join((processor_name(), f"{os.cpu_count()} cores", precision, f"TensorFlow {tf.__version__}"))
     return KernelGradients(processor, lambda convolution, way: _seconds(convolution, way, dtype, config),
                            str(pooch.os_cache("unet-measurements")))
 
@@ -126,7 +126,8 @@ def _filled(name: str, shape: Any, dtype: tf.DType) -> Any:
     return tf.get_variable(name, initializer=values, trainable=False)
 
 
-def _processor() -> str:
+def processor_name() -> str:
+    """What the system calls the processor."""
     with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as stream:
         names = (line.partition(":")[2].strip() for line in stream if line.startswith("model name"))
         return next(names, platform.machine())

@@ -82,16 +82,20 @@ def _row(run: Run, checkpoint: Checkpoint, level: int, scores: Optional[Dict[str
 
 def convolution_operations(graph: tf.Graph) -> int:
     """Multiplications and additions of the convolutions of a graph of static shapes; a multiply-add counts two."""
-    return sum(_operations(node) for node in graph.get_operations())
+    return sum(operations_of(node) for node in graph.get_operations())
 
 
-def _operations(node: tf.Operation) -> int:
+def operations_of(node: tf.Operation) -> int:
+    """Those of a convolution, of a transposed one, or of one of their gradients; 0 for other operations."""
     if node.type == "Conv2D":  # each output value is a sum over the kernel and the channels that go in
         outputs, kernel = node.outputs[0], node.inputs[1]
         return 2 * outputs.shape.num_elements() * int(np.prod(kernel.shape.as_list()[:3]))
     if node.type == "Conv2DBackpropInput":  # transposed: each input value is spread over the kernel and what comes out
         kernel, inputs = node.inputs[1], node.inputs[2]
         return 2 * inputs.shape.num_elements() * int(np.prod(kernel.shape.as_list()[:3]))
+    if node.type == "Conv2DBackpropFilter":  # each value of the outputs' gradient meets the kernel's places once
+        kernel, upstream = node.outputs[0], node.inputs[2]
+        return 2 * upstream.shape.num_elements() * int(np.prod(kernel.shape.as_list()[:3]))
     return 0
 
 

@@ -1,0 +1,1 @@
+"""Measures the project and PyTorch in turn."""

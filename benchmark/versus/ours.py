@@ -1,0 +1,98 @@
+"""Our side: `main.py` itself in a process of its own, and for what is counted and checked the graphs that it builds."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from typing import Any, Dict, Mapping, NamedTuple
+
+import yaml
+
+from benchmark.versus.cases import BFLOAT16, Case, batches_per_image, data_for, settings
+from benchmark.versus.children import ROOT, finished
+from runtime.settings.tree import PREDICT
+
+_PREFIX = "DLLL "
+
+
+class Effort(NamedTuple):
+    """How much is measured.
+
+    Attributes:
+        warmup_steps: steps of a process that do not count.
+        steps: steps that do.
+        limit: seconds that a process may take.
+    """
+
+    warmup_steps: int
+    steps: int
+    limit: float
+
+
+class Measurement(NamedTuple):
+    """What a process measured: the median step of one batch, and its own peak memory."""
+
+    seconds: float
+    memory_mib: float
+
+
+def measure(case: Case, kernel_gradient: str, effort: Effort, scratch: str) -> Measurement:
+    """Steps of `main.py --benchmark`, with its input and, predicting, all that it does with the logits.
+
+    Args:
+        case: what to measure.
+        kernel_gradient: as the flag.
+        effort: how long.
+        scratch: a directory; data that was written there is found again.
+
+    Raises:
+        UserError: the process failed or took too long.
+    """
+    with tempfile.TemporaryDirectory(dir=scratch) as directory:
+        recipe = os.path.join(directory, "case.yaml")
+        with open(recipe, "w", encoding="utf-8") as stream:
+            yaml.safe_dump({"settings": settings(case)}, stream)
+        words = [sys.executable, os.path.join(ROOT, "main.py"), "--benchmark", "--exec_mode", case.mode,
+                 "--recipe", recipe, "--data_dir", data_for(case, scratch), "--device", "cpu",
+                 "--batch_size", str(case.batch_size), "--warmup_steps", str(effort.warmup_steps),
+                 "--max_steps", str(effort.warmup_steps + effort.steps), "--kernel_gradient", kernel_gradient,
+                 "--model_dir", os.path.join(directory, "unused"), "--log_dir", directory,
+                 *(["--use_amp"] if case.precision == BFLOAT16 else [])]
+        finished(words, effort.limit, {})
+        return read_log(os.path.join(directory, "log.json"), case)
+
+
+def read_log(path: str, case: Case) -> Measurement:
+    """The figures of a benchmark's log."""
+    found: Dict[str, float] = {}
+    with open(path, encoding="utf-8") as stream:
+        for record in (json.loads(line[len(_PREFIX):]) for line in stream):
+            if record["type"] == "LOG" and isinstance(record["data"], Mapping):
+                found.update(record["data"])
+    name, batches = ("test", batches_per_image(case)) if case.mode == PREDICT else ("train", 1.0)
+    return Measurement(found[f"latency_{name}_50"] / 1000.0 / batches, found["peak_memory_mib"])
+
+
+def assembled(case: Case, scratch: str, **more: Any) -> Any:
+    """The parts of the run that `measure` has carried out, with the library's own gradients of kernels."""
+    from runtime.assembly import assemble
+    from runtime.distributed.base import Distributed
+    from runtime.settings.tree import settings_from
+
+    values = {**settings(case), "data_dir": data_for(case, scratch), "device": "cpu", "batch_size": case.batch_size,
+              "global_batch_size": None, "use_amp": case.precision == BFLOAT16, "kernel_gradient": "plain",
+              "model_dir": os.path.join(scratch, "unused"), **more}
+    return assemble(settings_from(values), Distributed())
+
+
+def placeholders(run: Any) -> Dict[str, Any]:
+    """A training batch that is fed: "image", "label" and "key"; every pixel is "valid"."""
+    import tensorflow.compat.v1 as tf
+
+    batch, channels = run.settings.training.batch_size, run.dataset.spec.channels
+    shape = [batch, *(run.network.geometry.output_size(extent) for extent in run.feeding.window)]
+    return {"image": tf.placeholder(tf.float32, [batch, *run.feeding.window, channels]),
+            "label": tf.placeholder(tf.int32, shape), "valid": tf.ones(shape),
+            "key": tf.zeros([batch, 2], tf.int64)}

@@ -1,0 +1,213 @@
+"""The project and PyTorch in turn: the same networks, weights' shapes, losses, optimisers and cores.
+
+    python benchmark/versus_pytorch.py --networks unet tinyunet fcn --modes train predict --batch_sizes 1 8
+    python benchmark/versus_pytorch.py --networks unet --size 252 --kernel_gradients measured plain --compile
+
+Each round measures all contestants one after the other, each in a process of its own: `main.py --benchmark`, and the
+peer. Before that their logits, losses and gradients are compared on the same weights. Results are kept in --results,
+where a case that is there already is not measured again, and written as a table into --page. It needs what
+requirements/benchmark.txt names; docs/performance.md says what the columns mean. It ends with 1 where a case failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import shutil
+import sys
+import tempfile
+import time
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, ROOT)
+
+from benchmark.versus import ours, report  # noqa: E402
+from benchmark.versus.cases import BFLOAT16, FLOAT32, MODES, PRECISIONS, SUBJECTS, Case  # noqa: E402
+from benchmark.versus.children import ask  # noqa: E402
+from runtime.settings.tree import MEASURED, TRAIN  # noqa: E402
+from utils.commands import exit_code  # noqa: E402
+from utils.contracts import PLAIN, SHIFTED, STRIPS  # noqa: E402
+from utils.errors import UserError  # noqa: E402
+from utils.files import read_json, write_json  # noqa: E402
+
+EAGER, COMPILED = "PyTorch", "PyTorch, compiled"
+_COMPILING = {"TORCHINDUCTOR_FREEZING": "1", "TORCHINDUCTOR_COMPILE_THREADS": "1"}
+"""Weights folded into the graph while predicting; no further processes beside the one that is measured."""
+
+
+class Contestant(NamedTuple):
+    """Who is measured: its name in the table, and what measures it."""
+
+    name: str
+    measure: Callable[[Case], ours.Measurement]
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> int:
+    """Measure what is asked for and not there yet, and write the table."""
+    flags = _parser().parse_args(arguments)
+    failures: List[str] = []
+    code = exit_code(lambda: failures.extend(_compare(flags)), debug=False)
+    return code or int(bool(failures))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=str(__doc__).split("\n\n", maxsplit=1)[0])
+    parser.add_argument("--networks", nargs="+", default=list(SUBJECTS), choices=list(SUBJECTS))
+    parser.add_argument("--modes", nargs="+", default=list(MODES), choices=MODES)
+    parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, help="default: those that the processor has")
+    parser.add_argument("--batch_sizes", nargs="+", type=int, default=[1, 8])
+    parser.add_argument("--size", type=int, default=0, help="height and width of the inputs, rounded up to what the "
+                        "network takes (default: the published)")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=5, help="measured steps of a process (default: 5)")
+    parser.add_argument("--warmup_steps", type=int, default=2, help="steps before them (default: 2)")
+    parser.add_argument("--kernel_gradients", nargs="+", default=[MEASURED],
+                        choices=(MEASURED, PLAIN, SHIFTED, *STRIPS),
+                        help="ours: the ways of main.py's --kernel_gradient; the first meets all others and PyTorch")
+    parser.add_argument("--compile", action="store_true", help="measure torch.compile, too; needs a C++ compiler")
+    parser.add_argument("--limit", type=float, default=900.0, help="seconds that a process may take (default: 900)")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="no case begins after so many")
+    parser.add_argument("--again", action="store_true", help="measure what is there, too")
+    parser.add_argument("--results", default=os.path.join(ROOT, "docs", "performance.json"))
+    parser.add_argument("--page", default=os.path.join(ROOT, "docs", "performance.md"))
+    return parser
+
+
+def _compare(flags: argparse.Namespace) -> List[str]:
+    """The cases that failed."""
+    found = ask("machine", {"networks": flags.networks, "size": flags.size}, flags.limit, {})
+    require(flags, found["machine"])
+    sizes = dict(zip(flags.networks, found["sizes"]))
+    with tempfile.TemporaryDirectory(prefix="versus-pytorch-") as scratch:
+        judge = Judge(flags, found["machine"], lambda case: contestants(flags, case, scratch))
+        return measure_all(list(_cases(flags, sizes, found["machine"])), flags, judge)
+
+
+def require(flags: argparse.Namespace, machine: Mapping[str, Any]) -> None:
+    """Make sure that the machine has all that is asked for.
+
+    Raises:
+        UserError: it has not.
+    """
+    least = min(flags.rounds, flags.steps, flags.warmup_steps, *flags.batch_sizes)
+    if least < 1:
+        raise UserError(f"{least} rounds, steps or images", "1 or more", "raise the number")
+    if BFLOAT16 in (flags.precisions or ()) and not machine["bfloat16"]:
+        raise UserError(f"--precisions {BFLOAT16}: {machine['processor']} does not compute in it",
+                        "a processor with avx512_bf16 or amx_bf16", f"give --precisions {FLOAT32}")
+    needed = ["PyTorch"] + ["MMSegmentation"] * any(SUBJECTS[network].mmseg for network in flags.networks)
+    for name in needed:
+        if name not in machine["versions"]:
+            raise UserError(f"{name} is not installed", "what requirements/benchmark.txt names",
+                            "install it as that file says")
+    if flags.compile and not any(shutil.which(name) for name in ("g++", "clang++")):
+        raise UserError("--compile: no C++ compiler", "g++ or clang++, which torch.compile calls",
+                        "install one, or leave --compile out")
+
+
+def _cases(flags: argparse.Namespace, sizes: Mapping[str, int], machine: Mapping[str, Any]) -> Iterator[Case]:
+    precisions = flags.precisions or [name for name in PRECISIONS if name != BFLOAT16 or machine["bfloat16"]]
+    for network, mode, precision, batch in itertools.product(flags.networks, flags.modes, precisions,
+                                                             flags.batch_sizes):
+        yield Case(network, mode, precision, batch, sizes[network])
+
+
+def contestants(flags: argparse.Namespace, case: Case, scratch: str) -> List[Contestant]:
+    """Ours first; predicting has no gradients."""
+    effort = ours.Effort(flags.warmup_steps, flags.steps, flags.limit)
+
+    def mine(way: str) -> Contestant:
+        return Contestant(f"ours, gradients {way}", lambda case: ours.measure(case, way, effort, scratch))
+
+    def theirs(name: str, compiled: bool) -> Contestant:
+        return Contestant(name, lambda case: ours.Measurement(**ask("peer_steps", {
+            "case": case._asdict(), "compiled": compiled, "warmup_steps": effort.warmup_steps, "steps": effort.steps,
+        }, effort.limit, _COMPILING if compiled else {})))
+
+    ways = flags.kernel_gradients if case.mode == TRAIN else flags.kernel_gradients[:1]
+    return [*map(mine, ways), theirs(EAGER, False), *([theirs(COMPILED, True)] if flags.compile else [])]
+
+
+class Judge:
+    """Measures cases.
+
+    Args:
+        flags: of the command.
+        machine: what it is measured on.
+        contestants: those of a case.
+        asked: asks a process, as `ask` does.
+    """
+
+    def __init__(self, flags: argparse.Namespace, machine: Mapping[str, Any],
+                 contestants: Callable[[Case], List[Contestant]], asked: Callable[..., Any] = ask) -> None:
+        self.machine = machine
+        self.contestants = contestants
+        self._flags = flags
+        self._ask = asked
+        self._same: Dict[str, Dict[str, float]] = {}
+
+    def known(self, case: Case, records: Sequence[report.Record]) -> bool:
+        """Whether a record has the case on this machine, with all that would be measured."""
+        names = {contestant.name for contestant in self.contestants(case)}
+        return any(Case(**record["case"]) == case and names <= {each["name"] for each in record["contestants"]}
+                   and report.described(record["machine"]) == report.described(self.machine) for record in records)
+
+    def record(self, case: Case) -> Dict[str, Any]:
+        """Compare, then measure in turn.
+
+        Raises:
+            UserError: the two differ, or a process failed.
+        """
+        load = os.getloadavg()[1]
+        same = self._compared(case.network)
+        costs = self._ask("ceiling", case._asdict(), self._flags.limit, {})
+        sides = self.contestants(case)
+        rounds = [[contestant.measure(case) for contestant in sides] for _ in range(self._flags.rounds)]
+        found = [{"name": contestant.name, "seconds": [measured.seconds for measured in own],
+                  "memory_mib": [measured.memory_mib for measured in own]}
+                 for contestant, own in zip(sides, zip(*rounds))]
+        return {"case": case._asdict(), "machine": self.machine, "same": same, **costs, "load": load,
+                "warmup_steps": self._flags.warmup_steps, "steps": self._flags.steps, "contestants": found}
+
+    def _compared(self, network: str) -> Dict[str, float]:
+        """How far apart the two are, of each network once."""
+        if network not in self._same:
+            question = {"network": network, "compiled": self._flags.compile}
+            self._same[network] = self._ask("same_function", question, self._flags.limit, {})
+        return self._same[network]
+
+
+def measure_all(cases: Sequence[Case], flags: argparse.Namespace, judge: Judge) -> List[str]:
+    """Measure the cases that are not there yet, and keep each as soon as it is done; those that failed."""
+    records: List[report.Record] = read_json(flags.results) if os.path.exists(flags.results) else []
+    end = time.monotonic() + 60.0 * flags.minutes
+    failures: List[str] = []
+    print("\n".join(report.head()), flush=True)
+    for case in cases:
+        if not flags.again and judge.known(case, records):
+            continue
+        if time.monotonic() > end:
+            print(f"--minutes {flags.minutes:g} are over; the same command goes on", file=sys.stderr)
+            break
+        try:
+            record = judge.record(case)
+        except UserError as error:
+            failures.append(str(case))
+            print(f"{case} failed: {error}", file=sys.stderr, flush=True)
+            continue
+        records = [*(each for each in records if not _replaced(each, record)), record]
+        write_json(flags.results, records)
+        print("\n".join(report.rows(record)), flush=True)
+    if records:
+        report.write_page(flags.page, records)
+    return failures
+
+
+def _replaced(old: report.Record, new: report.Record) -> bool:
+    return old["case"] == new["case"] and report.described(old["machine"]) == report.described(new["machine"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
