@@ -7,6 +7,8 @@ from typing import Callable, Dict, List, NamedTuple, Sequence, Tuple
 
 from datasets.augmentation import Augmentation
 from utils.contracts import Tensor
+from utils.errors import UserError
+from utils.tiling import Windows
 
 Samples = Dict[str, Tensor]
 """One sample by name: "image", "label", "valid"; for evaluation also "region", where the data has one."""
@@ -83,6 +85,29 @@ class Feeding(abc.ABC):
         Returns:
             One for each variant of the images that is to be averaged over.
         """
+
+    def streamed(self) -> Windows:
+        """The windows that an image which is larger than memory is predicted in.
+
+        Raises:
+            UserError: images are not predicted in windows of their own that know nothing of each other.
+        """
+        raise UserError("images larger than memory with a run that sees every image scaled to one size",
+                        "windows at the images' own scale", "train a run that sees them so, as those of --dataset "
+                        "folder do (feeding native_crops in a recipe)")
+
+    def window_logits(self, images: Tensor, insides: Tensor, network: Function) -> List[Tensor]:
+        """Logits [batch, inner height, inner width, channels] of windows as `streamed` has them.
+
+        Args:
+            images: [batch, window height, window width, channels], of the type that the spec names: decoded images.
+            insides: int32 [batch, 2], the height and width of each window's part that belongs to the image.
+            network: as of `logits`.
+
+        Returns:
+            One for each variant that is to be averaged over.
+        """
+        raise NotImplementedError
 
     @abc.abstractmethod
     def whole_logits(self, images: Tensor, network: Function) -> Tensor:

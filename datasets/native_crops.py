@@ -139,6 +139,24 @@ class NativeCrops(Feeding):
         return ("filled up below and to the right with the colour that normalisation makes 0, until its sides are "
                 f"{legal}; that is cut off again")
 
+    def streamed(self) -> Windows:
+        """See `Feeding.streamed`."""
+        scales = variants_of(self.options).scales
+        if self.whole or scales != (1.0,):
+            what = "--inference whole" if self.whole else f"scales {', '.join(map(str, scales))}"
+            raise UserError(f"images larger than memory with {what}", "windows at the images' own scale",
+                            "use --inference slide" if self.whole else
+                            "use --tta flip, turns or none, without --tta_scales")
+        return self._windows
+
+    def window_logits(self, images: Tensor, insides: Tensor, network: Function) -> List[Tensor]:
+        """See `Feeding.window_logits`: every window is turned by itself."""
+        rows, columns = (tf.sequence_mask(insides[:, axis], self.window[axis], tf.float32) for axis in (0, 1))
+        mask = (rows[:, :, tf.newaxis] * columns[:, tf.newaxis, :])[..., tf.newaxis]
+        seen = self.normalised(_eight_bit(images)) * mask
+        return [placed_back(network(placed(seen, position)), position)
+                for position in variants_of(self.options).positions]
+
     def shown(self, images: Tensor, training: bool = False) -> Tensor:
         """See `Feeding.shown`: all of it, but for the margins of a training crop."""
         if training and self.margin:

@@ -179,6 +179,21 @@ def _maps(run: Run, features: Dict[str, Tensor], logits: Tensor, split: str) -> 
     return {"map": _native_probabilities(run, features, logits, split)[..., 1]}
 
 
+INSIDE, LOGITS = "inside", "logits"
+
+
+def window_fn(run: Run) -> ModelFn:
+    """A `model_fn` that predicts windows of an image: of features "image" and `INSIDE` as `Feeding.window_logits` has
+    them, `LOGITS` float32 [batch, inner height, inner width, channels].
+    """
+    def model_fn(features: Dict[str, Tensor], mode: str) -> Any:
+        with tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE):
+            variants = run.feeding.window_logits(features["image"], features[INSIDE], _network(run))
+        return run.device.spec(mode=mode, predictions={LOGITS: run.objective.merged(variants)})
+
+    return model_fn
+
+
 def _native_probabilities(run: Run, features: Dict[str, Tensor], logits: Tensor, split: str) -> Tensor:
     """Probabilities at the images' own size, float32 [batch, height, width, classes]."""
     # Images of different sizes come one by one.

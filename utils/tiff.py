@@ -22,9 +22,15 @@ from PIL import Image
 
 from utils.errors import UserError
 from utils.regular import content_kind, require_content, unopened
+from utils.segments import COMPRESSIONS, JPEG, PREDICTORS, Coding
 
 MAXIMUM_PIXELS = 2 ** 27
 """Of a page, 11585 x 11585. A damaged or hostile header can promise so many that decoding fills the memory."""
+
+MOST_STREAMED = 2 ** 40
+"""Pixels of a page that is read in parts."""
+_MOST_SEGMENTS = 2 ** 20
+"""Strips or tiles of such a page: their places are kept in memory."""
 
 _EXPECTED = "a readable grey TIFF stack of 8 or 16 bits"
 _REPAIR = "fetch or export the file again; `python download_dataset.py --check` tells what a directory holds"
@@ -36,7 +42,7 @@ _COLOUR, _FROM_JPEG = 2, 6
 _PHOTOMETRICS = {_WHITE_IS_ZERO: "grey", 1: "grey", _COLOUR: "in colour", _PALETTE: "coloured by a palette",
                  _FROM_JPEG: "in colour"}
 _ALPHA = (1, 2)  # values of the tag ExtraSamples
-_ORIENTATION, _UPRIGHT = 274, 1
+_ORIENTATION, _UPRIGHT, _SUBSAMPLING = 274, 1, 530
 _MOST_CHANNELS = 5
 _MAXIMUM_BYTES = 2 ** 30
 _MOST_OF_CLASSIC = 2 ** 32 - 2 ** 26  # bytes of pixels, with room for directories
@@ -64,6 +70,16 @@ def page_size(path: str) -> Tuple[int, int]:
     """(height, width) of the first page in pixels; raises like `count_pages`."""
     with _opened(path) as stack:
         return stack.size
+
+
+def page_extent(path: str, index: int) -> Tuple[int, int]:
+    """(height, width) of page `index` (from 0) in pixels, by its header, up to `MOST_STREAMED` of them.
+
+    Raises:
+        UserError: as `count_pages`; no such page, or more pixels.
+    """
+    with _opened(path) as stack:
+        return stack.extent(index)
 
 
 def read_page(path: str, index: int) -> np.ndarray:
@@ -110,6 +126,43 @@ def read_samples(path: str, index: int) -> Samples:
     """
     with _opened(path) as stack:
         return stack.read_samples(index)
+
+
+class Layout(NamedTuple):
+    """Where the pixels of a page lie in its file.
+
+    Attributes:
+        size: (height, width) in pixels.
+        segment: (height, width) in pixels of its strips or tiles; strips are as wide as the page.
+        tiled: whether they are tiles, which all have that size; of the strips the last one may be lower.
+        planes: of segments, one behind the other: 1, or one for each channel.
+        offsets, lengths: in bytes, of each segment, row by row; one of no bytes is 0 everywhere.
+        coding: how they are packed.
+        alpha: how many of the samples, the last ones, are transparency.
+        inverted: whether 0 is white.
+        palette: as of `Samples`.
+    """
+
+    size: Tuple[int, int]
+    segment: Tuple[int, int]
+    tiled: bool
+    planes: int
+    offsets: Sequence[int]
+    lengths: Sequence[int]
+    coding: Coding
+    alpha: int
+    inverted: bool
+    palette: Optional[np.ndarray]
+
+
+def page_layout(path: str, index: int) -> Layout:
+    """How page `index` (from 0) of the TIFF or BigTIFF at `path` is laid out, of up to `MOST_STREAMED` pixels.
+
+    Raises:
+        UserError: as `read_samples`, or that its pixels are packed in a way that is not read in parts.
+    """
+    with _opened(path) as stack:
+        return stack.layout(index)
 
 
 @contextlib.contextmanager
@@ -159,7 +212,7 @@ class _Stack:
 
     @property
     def size(self) -> Tuple[int, int]:
-        with _told(self._path, ", page 0: cannot be decoded"):
+        with damage_told(self._path, ", page 0: cannot be decoded"):
             return _size(f"{self._path}, page 0", self._file.pages[0])
 
     def read(self, index: int) -> np.ndarray:
@@ -168,6 +221,7 @@ class _Stack:
 
     def read_samples(self, index: int) -> Samples:
         with self._page(index, _refuse_odd_samples) as (where, page):
+            _refuse_too_many_bytes(where, page)
             if page.samplesperpixel == 1 and page.photometric != _PALETTE and page.dtype.kind != "f":
                 _refuse_other_than_grey(where, page)
                 return Samples(_as_grey(where, self._decoded(page, index))[..., np.newaxis])
@@ -177,15 +231,24 @@ class _Stack:
             pixels = self._channels(where, page, index)
             return Samples(pixels[..., :pixels.shape[-1] - alpha], transparent=alpha > 0)
 
+    def extent(self, index: int) -> Tuple[int, int]:
+        with self._page(index, lambda where, page: None, MOST_STREAMED) as (where, page):
+            return _size(where, page, MOST_STREAMED)
+
+    def layout(self, index: int) -> Layout:
+        with self._page(index, _refuse_odd_coding, MOST_STREAMED) as (_, page):
+            return _layout(page)
+
     @contextlib.contextmanager
-    def _page(self, index: int, refuse: Callable[[str, Any], None]) -> Iterator[Tuple[str, Any]]:
+    def _page(self, index: int, refuse: Callable[[str, Any], None],
+              most: int = MAXIMUM_PIXELS) -> Iterator[Tuple[str, Any]]:
         """What a page is called, and the page, whose data are all there; whatever decoding it raises is told."""
         where = f"{self._path}, page {index}"
         if not 0 <= index < self.count:
             raise UserError(f"{where}: no such page", f"a page from 0 to {self.count - 1}", _REPAIR)
-        with _told(self._path, f", page {index}: cannot be decoded"):
+        with damage_told(self._path, f", page {index}: cannot be decoded"):
             page = self._file.pages[index]
-            _size(where, page)
+            _size(where, page, most)
             refuse(where, page)
             _refuse_missing_data(where, page, os.path.getsize(self._path))
             yield where, page
@@ -272,10 +335,10 @@ def _number(handle: Any, place: int, form: str) -> int:
     return int(struct.unpack(form, handle.read(struct.calcsize(form)))[0])
 
 
-def _size(where: str, page: Any) -> Tuple[int, int]:
+def _size(where: str, page: Any, most: int = MAXIMUM_PIXELS) -> Tuple[int, int]:
     height, width = int(page.imagelength), int(page.imagewidth)
-    if not 0 < height * width <= MAXIMUM_PIXELS:
-        raise UserError(f"{where}: {height} x {width} pixels, by its header", f"1 to {MAXIMUM_PIXELS} pixels", _REPAIR)
+    if not 0 < height * width <= most:
+        raise UserError(f"{where}: {height} x {width} pixels, by its header", f"1 to {most} pixels", _REPAIR)
     return height, width
 
 
@@ -301,8 +364,6 @@ def _refuse_odd_samples(where: str, page: Any) -> None:
         raise _odd(where, f"{dtype} pixels")
     if page.photometric not in _PHOTOMETRICS:
         raise _odd(where, f"colours of the kind {getattr(page.photometric, 'name', page.photometric)}")
-    if page.imagelength * page.imagewidth * page.samplesperpixel * dtype.itemsize > _MAXIMUM_BYTES:
-        raise UserError(f"{where}: more than {_MAXIMUM_BYTES} bytes of pixels, by its header", "an image", _REPAIR)
     alpha = sum(extra in _ALPHA for extra in page.extrasamples)
     if not 1 <= page.samplesperpixel - alpha <= _MOST_CHANNELS:
         raise _odd(where, f"{page.samplesperpixel} channels")
@@ -312,6 +373,51 @@ def _refuse_odd_samples(where: str, page: Any) -> None:
     if turned is not None and turned.value != _UPRIGHT:
         raise UserError(f"{where}: turned by its tag Orientation ({turned.value})", "pixels that lie as they are seen",
                         "export it again without that tag")
+
+
+def _refuse_too_many_bytes(where: str, page: Any) -> None:
+    if page.imagelength * page.imagewidth * page.samplesperpixel * page.dtype.itemsize > _MAXIMUM_BYTES:
+        raise UserError(f"{where}: more than {_MAXIMUM_BYTES} bytes of pixels, by its header", "an image", _REPAIR)
+
+
+def _refuse_odd_coding(where: str, page: Any) -> None:
+    """What `utils.segments` does not know, beside odd samples."""
+    _refuse_odd_samples(where, page)
+    if page.dtype.kind == "b":
+        raise _odd(where, "1 bit a channel")
+    if page.compression not in COMPRESSIONS or page.predictor not in PREDICTORS or page.fillorder != 1:
+        raise _odd(where, f"pixels compressed as {getattr(page.compression, 'name', page.compression)}, predictor "
+                   f"{int(page.predictor)}, order of bits {int(page.fillorder)}")
+    from_jpeg = page.compression == JPEG
+    if page.photometric == _FROM_JPEG and not from_jpeg:
+        raise _odd(where, "pixels in luminance and chrominance")
+    if from_jpeg and (page.dtype != np.uint8 or page.planarconfig != 1 or page.samplesperpixel not in (1, 3)):
+        raise _odd(where, "a JPEG that is neither grey nor red, green and blue of 8 bits")
+    if len(page.dataoffsets) > _MOST_SEGMENTS:
+        raise UserError(f"{where}: {len(page.dataoffsets)} strips or tiles", f"at most {_MOST_SEGMENTS}",
+                        "export it in larger tiles, of 256 x 256 pixels for instance")
+
+
+def _layout(page: Any) -> Layout:
+    size, samples = (int(page.imagelength), int(page.imagewidth)), int(page.samplesperpixel)
+    planes = samples if page.planarconfig != 1 else 1
+    segment = ((int(page.tilelength), int(page.tilewidth)) if page.is_tiled else
+               (min(int(page.rowsperstrip), size[0]), size[1]))
+    grid = [-(-extent // side) for extent, side in zip(size, segment)]
+    if min(segment) < 1 or grid[0] * grid[1] * planes > min(len(page.dataoffsets), len(page.databytecounts)):
+        raise ValueError(f"{len(page.dataoffsets)} strips or tiles of {segment[0]} x {segment[1]} pixels")
+    subsampling = page.tags.get(_SUBSAMPLING)
+    white = page.photometric == _WHITE_IS_ZERO
+    coding = Coding(page.dtype.newbyteorder(page.parent.byteorder), samples // planes, int(page.compression),
+                    int(page.predictor), 1 if samples == 1 else int(page.photometric),
+                    () if subsampling is None else tuple(subsampling.value), page.jpegtables)
+    palette = None
+    if page.photometric == _PALETTE:
+        palette = np.zeros([256, 3], np.uint8)
+        found = (np.asarray(page.colormap) >> 8).astype(np.uint8).T
+        palette[:len(found)] = found[:256]
+    return Layout(size, segment, bool(page.is_tiled), planes, page.dataoffsets, page.databytecounts, coding,
+                  sum(extra in _ALPHA for extra in page.extrasamples), white, palette)
 
 
 def _odd(where: str, found: str) -> UserError:
@@ -359,7 +465,7 @@ def _not_grey(where: str, found: str) -> UserError:
 def _opened(path: str) -> Iterator[_Stack]:
     require_content(path, _EXPECTED)
     with contextlib.ExitStack() as held:
-        with _told(path, ": not a readable TIFF"):
+        with damage_told(path, ": not a readable TIFF"):
             file = held.enter_context(tifffile.TiffFile(path))
             stack = _Stack(path, file, held.enter_context(_stream(path)))
         yield stack
@@ -379,7 +485,7 @@ def _stream(path: str) -> BinaryIO:
 
 
 @contextlib.contextmanager
-def _told(path: str, what: str) -> Iterator[None]:
+def damage_told(path: str, what: str) -> Iterator[None]:
     """Turn what the libraries raise for damage into a message that begins with `path` and `what`."""
     try:
         yield

@@ -361,3 +361,20 @@ def test_what_happens_to_a_whole_image_is_told_in_numbers() -> None:
     valid = build_feeding(COLOUR, Geometry(16, 12, 188, 92), DataOptions(feeding="native_crops", crop_height=204))
     assert "its mirror image, 92 pixels on every side" in valid.whole_rule
     assert "a multiple of 16 pixels and 12 more, 188 at least" in valid.whole_rule
+
+
+@pytest.mark.parametrize("tta, variants", [("none", 1), ("flip", 2), ("turns", 8)])
+def test_windows_are_turned_by_themselves_and_what_is_not_of_the_image_is_nothing(tta: str, variants: int) -> None:
+    way = feeding(crop_height=32, crop_width=32, tta=tta)
+    images = np.random.RandomState(0).randint(0, 256, [2, 32, 32, 3]).astype(np.uint8)
+    with tf.Graph().as_default():
+        windows = tf.constant(images)
+        found, expected = run([way.window_logits(windows, tf.constant([[32, 32], [20, 7]]), lambda seen: seen * 2.0),
+                               way.normalised(tf.cast(windows, tf.float32)) * 2.0])
+        seen: Any = []
+        way.window_logits(windows, tf.constant([[32, 32], [32, 32]]), lambda each: seen.append(each) or each)
+        corners = {tuple(run(each)[0, 0, 0]) for each in seen}
+    expected[1, 20:], expected[1, :, 7:] = 0.0, 0.0
+    assert len(found) == variants and len(corners) == min(variants, 4)
+    for variant in found:
+        np.testing.assert_allclose(variant, expected, rtol=1e-6)

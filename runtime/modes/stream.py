@@ -1,0 +1,277 @@
+"""Prediction of an image larger than memory, from file to file, which goes on where it was stopped or killed.
+
+Windows are read band by band (`utils.bands`), and masks and probabilities are written row of tiles by row of tiles
+(`utils.pyramid`); what a row of tiles took is noted in a ledger once it is on the disk. Going on computes again the
+bands that touch the first row of tiles that is missing, in the same batches, and so ends up with the same bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from datasets.folder_images import Picture
+from runtime.assembly import Run
+from runtime.checkpoints.find import checkpoint_directory
+from runtime.checkpoints.mark import fingerprint, mark_path
+from runtime.model_fn import INSIDE, LOGITS, window_fn
+from runtime.modes.ensemble import Member, averaged
+from utils.bands import Cover, RunningMean, Window, windows_of
+from utils.commands import Stopped
+from utils.contracts import Tensor
+from utils.errors import UserError
+from utils.files import fsync_path
+from utils.ledger import Ledger
+from utils.progress import with_bar
+from utils.pyramid import TILE, Form, PyramidWriter, mean_of_four, most_of_four
+from utils.tiff_parts import opened_page
+
+STRIP = 16
+"""Rows whose probabilities are in memory at a time; a part of every tile."""
+_CLASSES, _PROBABILITY = "masks", "probabilities"
+_FORMAT = 1
+
+
+class LargeImage(NamedTuple):
+    """A page of a TIFF, and what is predicted of it.
+
+    Attributes:
+        path: of the file.
+        page: from 0.
+        size: (height, width) in pixels.
+        targets: where masks, and probabilities where they are wanted, go, by kind.
+        scratch: a directory for what is not finished.
+    """
+
+    path: str
+    page: int
+    size: Tuple[int, int]
+    targets: Mapping[str, str]
+    scratch: str
+
+
+def predict_large(members: Sequence[Member], image: LargeImage, threshold: Optional[float],
+                  tile: int = TILE) -> np.ndarray:
+    """Write the mask, and the probability, of every pixel, as tiled BigTIFFs with smaller copies of themselves.
+
+    Masks and probabilities are those of `runtime.modes.predict`. Of several members the mean of their probabilities
+    decides. Memory is that of a band of windows and of a row of tiles.
+
+    Args:
+        members: runs, with their checkpoints.
+        image: which, and where to.
+        threshold: of the second of two classes; None where the likelier class counts.
+        tile: pixels of a tile's side in what is written.
+
+    Returns:
+        Pixels of each class, int64 [classes].
+
+    Raises:
+        UserError: the image cannot be read, the run does not predict in windows, or what is not finished is of another
+            prediction.
+        Stopped: a signal asked for it; what is done is kept, and the same call goes on with it.
+    """
+    run = members[0].run
+    forms = _forms(run, image, tile)
+    ledger = _ledger(image, _subject(members, image, threshold, tile))
+    if any(not os.path.exists(_partial(image, kind)) and not os.path.exists(image.targets[kind]) for kind in forms):
+        ledger.begin_anew()
+    if len(ledger.entries) < forms[_CLASSES].rows:
+        try:
+            _write_rows(members, image, threshold, forms, ledger)
+        except _LostError:
+            ledger.begin_anew()
+            _write_rows(members, image, threshold, forms, ledger)
+    for kind, form in forms.items():
+        _finish(_partial(image, kind), image.targets[kind], form, _lengths(ledger, kind))
+    return np.array(ledger.entries[-1]["pixels"], np.int64)
+
+
+class _LostError(Exception):
+    """What the ledger says was written is not there."""
+
+
+def _ledger(image: LargeImage, subject: Mapping[str, Any]) -> Ledger:
+    try:
+        return Ledger(os.path.join(image.scratch, "ledger.jsonl"), subject)
+    except ValueError as error:
+        raise UserError(f"{image.scratch}: an unfinished prediction of {image.path} with another checkpoint, other "
+                        "settings, or before the image changed", "what it was begun with",
+                        "repeat the command that began it, or add --overwrite, which moves it aside") from error
+
+
+def _forms(run: Run, image: LargeImage, tile: int) -> Dict[str, Form]:
+    forms = {_CLASSES: Form(image.size, np.dtype(np.uint8), most_of_four, run.dataset.spec.palette, tile),
+             _PROBABILITY: Form(image.size, np.dtype(np.float32), mean_of_four, (), tile)}
+    return {kind: forms[kind] for kind in image.targets}
+
+
+def _subject(members: Sequence[Member], image: LargeImage, threshold: Optional[float], tile: int) -> Dict[str, Any]:
+    """All that decides the bytes that are written."""
+    status = os.stat(image.path)
+    runs = [{"checkpoint": fingerprint(mark_path(member.checkpoint.path))[1], "windows": repr(
+        member.run.feeding.streamed()), "variants": member.run.settings.data.tta, "batch": _batch(member.run),
+        "precision": member.run.device.precision} for member in members]
+    return {"format": _FORMAT, "image": os.path.abspath(image.path), "page": image.page, "bytes": status.st_size,
+            "modified": status.st_mtime_ns, "targets": sorted(image.targets), "threshold": threshold, "tile": tile,
+            "runs": runs}
+
+
+def _lengths(ledger: Ledger, kind: str) -> List[List[int]]:
+    return [entry["lengths"][kind] for entry in ledger.entries]
+
+
+def _partial(image: LargeImage, kind: str) -> str:
+    return os.path.join(image.scratch, f"{kind}.tif")
+
+
+def _write_rows(members: Sequence[Member], image: LargeImage, threshold: Optional[float], forms: Mapping[str, Form],
+                ledger: Ledger) -> None:
+    run, form = members[0].run, forms[_CLASSES]
+    row = len(ledger.entries) * form.tile
+    pixels = np.array(ledger.entries[-1]["pixels"] if ledger.entries else [0] * run.dataset.spec.classes, np.int64)
+    with contextlib.ExitStack() as held:
+        writers = {kind: held.enter_context(_writer(_partial(image, kind), form, _lengths(ledger, kind)))
+                   for kind, form in forms.items()}
+        held.enter_context(run.stop.deferred())
+        strips = _closed(held, averaged(members, lambda each: _strips(each, image, row)))
+        rows = _tile_rows(strips, form, row, threshold)
+        for part in with_bar(rows, "predict", chief=True, unit="row of tiles"):
+            pixels += np.bincount(part[_CLASSES].ravel(), minlength=len(pixels))
+            shown = dict(part, masks=part[_CLASSES] if form.palette else part[_CLASSES] * np.uint8(255))
+            lengths = {kind: writer.append(shown[kind]) for kind, writer in writers.items()}
+            ledger.note({"lengths": lengths, "pixels": pixels.tolist()})
+            if run.stop.requested is not None and len(ledger.entries) < form.rows:
+                raise Stopped(run.stop.requested)
+
+
+def _writer(path: str, form: Form, lengths: Sequence[Sequence[int]]) -> PyramidWriter:
+    try:
+        return PyramidWriter(path, form, lengths)
+    except (ValueError, FileNotFoundError) as error:
+        raise _LostError from error
+
+
+def _finish(partial: str, target: str, form: Form, lengths: Sequence[Sequence[int]]) -> None:
+    """Make a file of which all rows are there whole, and put it in its place; one that lies there already stays."""
+    if not os.path.exists(partial):
+        return
+    with PyramidWriter(partial, form, lengths) as writer:
+        writer.finish()
+    folder = os.path.dirname(os.path.abspath(target))
+    os.makedirs(folder, exist_ok=True)
+    os.replace(partial, target)
+    fsync_path(folder)
+
+
+# From windows to rows of tiles ---------------------------------------------------------------------------------------
+
+def _tile_rows(strips: Iterator[Mapping[str, np.ndarray]], form: Form, row: int,
+               threshold: Optional[float]) -> Iterator[Dict[str, np.ndarray]]:
+    """Classes and one probability of each row of tiles from `row` on."""
+    width = form.size[1]
+    for top in range(row, form.size[0], form.tile):
+        height = min(form.tile, form.size[0] - top)
+        part: Dict[str, Any] = {_CLASSES: np.empty([height, width], np.uint8),
+                                _PROBABILITY: np.empty([height, width], np.float32)}
+        for first in range(0, height, STRIP):
+            strip = next(strips)
+            probabilities, place = strip["probabilities"], slice(first, min(first + STRIP, height))
+            two = probabilities.shape[-1] == 2
+            probability = probabilities[..., 1] if two else probabilities.max(axis=-1)
+            part[_PROBABILITY][place] = probability
+            part[_CLASSES][place] = strip["classes"] if threshold is None else probability > threshold
+        yield part
+
+
+def _strips(member: Member, image: LargeImage, row: int) -> Iterator[Dict[str, np.ndarray]]:
+    """What a member predicts from `row` on: "probabilities" float32 [rows, width, classes] and "classes" uint8, of
+    `STRIP` rows at a time.
+    """
+    cover = Cover(image.size, member.run.feeding.streamed())
+    mean, first = RunningMean(cover, member.run.objective.channels, row), cover.first_band(row)
+    columns, kept = len(cover.lefts), np.zeros([0, image.size[1], member.run.objective.channels], np.float32)
+    with contextlib.ExitStack() as held:
+        probable = held.enter_context(_probable(member.run))
+        found = _closed(held, _window_logits(member, cover, image, row))
+        for _ in cover.tops[first:]:
+            for column, logits in zip(range(columns + _filling(member.run, columns)), found):
+                begun, rows = mean.row, mean.add(logits) if column < columns else None
+                if rows is not None:
+                    kept = np.concatenate([kept, rows[max(row - begun, 0):]])
+            ends = mean.row >= image.size[0]
+            while len(kept) >= STRIP or (ends and len(kept)):
+                yield probable(kept[:STRIP])
+                kept = kept[STRIP:]
+
+
+def _closed(held: contextlib.ExitStack, stream: Iterator[Any]) -> Iterator[Any]:
+    """A generator that is closed with `held`."""
+    held.callback(stream.close)  # type: ignore[attr-defined]
+    return stream
+
+
+def _batch(run: Run) -> int:
+    return run.settings.training.batch_size
+
+
+def _filling(run: Run, columns: int) -> int:
+    """Windows that fill the last batch of a band: no batch is part of two, and all have one size."""
+    return -columns % _batch(run)
+
+
+def _window_logits(member: Member, cover: Cover, image: LargeImage, row: int) -> Iterator[np.ndarray]:
+    """Logits of each window, and of those that fill batches, float32 [inner height, inner width, channels]."""
+    run = member.run
+    spec, size = run.dataset.spec, cover.windows.size
+    types = {"image": tf.as_dtype(spec.image_dtype), INSIDE: tf.int32}
+    shapes = {"image": [*size, spec.channels], INSIDE: [2]}
+
+    def batches() -> tf.data.Dataset:
+        read = _images(run, cover, image, row)
+        return tf.data.Dataset.from_generator(read, types, shapes).batch(_batch(run), drop_remainder=True).prefetch(2)
+
+    estimator = run.device.estimator(window_fn(run), checkpoint_directory(run.settings.run.model_dir),
+                                     run.settings.training.seed)
+    predictions = estimator.predict(batches, checkpoint_path=member.checkpoint.path)
+    return (prediction[LOGITS] for prediction in predictions)
+
+
+def _images(run: Run, cover: Cover, image: LargeImage, row: int) -> Callable[[], Iterator[Dict[str, np.ndarray]]]:
+    """What makes the features of each window; a `UserError` on the way is kept for whoever waits for them."""
+    rule, where, columns = run.dataset.pixel_rule, f"{image.path}, page {image.page}", len(cover.lefts)
+
+    def features(window: Window, palette: Optional[np.ndarray]) -> Dict[str, np.ndarray]:
+        pixels = rule.image(where, Picture(window.pixels, palette))
+        return {"image": pixels, INSIDE: np.array(window.inside, np.int32)}
+
+    def generate() -> Iterator[Dict[str, np.ndarray]]:
+        with opened_page(image.path, image.page) as page:
+            windows = windows_of(cover, lambda first, count: page.read(first, 0, count, page.size[1]), row)
+            for number, window in enumerate(windows):
+                found = features(window, page.palette)
+                last = (number + 1) % columns == 0
+                yield from [found] * (1 + last * _filling(run, columns))
+
+    def told() -> Iterator[Dict[str, np.ndarray]]:
+        own = generate()
+        following = run.faults.keeping(lambda: next(own, None))
+        return iter(following, None)
+
+    return told
+
+
+@contextlib.contextmanager
+def _probable(run: Run) -> Iterator[Callable[[np.ndarray], Dict[str, np.ndarray]]]:
+    """A function from logits [rows, width, channels] to "probabilities" and "classes", computed by the host."""
+    with tf.Graph().as_default() as graph:
+        logits: Tensor = tf.placeholder(tf.float32, [1, None, None, run.objective.channels])
+        probabilities = run.objective.probabilities(logits)
+        classes = tf.cast(tf.argmax(probabilities, -1, output_type=tf.int32), tf.uint8)
+        wanted = {"probabilities": probabilities[0], "classes": classes[0]}
+    with tf.Session(graph=graph, config=run.device.collectives_config()) as session:
+        yield lambda rows: session.run(wanted, {logits: rows[np.newaxis]})
