@@ -49,6 +49,21 @@ class Stack(NamedTuple):
     pages: int
 
 
+class Large(NamedTuple):
+    """An image that is too large to be read as a whole.
+
+    Attributes:
+        name: its id, which `Dataset.ids` leaves out.
+        path, page: the TIFF, and which of its pages, from 0.
+        size: (height, width) in pixels.
+    """
+
+    name: str
+    path: str
+    page: int
+    size: Tuple[int, int]
+
+
 class Dataset(abc.ABC):
     """Images by id. No randomness beyond the split's seed, no TensorFlow, no network; nothing read on construction.
 
@@ -141,6 +156,11 @@ class Dataset(abc.ABC):
         Raises:
             UserError: as `ids`.
         """
+        return ()
+
+    @property
+    def large(self) -> Sequence[Large]:
+        """Images to predict from file to file, beside those of `ids`; no data set that is trained on has any."""
         return ()
 
     @property

@@ -89,12 +89,17 @@ def picture_size(path: str, page: int = 0) -> Size:
 
 def require_sides(path: str, size: Tuple[int, ...]) -> None:
     """Raise a `UserError` where an image of this (height, width) is no image to learn from."""
-    if min(size) < SHORTEST:
-        raise UserError(f"{path}: {size[0]} x {size[1]} pixels", f"at least {SHORTEST} pixels a side",
-                        "leave it out (its mask, too)")
+    require_smallest(path, size)
     if max(size) > LONGEST:
         raise UserError(f"{path}: {size[0]} x {size[1]} pixels", f"at most {LONGEST} pixels a side",
                         "cut it into pieces (its mask, too)")
+
+
+def require_smallest(path: str, size: Tuple[int, ...]) -> None:
+    """Raise a `UserError` where an image of this (height, width) shows nothing."""
+    if min(size) < SHORTEST:
+        raise UserError(f"{path}: {size[0]} x {size[1]} pixels", f"at least {SHORTEST} pixels a side",
+                        "leave it out (its mask, too)")
 
 
 def require_finite(path: str, pixels: np.ndarray) -> None:

@@ -128,7 +128,7 @@ def _data(settings: Settings) -> Tuple[Location, Dataset]:
         return open_elsewhere(data, given, seed, facts)
     # Of the run's own data, which may be gone, nothing is read.
     own = open_dataset(data, Location(data.data_dir or "", phantom=False), seed, facts)
-    return Location(", ".join(given), phantom=False), Given(own.spec, own.pixel_rule, given)
+    return Location(", ".join(given), phantom=False), Given(own.spec, own.pixel_rule, given, settings.prediction.stream)
 
 
 def with_model(run: Run, **options: Any) -> Run:

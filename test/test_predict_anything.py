@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shlex
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -13,7 +15,9 @@ import tifffile
 from PIL import Image
 
 import main as command_line
+from datasets import given
 from datasets.phantoms.folder import write_folder
+from utils.ledger import Ledger
 
 from .conftest import write_recipe
 
@@ -138,8 +142,8 @@ def test_nothing_is_overwritten_unless_it_is_meant(place, predicted, tmp_path, c
 def test_what_is_wrong_is_told_before_anything_is_written(place, tmp_path, arguments, words, capsys):
     (place / "bad").mkdir(exist_ok=True)
     (place / "bad" / "b.png").write_bytes(b"")
-    given = [argument.format(place=place) for argument in arguments]
-    predict(place, tmp_path / "output", *given, code=2)
+    asked = [argument.format(place=place) for argument in arguments]
+    predict(place, tmp_path / "output", *asked, code=2)
     assert words in capsys.readouterr().err
     assert not files_below(tmp_path)
 
@@ -197,3 +201,88 @@ def test_what_cannot_be_scored_is_told(place, tmp_path, arguments, words, capsys
     assert words in capsys.readouterr().err
     call("--exec_mode", "evaluate", "--model_dir", place / "run", "--input", place / "elsewhere", code=2)
     assert "without --output" in capsys.readouterr().err
+
+
+# Images larger than memory --------------------------------------------------------------------------------------------
+
+def rows_of(path):
+    with open(str(path), encoding="utf-8") as stream:
+        return [list(row.values()) for row in csv.DictReader(stream)]
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """An image of two rows of tiles, and a small one. Not to be changed."""
+    folder = tmp_path_factory.mktemp("large images")
+    pixels = np.random.RandomState(0).randint(0, 256, [300, 40]).astype(np.uint8)
+    tifffile.imwrite(str(folder / "a b.tif"), pixels, tile=(64, 64), compression="zlib")
+    tifffile.imwrite(str(folder / "small.tif"), pixels[:20, :25])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def streamed(place, large, tmp_path_factory):
+    """What is predicted of it from file to file. Not to be changed."""
+    output = tmp_path_factory.mktemp("streamed") / "out put"
+    predict(place, output, "--stream", "--blending", "gaussian", images=large / "a b.tif")
+    return output
+
+
+def test_from_file_to_file_it_is_what_is_predicted_as_a_whole(place, large, streamed, tmp_path):
+    predict(place, tmp_path / "whole", "--blending", "gaussian", images=large / "a b.tif")
+    assert sorted(os.listdir(str(streamed))) == ["areas.csv", "components.csv", "masks", "probabilities"]
+    with tifffile.TiffFile(str(streamed / "masks" / "a b.tif")) as masks:
+        assert masks.is_bigtiff and masks.pages[0].tile == (256, 256) and len(masks.pages[0].pages) == 1
+    whole, found = (tifffile.imread(str(folder / "probabilities" / "a b.tif"))
+                    for folder in (tmp_path / "whole", streamed))
+    np.testing.assert_allclose(found, whole, atol=1e-5)
+    mask = tifffile.imread(str(streamed / "masks" / "a b.tif"))
+    np.testing.assert_array_equal(mask, np.where(found > 0.5, 255, 0))
+    expected = [["a b.tif", "0", "background", str((mask == 0).sum())],
+                ["a b.tif", "1", "foreground", str((mask == 255).sum())]]
+    assert [row[:4] for row in rows_of(streamed / "areas.csv")] == expected
+    assert {row[5] for row in rows_of(streamed / "areas.csv")} == {""}
+
+
+def test_the_largest_are_streamed_without_asking_and_others_beside_them(place, large, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(given, "LARGE_PIXELS", 299 * 40)
+    predict(place, tmp_path / "out", "--no-save_probabilities", images=large)
+    assert sorted(os.listdir(str(tmp_path / "out" / "masks"))) == ["a b.tif", "small.png"]
+    assert "2 images, 1 of them from file to file" in capsys.readouterr().out
+    assert [row[0] for row in rows_of(tmp_path / "out" / "areas.csv")] == ["a b.tif"] * 2 + ["small.tif"] * 2
+
+
+def test_a_stop_is_a_save_and_the_command_that_is_told_goes_on(place, large, streamed, tmp_path, monkeypatch, capsys):
+    output, note = tmp_path / "out put", Ledger.note
+
+    def signalled(self, entry):
+        note(self, entry)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Ledger, "note", signalled)
+    wanted = ["--stream", "--blending", "gaussian"]
+    predict(place, output, *wanted, code=143, images=large / "a b.tif")
+    monkeypatch.setattr(Ledger, "note", note)
+    told = capsys.readouterr().err
+    assert os.listdir(str(output)) == ["unfinished"]
+    predict(place, output, code=2, images=large / "small.tif")
+    assert "an unfinished prediction of a b.tif, which --input does not name" in capsys.readouterr().err
+    predict(place, output, "--stream", code=2, images=large / "a b.tif")
+    assert "with another checkpoint, other settings" in capsys.readouterr().err
+    words = shlex.split(told.rpartition("to go on: ")[2])
+    assert words[:2] == ["python", "main.py"] and command_line.main(words[2:]) == 0
+    assert f"going on with the prediction in {output}" in capsys.readouterr().out
+    for kind in ("masks", "probabilities"):
+        assert (output / kind / "a b.tif").read_bytes() == (streamed / kind / "a b.tif").read_bytes()
+    assert (output / "areas.csv").read_bytes() == (streamed / "areas.csv").read_bytes()
+    assert not (output / "unfinished").exists()
+    predict(place, output, "--stream", code=2, images=large / "a b.tif")
+    assert "holds masks, probabilities, areas.csv, components.csv already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["--inference", "whole"], "images larger than memory with --inference whole"),
+    (["--tta", "scales_and_flip"], "images larger than memory with --tta scales_and_flip")])
+def test_what_cannot_be_predicted_from_file_to_file(place, large, tmp_path, arguments, words, capsys):
+    predict(place, tmp_path / "out", "--stream", *arguments, code=2, images=large / "a b.tif")
+    assert words in capsys.readouterr().err and not files_below(tmp_path)

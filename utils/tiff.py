@@ -13,7 +13,7 @@ import logging
 import os
 import struct
 import zlib
-from typing import Any, BinaryIO, Callable, Dict, Iterable, Iterator, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, BinaryIO, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import PIL
@@ -72,14 +72,14 @@ def page_size(path: str) -> Tuple[int, int]:
         return stack.size
 
 
-def page_extent(path: str, index: int) -> Tuple[int, int]:
-    """(height, width) of page `index` (from 0) in pixels, by its header, up to `MOST_STREAMED` of them.
+def page_sizes(path: str) -> List[Tuple[int, int]]:
+    """(height, width) of each page in pixels, by its header; of pages that are read in parts, too.
 
     Raises:
-        UserError: as `count_pages`; no such page, or more pixels.
+        UserError: as `count_pages`; or a page has more than `MOST_STREAMED` pixels.
     """
     with _opened(path) as stack:
-        return stack.extent(index)
+        return [stack.extent(index) for index in range(stack.count)]
 
 
 def read_page(path: str, index: int) -> np.ndarray:
@@ -232,8 +232,8 @@ class _Stack:
             return Samples(pixels[..., :pixels.shape[-1] - alpha], transparent=alpha > 0)
 
     def extent(self, index: int) -> Tuple[int, int]:
-        with self._page(index, lambda where, page: None, MOST_STREAMED) as (where, page):
-            return _size(where, page, MOST_STREAMED)
+        with damage_told(self._path, f", page {index}: cannot be decoded"):
+            return _size(f"{self._path}, page {index}", self._file.pages[index], MOST_STREAMED)
 
     def layout(self, index: int) -> Layout:
         with self._page(index, _refuse_odd_coding, MOST_STREAMED) as (_, page):

@@ -221,6 +221,8 @@ def _check_data(run: Run) -> List[str]:
         run.feeding.require_size(*run.dataset.native_size(split))
         if split != TRAIN:
             _check_sizes(run, split)
+    if run.dataset.large:
+        run.feeding.streamed()
     return quick_warnings(run.dataset, tally) if run.settings.trains else []
 
 

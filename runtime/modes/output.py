@@ -11,6 +11,14 @@ from runtime.modes.say import say
 from runtime.settings.tree import Settings
 from utils.errors import UserError
 
+UNFINISHED = "unfinished"
+"""The folder beside predictions for what goes on when the command is repeated; gone once all is done."""
+
+
+def is_unfinished(folder: str) -> bool:
+    """Whether a prediction into `folder` has begun and not ended."""
+    return os.path.isdir(os.path.join(folder, UNFINISHED))
+
 
 def check_output(settings: Settings, names: Sequence[str]) -> None:
     """Make sure that files and folders of these names can be written into --output, and that none would be lost.
@@ -29,7 +37,7 @@ def check_output(settings: Settings, names: Sequence[str]) -> None:
     if os.path.lexists(output) and not os.path.isdir(output):
         raise UserError(f"--output {output}: not a directory", "a directory, or none yet", "use another --output")
     there = _held(output, names)
-    if there and not settings.run.overwrite:
+    if there and not settings.run.overwrite and UNFINISHED not in there:
         raise UserError(f"--output {output} holds {', '.join(there)} already", "a directory without them",
                         "use another --output, or add --overwrite, which moves them aside")
     require_writable(output, "--output")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
+import shlex
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
 import numpy as np
@@ -13,9 +15,9 @@ from datasets.pipeline import evaluation_batches
 from runtime.assembly import Run
 from runtime.checkpoints.find import checkpoint_directory
 from runtime.model_fn import predicting_fn
-from runtime.modes.ensemble import Member, Page, Pages, averaged
+from runtime.modes.ensemble import Member, Pages, averaged
 from runtime.modes.evaluate import choose_threshold
-from runtime.modes.output import make_room
+from runtime.modes.output import UNFINISHED, is_unfinished, make_room
 from runtime.modes.results import (
     AREAS,
     COMPONENTS,
@@ -28,15 +30,19 @@ from runtime.modes.results import (
     result_paths,
 )
 from runtime.modes.say import say
+from runtime.modes.stream import LargeImage, forget_unfinished, predict_large, require_same_images, scratch_of
 from runtime.restore import reading
+from runtime.settings.flags import words_of
 from runtime.settings.tree import Settings
+from utils.commands import Stopped
 from utils.files import write_csv
 from utils.progress import with_bar
 from utils.regions import MOST_LISTED
 
 FOLDER = "predictions"
 NAMES = tuple(os.path.basename(path) for stacked in (True, False)
-              for path in result_paths("", stacked, (MASKS, PROBABILITIES, OVERLAYS))) + (AREAS, COMPONENTS, VERDICTS)
+              for path in result_paths("", stacked, (MASKS, PROBABILITIES, OVERLAYS)))
+NAMES += (AREAS, COMPONENTS, VERDICTS, UNFINISHED)
 """What predictions consist of."""
 
 
@@ -48,24 +54,27 @@ def predict(members: Sequence[Member]) -> Dict[str, Any]:
     the probability of the class that was chosen. Of several members the mean of their probabilities decides.
 
     Each image is written as it is computed, so that they are never in memory together; the chief works alone.
-    Predictions that are there already are moved to a numbered sibling.
+    Predictions that are there already are moved to a numbered sibling. Images that are larger than memory come first,
+    and a prediction of such that was interrupted goes on where it stopped.
 
     Returns:
         "files" written, "images" predicted, the first member's "step".
 
     Raises:
         UserError: the test images are missing.
+        Stopped: a signal ended it, perhaps within a large image; what is done of that is kept.
     """
     run, checkpoint = members[0]
     threshold = choose_threshold(run, checkpoint)
     folder = output_folder(run.settings)
-    run.distributed.on_chief(lambda: make_room(run, folder, NAMES))
+    run.distributed.on_chief(lambda: _make_room(run, folder))
     results = Results(folder, run.dataset, _kinds(run.settings))
     files = list(results.paths)
-    images = len(run.dataset.ids(TEST))
+    images = len(run.dataset.ids(TEST)) + len(run.dataset.large)
     if run.distributed.is_chief:
-        with run.faults.told(), reading(checkpoint):
-            scores = _write(run, averaged(members, _pages), results, threshold)
+        with run.faults.told(), reading(checkpoint), _telling_how_to_go_on(run):
+            scores = _write(members, results, folder, threshold)
+        forget_unfinished(folder)
         if run.objective.judges_images:
             files.append(os.path.join(folder, VERDICTS))
             write_csv(files[-1], _verdicts(scores, 0.5 if threshold is None else threshold))
@@ -76,6 +85,15 @@ def predict(members: Sequence[Member]) -> Dict[str, Any]:
 def output_folder(settings: Settings) -> str:
     """Where predictions go."""
     return settings.run.output or os.path.join(settings.run.model_dir, FOLDER)
+
+
+def _make_room(run: Run, folder: str) -> None:
+    """Move aside what is there. What is not finished is gone on with, unless it is moved aside on purpose."""
+    if is_unfinished(folder) and not run.settings.run.overwrite:
+        require_same_images(folder, run.dataset.large)
+        say(run.distributed, [f"going on with the prediction in {folder}"])
+    else:
+        make_room(run, folder, NAMES)
 
 
 def _kinds(settings: Settings) -> List[str]:
@@ -93,11 +111,28 @@ def _pages(member: Member) -> Pages:
                              checkpoint_path=member.checkpoint.path)
 
 
-def _write(run: Run, pages: Iterator[Page], results: Results, threshold: Optional[float]) -> Dict[str, float]:
+@contextlib.contextmanager
+def _telling_how_to_go_on(run: Run) -> Iterator[None]:
+    """A stop of the body tells the command that goes on, where there is something to go on with."""
+    try:
+        yield
+    except Stopped as stopped:
+        if run.dataset.large:
+            words = [word.format(ranks=run.distributed.place.size) for word in run.distributed.launcher]
+            stopped.way_on = " ".join(shlex.quote(word) for word in (*words, *words_of(run.settings)))
+        raise
+
+
+def _write(members: Sequence[Member], results: Results, folder: str, threshold: Optional[float]) -> Dict[str, float]:
     """Write every image; the score of each by id, where images are judged."""
-    scores = {}
+    run, scores = members[0].run, {}
     names = run.dataset.ids(TEST)
+    pages = averaged(members, _pages) if names else iter(())
     with results:
+        for large in run.dataset.large:
+            place = LargeImage(large.path, large.page, large.size, results.large_paths(large.name),
+                               scratch_of(folder, large.name))
+            results.add_large(large.name, predict_large(members, place, threshold))
         for name, page in zip(names, with_bar(pages, "predict", chief=True, total=len(names), unit="image")):
             probabilities = page["probabilities"]
             probability = probabilities[..., 1] if probabilities.shape[-1] == 2 else probabilities.max(axis=-1)

@@ -100,6 +100,17 @@ class Results:
             self._write(kind, prediction.name, contents[kind](prediction))
         self._describe(prediction)
 
+    def large_paths(self, name: str) -> Dict[str, str]:
+        """Where the mask, and the probability, of an image go that is predicted from file to file, by kind."""
+        return {kind: os.path.join(self._folder, kind, _stem(name) + ".tif") for kind in self._kinds
+                if kind != OVERLAYS}
+
+    def add_large(self, name: str, pixels: np.ndarray) -> None:
+        """Describe such an image by the pixels of each class, int64 [classes]; its components are not known."""
+        for label, (class_name, count) in enumerate(zip(self._dataset.spec.class_names, pixels.tolist())):
+            self._add_area({"file": name, "class": label, "name": class_name, "pixels": count,
+                            "share": count / pixels.sum(), "components": ""})
+
     def _mask(self, prediction: Prediction) -> np.ndarray:
         return prediction.classes if self._colours else prediction.classes * np.uint8(255)
 
@@ -127,8 +138,7 @@ class Results:
         stack = self._dataset.stack(name)
         if stack is not None:
             return _Place(os.path.join(self._folder, kind, stack.name), stack.pages)
-        stem, rest = os.path.splitext(name)
-        return _Place(os.path.join(self._folder, kind, stem + "".join(rest.partition("#")[1:])), 0)
+        return _Place(os.path.join(self._folder, kind, _stem(name)), 0)
 
     def _stack(self, kind: str, place: _Place, colours: Sequence[Tuple[int, int, int]],
                page_bytes: int) -> Callable[[np.ndarray], None]:
@@ -152,6 +162,12 @@ class Results:
                 self._add_component(dict(own, component=number, **component._asdict()))
             if region.total > MOST_LISTED:
                 self.unlisted[prediction.name] = (self.unlisted.get(prediction.name, 0) + region.total - MOST_LISTED)
+
+
+def _stem(name: str) -> str:
+    """The name of a file of its own, without its ending."""
+    stem, rest = os.path.splitext(name)
+    return stem + "".join(rest.partition("#")[1:])
 
 
 def eight_bit(image: np.ndarray) -> np.ndarray:

@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import urllib.parse
 from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from datasets.base import Large
 from datasets.folder_images import Picture
 from runtime.assembly import Run
 from runtime.checkpoints.find import checkpoint_directory
 from runtime.checkpoints.mark import fingerprint, mark_path
 from runtime.model_fn import INSIDE, LOGITS, window_fn
-from runtime.modes.ensemble import Member, averaged
+from runtime.modes.ensemble import Member, Pages, averaged
+from runtime.modes.output import UNFINISHED
 from utils.bands import Cover, RunningMean, Window, windows_of
 from utils.commands import Stopped
 from utils.contracts import Tensor
@@ -52,6 +56,31 @@ class LargeImage(NamedTuple):
     size: Tuple[int, int]
     targets: Mapping[str, str]
     scratch: str
+
+
+def scratch_of(folder: str, name: str) -> str:
+    """Where what is not finished of an image lies."""
+    return os.path.join(folder, UNFINISHED, urllib.parse.quote(name, safe=""))
+
+
+def require_same_images(folder: str, images: Sequence[Large]) -> None:
+    """Make sure that what is not finished in `folder` is of no other images.
+
+    Raises:
+        UserError: it is; the text names one.
+    """
+    known = {os.path.basename(scratch_of(folder, image.name)) for image in images}
+    for name in sorted(os.listdir(os.path.join(folder, UNFINISHED))):
+        if name not in known:
+            raise UserError(f"{folder} holds an unfinished prediction of {urllib.parse.unquote(name)}, which --input "
+                            "does not name", "the images that it was begun with",
+                            "repeat the command that began it, use another --output, or add --overwrite, which moves "
+                            "it aside")
+
+
+def forget_unfinished(folder: str) -> None:
+    """Remove what was kept to go on with."""
+    shutil.rmtree(os.path.join(folder, UNFINISHED), ignore_errors=True)
 
 
 def predict_large(members: Sequence[Member], image: LargeImage, threshold: Optional[float],
@@ -188,7 +217,7 @@ def _tile_rows(strips: Iterator[Mapping[str, np.ndarray]], form: Form, row: int,
         yield part
 
 
-def _strips(member: Member, image: LargeImage, row: int) -> Iterator[Dict[str, np.ndarray]]:
+def _strips(member: Member, image: LargeImage, row: int) -> Pages:
     """What a member predicts from `row` on: "probabilities" float32 [rows, width, classes] and "classes" uint8, of
     `STRIP` rows at a time.
     """

@@ -6,7 +6,8 @@ import argparse
 import dataclasses
 from typing import Any, Dict, List, NoReturn, Optional, Sequence
 
-from runtime.settings.tree import Field, Settings, fields
+from runtime.settings.saved import load_settings
+from runtime.settings.tree import Field, Settings, fields, settings_from
 from utils.errors import UserError, unknown_flag
 
 DESCRIPTION = "Train, evaluate and predict with U-Nets for image segmentation."
@@ -34,6 +35,25 @@ def parse_flags(arguments: Sequence[str]) -> Dict[str, Any]:
     if unknown:
         raise unknown_flag(unknown[0], parser.flag_names(), "main.py")
     return vars(known)
+
+
+def words_of(settings: Settings) -> List[str]:
+    """A command line that means `settings`, of a command that works on a run: all flags but for what the run keeps, and
+    for --overwrite.
+    """
+    saved = settings_from({**load_settings(settings.run.model_dir), "model_dir": ""})
+    # Several runs bring their directories, and where they write comes from --output.
+    implied = {"overwrite", *(("model_dir", "log_dir") if settings.prediction.ensemble else ())}
+    words = ["python", "main.py"]
+    for field in fields():
+        value = getattr(getattr(settings, field.group), field.name)
+        if not field.option.flag or field.name in implied or value == getattr(getattr(saved, field.group), field.name):
+            continue
+        if isinstance(value, bool):
+            words.append(f"--{field.name}" if value else f"--no-{field.name}")
+        else:
+            words += [f"--{field.name}", *map(str, value if field.several else [value])]
+    return words
 
 
 class _Formatter(argparse.HelpFormatter):

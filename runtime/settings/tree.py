@@ -178,6 +178,9 @@ class PredictionOptions:
     ensemble: Tuple[str, ...] = option(
         (), "directories of runs whose probabilities are averaged, in place of --model_dir: those of five folds, say",
         kind=INVOCATION)
+    stream: bool = option(
+        False, "predict every TIFF of --input from file to file, in memory that does not grow with it; others than the "
+        "largest, of which all are, are else predicted as a whole", kind=INVOCATION)
     save_probabilities: bool = option(True, "write probabilities beside masks", kind=INVOCATION)
     overlays: bool = option(False, "write images with the predicted classes drawn over them", kind=INVOCATION)
 

@@ -27,8 +27,8 @@ def write(path, pixels=GREY):
     Image.fromarray(pixels).save(str(path))
 
 
-def given(*inputs, spec=SPEC, rule=RULE):
-    return Given(spec, rule, [str(path) for path in inputs])
+def given(*inputs, spec=SPEC, rule=RULE, stream=False):
+    return Given(spec, rule, [str(path) for path in inputs], stream)
 
 
 def header(width, height):
@@ -101,7 +101,7 @@ def test_what_cannot_be_read_is_named_before_anything_is_predicted(tmp_path, con
 
 
 @pytest.mark.parametrize("pixels, words", [
-    (np.zeros((1, 1), np.uint8), "1 x 1 pixels"), (np.zeros((8, 40000), np.uint8), "8 x 40000"),
+    (np.zeros((1, 1), np.uint8), "1 x 1 pixels"), (np.zeros((7, 40000), np.uint8), "7 x 40000"),
     (GREY.astype(np.uint16), "16 bits"), (np.stack([GREY, GREY + 1, GREY], axis=-1), "3 channels in colour"),
     (np.zeros((8, 8), np.float32), "floating point"),
 ], ids=["one pixel", "strip", "deeper", "colour", "floats"])
@@ -109,6 +109,46 @@ def test_what_the_run_has_not_begun_with_is_named(tmp_path, pixels, words):
     tifffile.imwrite(str(tmp_path / "a.tif"), pixels, photometric="rgb" if pixels.ndim == 3 else "minisblack")
     with pytest.raises(UserError) as caught:
         given(tmp_path).verify([TEST])
+    assert "a.tif" in caught.value.found and words in caught.value.found
+
+
+@pytest.mark.parametrize("size, stream, large", [
+    ((8, 2 ** 15), False, False), ((8, 2 ** 15 + 1), False, True), ((10, 12), True, True), ((10, 12), False, False)])
+def test_the_largest_are_left_to_be_predicted_from_file_to_file(tmp_path, size, stream, large):
+    tifffile.imwrite(str(tmp_path / "a.tif"), np.stack([np.zeros(size, np.uint8)] * 2), photometric="minisblack")
+    write(tmp_path / "b.png")
+    dataset = given(tmp_path, stream=stream)
+    dataset.verify([TEST])
+    expected = [(f"a.tif#{page}", str(tmp_path / "a.tif"), page, size) for page in (0, 1)]
+    assert list(dataset.large) == (expected if large else [])
+    assert dataset.ids(TEST) == ([] if large else ["a.tif#0", "a.tif#1"]) + ["b.png"]
+    assert (dataset.native_size(TEST)[0], dataset.counts([TEST])) == (min(size[0], 10), {TEST: 3})
+
+
+def test_many_pixels_are_large_by_the_header_alone(tmp_path):
+    """The file holds none of them, which is told as of any other."""
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(str(path), GREY, photometric="minisblack")
+    with tifffile.TiffFile(str(path)) as file:
+        places = [file.pages[0].tags[tag].valueoffset for tag in ("ImageWidth", "ImageLength")]
+    content = bytearray(path.read_bytes())
+    for place in places:
+        content[place:place + 2] = struct.pack("<H", 20000)
+    path.write_bytes(bytes(content))
+    dataset = given(tmp_path)
+    assert [large.size for large in dataset.large] == [(20000, 20000)]
+    with pytest.raises(UserError, match=r"a\.tif, page 0: .*bytes of pixels, while 20000 x 20000 need"):
+        dataset.verify([TEST])
+
+
+@pytest.mark.parametrize("pixels, words", [
+    (np.zeros((7, 40), np.uint8), "7 x 40"), (GREY.astype(np.uint16), "16 bits"),
+    (np.stack([GREY] * 4, axis=-1), "4 channels")], ids=["low", "deeper", "channels"])
+def test_what_the_run_has_not_begun_with_is_named_without_decoding_it(tmp_path, pixels, words, monkeypatch):
+    monkeypatch.delattr("utils.tiff_parts.Page.read")
+    tifffile.imwrite(str(tmp_path / "a.tif"), pixels, photometric="minisblack", planarconfig="contig")
+    with pytest.raises(UserError) as caught:
+        given(tmp_path, stream=True).verify([TEST])
     assert "a.tif" in caught.value.found and words in caught.value.found
 
 
