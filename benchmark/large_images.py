@@ -30,15 +30,16 @@ import numpy as np  # noqa: E402
 from utils.pyramid import Form, PyramidWriter, mean_of_four  # noqa: E402
 
 RECIPE = """
-model: plain_unet
-filters: 1
-feeding: native_crops
-crop_height: {window}
-crop_width: {window}
-window_stride: {stride}
-blending: gaussian
-batch_size: 4
-max_steps: 4
+settings:
+  model: plain_unet
+  filters: 1
+  feeding: native_crops
+  crop_height: {window}
+  crop_width: {window}
+  window_stride: {stride}
+  blending: gaussian
+  global_batch_size: 4
+  max_steps: 4
 """
 NAMES = ("masks", "probabilities")
 

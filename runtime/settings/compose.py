@@ -192,6 +192,9 @@ def _check_import(settings: Settings) -> None:
 
 def _check_prediction(settings: Settings) -> None:
     run, mode = settings.run, settings.run.exec_mode
+    if settings.prediction.stream and not settings.prediction.input:
+        raise UserError("--stream without --input", "images to predict from file to file",
+                        "name them with --input, or leave --stream out")
     wanted = [f"--{name}" for name in ("input", "ensemble") if getattr(settings.prediction, name)]
     if wanted and (settings.benchmark.benchmark or mode not in (PREDICT, EVALUATE)):
         raise UserError(f"{wanted[0]} with {'--benchmark' if settings.benchmark.benchmark else '--exec_mode'} {mode}",

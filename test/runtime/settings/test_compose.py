@@ -188,3 +188,8 @@ def test_settings_of_a_later_version_name_the_key(tmp_path):
     (tmp_path / FILE_NAME).write_text('{"colour": 1}')
     with pytest.raises(UserError, match="colour"):
         compose({"exec_mode": "predict", "model_dir": str(tmp_path)})
+
+
+def test_to_stream_is_said_of_given_images(tmp_path):
+    with pytest.raises(UserError, match="--stream without --input"):
+        compose({"exec_mode": "train", "stream": True, "model_dir": str(tmp_path)})
