@@ -282,7 +282,7 @@ def test_a_stop_is_a_save_and_the_command_that_is_told_goes_on(place, large, str
 
 @pytest.mark.parametrize("arguments, words", [
     (["--inference", "whole"], "images larger than memory with --inference whole"),
-    (["--tta", "scales_and_flip"], "images larger than memory with --tta scales_and_flip")])
+    (["--tta", "scales_and_flip"], "images larger than memory with scales 0.5, 0.75")])
 def test_what_cannot_be_predicted_from_file_to_file(place, large, tmp_path, arguments, words, capsys):
     predict(place, tmp_path / "out", "--stream", *arguments, code=2, images=large / "a b.tif")
     assert words in capsys.readouterr().err and not files_below(tmp_path)

@@ -15,7 +15,8 @@ import numpy as np
 
 from utils.errors import UserError
 from utils.segments import COMPRESSIONS, UNCOMPRESSED, decoded
-from utils.tiff import Layout, damage_told, page_layout
+from utils.tiff import damage_told
+from utils.tiff_layout import Layout, page_layout
 
 CACHE_BYTES = 2 ** 26
 """Of decoded strips and tiles that are kept."""
@@ -37,8 +38,8 @@ def opened_page(path: str, page: int = 0, cache_bytes: int = CACHE_BYTES) -> Ite
         cache_bytes: of decoded strips and tiles that are kept.
 
     Raises:
-        UserError: as `utils.tiff.page_layout`; or its strips or tiles are so large that each would need more memory
-            than `LARGEST_SEGMENT`.
+        UserError: as `utils.tiff_layout.page_layout`; or its strips or tiles are so large that each would need more
+            memory than `LARGEST_SEGMENT`.
     """
     layout = _in_parts(page_layout(path, page))
     _refuse_large_segments(path, page, layout)

@@ -24,12 +24,14 @@ from runtime.checkpoints.mark import fingerprint, mark_path
 from runtime.model_fn import INSIDE, LOGITS, window_fn
 from runtime.modes.ensemble import Member, Pages, averaged
 from runtime.modes.output import UNFINISHED
+from runtime.settings.tree import fields
 from utils.bands import Cover, RunningMean, Window, windows_of
 from utils.commands import Stopped
 from utils.contracts import Tensor
 from utils.errors import UserError
 from utils.files import fsync_path
 from utils.ledger import Ledger
+from utils.options import INVOCATION
 from utils.progress import with_bar
 from utils.pyramid import TILE, Form, PyramidWriter, mean_of_four, most_of_four
 from utils.tiff_parts import opened_page
@@ -104,8 +106,9 @@ def predict_large(members: Sequence[Member], image: LargeImage, threshold: Optio
             prediction.
         Stopped: a signal asked for it; what is done is kept, and the same call goes on with it.
     """
-    run = members[0].run
-    forms = _forms(run, image, tile)
+    for member in members:
+        member.run.feeding.streamed()
+    forms = _forms(members[0].run, image, tile)
     ledger = _ledger(image, _subject(members, image, threshold, tile))
     if any(not os.path.exists(_partial(image, kind)) and not os.path.exists(image.targets[kind]) for kind in forms):
         ledger.begin_anew()
@@ -142,9 +145,10 @@ def _forms(run: Run, image: LargeImage, tile: int) -> Dict[str, Form]:
 def _subject(members: Sequence[Member], image: LargeImage, threshold: Optional[float], tile: int) -> Dict[str, Any]:
     """All that decides the bytes that are written."""
     status = os.stat(image.path)
-    runs = [{"checkpoint": fingerprint(mark_path(member.checkpoint.path))[1], "windows": repr(
-        member.run.feeding.streamed()), "variants": member.run.settings.data.tta, "batch": _batch(member.run),
-        "precision": member.run.device.precision} for member in members]
+    lasting = [field for field in fields() if field.option.kind != INVOCATION]
+    runs = [{"checkpoint": fingerprint(mark_path(checkpoint.path))[1], "precision": run.device.precision,
+             **{field.name: getattr(getattr(run.settings, field.group), field.name) for field in lasting}}
+            for run, checkpoint in members]
     return {"format": _FORMAT, "image": os.path.abspath(image.path), "page": image.page, "bytes": status.st_size,
             "modified": status.st_mtime_ns, "targets": sorted(image.targets), "threshold": threshold, "tile": tile,
             "runs": runs}

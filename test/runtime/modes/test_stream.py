@@ -183,7 +183,7 @@ def test_members_are_averaged_and_windows_turned(same: Member, image: LargeImage
 
 
 @pytest.mark.parametrize("values, words", [
-    ({"inference": "whole"}, "--inference whole"), ({"tta": "scales_and_flip"}, "--tta scales_and_flip"),
+    ({"inference": "whole"}, "--inference whole"), ({"tta": "scales_and_flip"}, "with scales 0.5"),
     ({"feeding": "resize_to_window", "crop_height": None, "input_size": 64}, "sees every image scaled")])
 def test_what_does_not_predict_in_windows_is_refused(same: Member, image: LargeImage, values: Dict[str, Any],
                                                      words: str) -> None:

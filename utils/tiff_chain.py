@@ -1,0 +1,48 @@
+"""The chain of page directories of a TIFF, each of which tells where the next one lies."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, Dict
+
+from utils.errors import UserError
+
+BIG_TIFF = 43
+"""The version of a TIFF whose places have eight bytes."""
+EXPECTED = "a readable grey TIFF stack of 8 or 16 bits"
+REPAIR = "fetch or export the file again; `python download_dataset.py --check` tells what a directory holds"
+_MOST_TAGS = 4096  # of a page; a sound one has about twenty
+
+
+def count_directories(path: str, file: Any) -> int:
+    """Follow the chain of page directories to its end and count them.
+
+    Raises:
+        UserError: the chain is empty, leads out of the file or to no directory, or back into itself.
+    """
+    form, handle = file.tiff, file.filehandle
+    place = 8 if form.version == BIG_TIFF else 4
+    met: Dict[int, int] = {}
+    while True:
+        where = f"{path}, page {len(met)}"
+        offset = _number(handle, place, form.offsetformat)
+        if offset == 0:
+            break
+        if offset in met:
+            raise UserError(f"{where}: its directory is that of page {met[offset]} again", EXPECTED, REPAIR)
+        tags = _number(handle, offset, form.tagnoformat)
+        place = offset + form.tagnosize + tags * form.tagsize
+        if not 0 < tags <= _MOST_TAGS or place + form.offsetsize > handle.size:
+            raise UserError(f"{where}: its directory is cut off or damaged", EXPECTED, REPAIR)
+        met[offset] = len(met)
+    if not met:
+        raise UserError(f"{path}: a TIFF without pages", EXPECTED, REPAIR)
+    return len(met)
+
+
+def _number(handle: Any, place: int, form: str) -> int:
+    """The number at byte `place`, 0 beyond the end of the file."""
+    if place + struct.calcsize(form) > handle.size:
+        return 0
+    handle.seek(place)
+    return int(struct.unpack(form, handle.read(struct.calcsize(form)))[0])
