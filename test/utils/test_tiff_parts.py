@@ -227,3 +227,24 @@ def test_a_rectangle_lies_within_the_page(tmp_path: Any) -> None:
     write(path, pixels_of((8, 9), 1, "uint8"))
     with opened_page(path) as opened, pytest.raises(ValueError, match="of \\(8, 9\\)"):
         opened.read(0, 0, 8, 10)
+
+
+@pytest.mark.parametrize("how", [{"tile": (16, 16)}, {"rowsperstrip": 7}])
+def test_damage_anywhere_is_told_or_harmless(tmp_path: Any, how: Dict[str, Any]) -> None:
+    """Bytes changed at random, or a file cut short: pixels of the right shape, or one message that names the file."""
+    random, path = np.random.RandomState(0), tmp_path / "image.tif"
+    write(str(path), pixels_of((40, 33), 2, "uint16"), compression="zlib", **how)
+    sound, told = path.read_bytes(), 0
+    for trial in range(150):
+        content = bytearray(sound)
+        for place in random.randint(0, len(sound), random.randint(1, 9)) if trial % 3 else random.randint(0, 200, 3):
+            content[place] = random.randint(0, 256)
+        path.write_bytes(bytes(content[:random.randint(0, len(sound))] if trial % 5 == 0 else content))
+        try:
+            with opened_page(str(path)) as opened:
+                height, width = (min(extent, 50) for extent in opened.size)
+                assert opened.read(0, 0, height, width).shape == (height, width, opened.channels)
+        except UserError as error:
+            assert error.found.startswith(str(path))
+            told += 1
+    assert told > 75
