@@ -7,7 +7,7 @@ bands still touch are kept: memory is that of (window height) x (image width) re
 from __future__ import annotations
 
 import dataclasses
-from typing import Callable, Iterator, NamedTuple, Optional, Tuple
+from typing import Callable, Iterator, NamedTuple, Optional
 
 import numpy as np
 
@@ -142,6 +142,7 @@ class RunningMean:
         self._shares = tuple(_cover_of(starts, weights, extent) for starts, weights, extent in zip(
             (cover.tops, cover.lefts), (self._down, self._across), cover.extent))
         self._sum = np.zeros([inner[0], cover.extent[1], results], np.float32)
+        self._given = 0  # rows at its beginning that were given as means, and are no longer wanted
         self.row = int(cover.tops[self._band])
 
     def add(self, results: np.ndarray) -> Optional[np.ndarray]:
@@ -149,9 +150,10 @@ class RunningMean:
 
         Returns:
             At the end of a band the means of the rows that no later one touches, float32 [rows, width, results], from
-            the `row` on that was told before; else None.
+            the `row` on that was told before; else None. They are valid until the next call.
         """
         cover = self._cover
+        self._forget()
         left = int(cover.lefts[self._column])
         self._sum[:, left:left + len(self._across)] += results * self._weights
         self._column += 1
@@ -163,13 +165,19 @@ class RunningMean:
     def _final(self) -> np.ndarray:
         cover, top = self._cover, self.row
         until = int(cover.tops[self._band]) if self._band < len(cover.tops) else cover.extent[0]
-        shares = self._shares[0][top:until, np.newaxis] * self._shares[1][np.newaxis]
-        means = self._sum[:until - top] / shares[..., np.newaxis]
-        kept = len(self._sum) - (until - top)
-        self._sum[:kept] = self._sum[until - top:]
-        self._sum[kept:] = 0.0
-        self.row = until
+        means = self._sum[:until - top]
+        for row, share in enumerate(self._shares[0][top:until]):
+            means[row] /= (share * self._shares[1])[:, np.newaxis]
+        self._given, self.row = until - top, until
         return means[:max(cover.size[0] - top, 0), :cover.size[1]]
+
+    def _forget(self) -> None:
+        """Make room for the rows below those that were given."""
+        if self._given:
+            kept = len(self._sum) - self._given
+            self._sum[:kept] = self._sum[self._given:]
+            self._sum[kept:] = 0.0
+            self._given = 0
 
 
 def _cover_of(starts: np.ndarray, weights: np.ndarray, length: int) -> np.ndarray:
@@ -178,9 +186,3 @@ def _cover_of(starts: np.ndarray, weights: np.ndarray, length: int) -> np.ndarra
     for start in starts:
         found[start:start + len(weights)] += weights
     return found
-
-
-def strips(rows: int, width: int, most: int) -> Iterator[Tuple[int, int]]:
-    """(first, behind the last) of parts of some rows that have at most `most` pixels, or one row."""
-    step = max(1, most // width)
-    return ((first, min(first + step, rows)) for first in range(0, rows, step))

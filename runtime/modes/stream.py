@@ -174,7 +174,8 @@ def _write_rows(members: Sequence[Member], image: LargeImage, threshold: Optiona
         strips = _closed(held, averaged(members, lambda each: _strips(each, image, row)))
         rows = _tile_rows(strips, form, row, threshold)
         for part in with_bar(rows, "predict", chief=True, unit="row of tiles"):
-            pixels += np.bincount(part[_CLASSES].ravel(), minlength=len(pixels))
+            for classes in part[_CLASSES]:
+                pixels += np.bincount(classes, minlength=len(pixels))
             shown = dict(part, masks=part[_CLASSES] if form.palette else part[_CLASSES] * np.uint8(255))
             lengths = {kind: writer.append(shown[kind]) for kind, writer in writers.items()}
             ledger.note({"lengths": lengths, "pixels": pixels.tolist()})
@@ -205,12 +206,12 @@ def _finish(partial: str, target: str, form: Form, lengths: Sequence[Sequence[in
 
 def _tile_rows(strips: Iterator[Mapping[str, np.ndarray]], form: Form, row: int,
                threshold: Optional[float]) -> Iterator[Dict[str, np.ndarray]]:
-    """Classes and one probability of each row of tiles from `row` on."""
-    width = form.size[1]
+    """Classes and one probability of each row of tiles from `row` on; valid until the next one is asked for."""
+    size = [form.tile, form.size[1]]
+    whole: Dict[str, Any] = {_CLASSES: np.empty(size, np.uint8), _PROBABILITY: np.empty(size, np.float32)}
     for top in range(row, form.size[0], form.tile):
         height = min(form.tile, form.size[0] - top)
-        part: Dict[str, Any] = {_CLASSES: np.empty([height, width], np.uint8),
-                                _PROBABILITY: np.empty([height, width], np.float32)}
+        part = {kind: array[:height] for kind, array in whole.items()}
         for first in range(0, height, STRIP):
             strip = next(strips)
             probabilities, place = strip["probabilities"], slice(first, min(first + STRIP, height))
@@ -232,14 +233,16 @@ def _strips(member: Member, image: LargeImage, row: int) -> Pages:
         probable = held.enter_context(_probable(member.run))
         found = _closed(held, _window_logits(member, cover, image, row))
         for _ in cover.tops[first:]:
+            begun, rows = mean.row, np.zeros([0])
             for column, logits in zip(range(columns + _filling(member.run, columns)), found):
-                begun, rows = mean.row, mean.add(logits) if column < columns else None
-                if rows is not None:
-                    kept = np.concatenate([kept, rows[max(row - begun, 0):]])
-            ends = mean.row >= image.size[0]
-            while len(kept) >= STRIP or (ends and len(kept)):
-                yield probable(kept[:STRIP])
-                kept = kept[STRIP:]
+                final = mean.add(logits) if column < columns else None
+                rows = rows if final is None else final[max(row - begun, 0):]
+            # They are few at a time, and never copied as a whole.
+            while len(kept) + len(rows) >= STRIP or (mean.row >= image.size[0] and len(kept) + len(rows)):
+                missing = STRIP - len(kept)
+                yield probable(np.concatenate([kept, rows[:missing]]))
+                kept, rows = kept[:0], rows[missing:]
+            kept = np.concatenate([kept, rows])
 
 
 def _closed(held: contextlib.ExitStack, stream: Iterator[Any]) -> Iterator[Any]:
