@@ -124,8 +124,12 @@ def kill_and_compare(run: str, image: str, expected: str, kill_after: float) -> 
     """Predict again, killed again and again, and compare."""
     output, kills = expected + "-killed", 0
     shutil.rmtree(output, ignore_errors=True)
-    while measured(predicting(run, image, output), kill_after * (1 + kills)).code:
-        kills += 1
+    code = -signal.SIGKILL
+    while code == -signal.SIGKILL:
+        code = measured(predicting(run, image, output), kill_after * (1 + kills)).code
+        kills += code == -signal.SIGKILL
+    if code:
+        raise SystemExit(f"ended with {code}")
     same = all(filecmp.cmp(*pair, shallow=False) for pair in zip(files_of(expected, image), files_of(output, image)))
     print(f"killed {kills} times: {'the same bytes' if same else 'OTHER BYTES'}", flush=True)
     if not same:
