@@ -81,11 +81,13 @@ def _told(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def averaged(members: Sequence[Member], predict: Callable[[Member], Pages]) -> Iterator[Page]:
+def averaged(members: Sequence[Member], predict: Callable[[Member], Pages]) -> Pages:
     """What all members predict of each image in turn, averaged; one image at a time is in memory."""
     if len(members) == 1:
-        return predict(members[0])
-    return map(mean, together(members, predict))
+        yield from predict(members[0])
+        return
+    for pages in together(members, predict):
+        yield mean(pages)
 
 
 def together(members: Sequence[Member], predict: Callable[[Member], Pages]) -> Iterator[List[Page]]:
