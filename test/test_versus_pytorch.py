@@ -71,6 +71,8 @@ def test_the_table_takes_the_place_between_the_marks(tmp_path):
     path = tmp_path / "page.md"
     path.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
     for _ in range(2):
+        report.write_page(str(path), [])
+        assert path.read_text() == f"before\n{report.BEGIN}\n\n{report.NOTHING}\n\n{report.END}\nafter\n"
         report.write_page(str(path), [RECORD])
         assert path.read_text() == f"before\n{report.BEGIN}\n\n{report.page([RECORD])}\n\n{report.END}\nafter\n"
 

@@ -17,6 +17,7 @@ from utils.files import write_text
 
 Record = Mapping[str, Any]
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+NOTHING = "Nothing has been measured yet: this takes a machine that nobody else uses."
 BUSY = 1.5
 """Processes a core above which a machine has other work: what was measured just before loads it, too."""
 COLUMNS = ("network", "mode", "precision", "batch", "input", "against", "ratio", "ms: ours", "theirs", "spread: ours",
@@ -80,6 +81,8 @@ def head() -> List[str]:
 
 def page(records: Sequence[Record]) -> str:
     """A table for each machine, below a line that says what it is; in the order of the records."""
+    if not records:
+        return NOTHING
     groups: Dict[str, List[Record]] = {}
     for record in records:
         groups.setdefault(described(record["machine"]), []).append(record)
