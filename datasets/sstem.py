@@ -78,8 +78,8 @@ class SSTEM(Dataset):
 
     def present(self) -> Tuple[str, ...]:
         """See `Dataset.present`."""
-        tests = os.path.lexists(self._path(TEST_VOLUME))
-        return (TRAIN, *[VALIDATION] * (self.fold is not None), *[TEST] * tests)
+        labelled, tests = (os.path.lexists(self._path(volume)) for volume in (TRAIN_VOLUME, TEST_VOLUME))
+        return (TRAIN, *[VALIDATION] * (labelled and self.fold is not None), *[TEST] * tests)
 
     def native_size(self, split: str) -> Tuple[int, int]:
         """See `Dataset.native_size`."""
