@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 import main as command_line
@@ -188,6 +189,24 @@ def test_two_classes_and_another_way_of_feeding(recipe, tmp_path, capsys):
     for name, size in (("s06_1.png", (50, 40)), ("s06_2.png", (48, 48))):
         with Image.open(str(masks / name)) as mask:
             assert mask.size == size and set(np.unique(np.asarray(mask))) <= {0, 255}
+
+
+def test_images_of_other_channels_than_colours(recipe, tmp_path):
+    """They are trained on, shown to TensorBoard, and predicted, with overlays."""
+    random = np.random.RandomState(0)
+    for name in ("images", "masks"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+    for number in range(5):
+        pixels = random.randint(0, 256, [32, 32, 5]).astype(np.uint8)
+        tifffile.imwrite(str(tmp_path / "data" / "images" / f"{number}.tif"), pixels, photometric="minisblack",
+                         planarconfig="contig")
+        Image.fromarray(pixels[..., -1] // 128).save(str(tmp_path / "data" / "masks" / f"{number}.png"))
+    call(tmp_path / "run", "--dataset", "folder", "--data_dir", tmp_path / "data", "--recipe", recipe, "--max_steps",
+         "1")
+    call(tmp_path / "run", "--exec_mode", "predict", "--overlays", "--input", tmp_path / "data" / "images" / "0.tif",
+         "--output", tmp_path / "found")
+    with Image.open(str(tmp_path / "found" / "overlays" / "0.png")) as overlay:
+        assert overlay.mode == "RGB"
 
 
 def test_stacks_are_predicted_page_by_page(recipe, tmp_path):

@@ -16,7 +16,7 @@ def overlaid(image: np.ndarray, classes: np.ndarray, colours: Colours) -> np.nda
     """An image with its classes tinted, and outlined, in their colours; black classes are left as they are.
 
     Args:
-        image: uint8 [height, width, channels]; of 1 or 2 channels the first is shown as grey, of more the first three.
+        image: uint8 [height, width, channels], of which what `visible` gives is shown.
         classes: uint8 [height, width], class indices.
         colours: red, green and blue of each.
 
@@ -25,11 +25,18 @@ def overlaid(image: np.ndarray, classes: np.ndarray, colours: Colours) -> np.nda
     """
     table = np.array(colours, np.uint8)
     paint = table[classes]
-    shown = np.ascontiguousarray(image[..., :3] if image.shape[-1] >= 3 else np.repeat(image[..., :1], 3, axis=-1))
+    shown = np.ascontiguousarray(np.broadcast_to(visible(image), (*classes.shape, 3)))
     seen = table.any(axis=1)[classes]
     tinted = np.round(shown * np.float32(1.0 - TINT) + paint * np.float32(TINT)).astype(np.uint8)
     shown = np.where(seen[..., np.newaxis], tinted, shown)
     return np.where((seen & edges(classes))[..., np.newaxis], paint, shown)
+
+
+def visible(image: np.ndarray) -> np.ndarray:
+    """What a picture can show of an image [height, width, channels]: of 1 or 2 channels the first, as grey; of more the
+    first three, as colours.
+    """
+    return image[..., :3 if image.shape[-1] >= 3 else 1]
 
 
 def edges(classes: np.ndarray) -> np.ndarray:

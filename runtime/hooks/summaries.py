@@ -11,6 +11,7 @@ from PIL import Image
 
 from runtime.hooks.base import StepHook
 from utils.contracts import Tensor
+from utils.overlay import visible
 
 
 class SummaryHook(StepHook):
@@ -20,8 +21,8 @@ class SummaryHook(StepHook):
     cannot be written that is told once, and the run goes on without summaries.
 
     Args:
-        values: what to show, by name: float scalars, and images, uint8 [batch, height, width, 1 or 3], the first of
-            which is shown.
+        values: what to show, by name: float scalars, and images, uint8 [batch, height, width, channels], of which
+            the first is shown, as far as `utils.overlay.visible` says.
         every: steps between two summaries.
         directory: where the event file lies; hooks of one directory share it.
         tell: shows a line to the user.
@@ -60,11 +61,12 @@ class SummaryHook(StepHook):
 
 
 def _shown(name: str, value: np.ndarray) -> Any:
-    """A scalar, or an image [height, width, 1 or 3], under the name that TensorFlow's own operations give it."""
+    """A scalar, or an image [height, width, channels], under the name that TensorFlow's own operations give it."""
     if not value.ndim:
         return tf.Summary.Value(tag=name, simple_value=float(value))
-    height, width, channels = value.shape
+    image = visible(value)
+    height, width, channels = image.shape
     encoded = io.BytesIO()
-    Image.fromarray(value[..., 0] if channels == 1 else value).save(encoded, format="PNG")
+    Image.fromarray(image[..., 0] if channels == 1 else image).save(encoded, format="PNG")
     return tf.Summary.Value(tag=f"{name}/image", image=tf.Summary.Image(
         height=height, width=width, colorspace=channels, encoded_image_string=encoded.getvalue()))
