@@ -100,7 +100,8 @@ class Feeding(abc.ABC):
         """Logits [batch, inner height, inner width, channels] of windows as `streamed` has them.
 
         Args:
-            images: [batch, window height, window width, channels], of the type that the spec names: decoded images.
+            images: [batch, window height, window width, channels], of the type that the spec names: decoded images,
+                what lies beyond the image from its mirrors.
             insides: int32 [batch, 2], the height and width of each window's part that belongs to the image.
             network: as of `logits`.
 

@@ -136,6 +136,9 @@ class NativeCrops(Feeding):
         if self.margin:
             return (f"continued by its mirror image, {self.margin} pixels on every side and below and to the right as "
                     f"many more as make its sides {legal}; what lies around it is cut off again")
+        if self.options.border == "reflect":
+            return ("continued by its mirror image below and to the right, until its sides are "
+                    f"{legal}; that is cut off again")
         return ("filled up below and to the right with the colour that normalisation makes 0, until its sides are "
                 f"{legal}; that is cut off again")
 
@@ -151,9 +154,10 @@ class NativeCrops(Feeding):
 
     def window_logits(self, images: Tensor, insides: Tensor, network: Function) -> List[Tensor]:
         """See `Feeding.window_logits`: every window is turned by itself."""
-        rows, columns = (tf.sequence_mask(insides[:, axis], self.window[axis], tf.float32) for axis in (0, 1))
-        mask = (rows[:, :, tf.newaxis] * columns[:, tf.newaxis, :])[..., tf.newaxis]
-        seen = self.normalised(_eight_bit(images)) * mask
+        seen = self.normalised(_eight_bit(images))
+        if self.options.border != "reflect":  # mirrors are what windows show there already
+            rows, columns = (tf.sequence_mask(insides[:, axis], self.window[axis], tf.float32) for axis in (0, 1))
+            seen *= (rows[:, :, tf.newaxis] * columns[:, tf.newaxis, :])[..., tf.newaxis]
         return [placed_back(network(placed(seen, position)), position)
                 for position in variants_of(self.options).positions]
 

@@ -71,7 +71,7 @@ class Window(NamedTuple):
     Attributes:
         pixels: [window height, window width, channels]; where it reaches beyond the image, what a mirror shows.
         inside: (height, width) of its part that counts: the rest, below and to the right, is of an image that is
-            smaller than a window without a margin, and whoever computes takes it for nothing.
+            smaller than a window without a margin, and whoever computes may take it for nothing.
     """
 
     pixels: np.ndarray

@@ -363,6 +363,21 @@ def test_what_happens_to_a_whole_image_is_told_in_numbers() -> None:
     assert "a multiple of 16 pixels and 12 more, 188 at least" in valid.whole_rule
 
 
+@pytest.mark.parametrize("border, words", [("zero", "the colour that normalisation makes 0"),
+                                           ("reflect", "its mirror image below")])
+def test_what_is_told_of_a_border_is_what_a_network_sees_there(border: str, words: str) -> None:
+    own, seen = feeding(border=border, inference="whole", image_normalisation="symmetric"), []
+    image = np.random.RandomState(3).randint(0, 256, [1, 12, 15, 3]).astype(np.uint8)
+    with tf.Graph().as_default():
+        own.whole_logits(tf.constant(image), lambda inputs: seen.append(inputs) or inputs)
+        found = run(seen[0])
+    beyond = {"constant_values": 0.0} if border == "zero" else {}
+    wanted = np.pad(image / 127.5 - 1.0, [(0, 0), (0, 4), (0, 1), (0, 0)],
+                    mode="constant" if border == "zero" else "reflect", **beyond)
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    assert words in own.whole_rule
+
+
 @pytest.mark.parametrize("tta, variants", [("none", 1), ("flip", 2), ("turns", 8)])
 def test_windows_are_turned_by_themselves_and_what_is_not_of_the_image_is_nothing(tta: str, variants: int) -> None:
     way = feeding(crop_height=32, crop_width=32, tta=tta)

@@ -182,6 +182,14 @@ def test_members_are_averaged_and_windows_turned(same: Member, image: LargeImage
     np.testing.assert_allclose(tifffile.imread(cut.targets["probabilities"]), np.mean(pages, axis=0), atol=1e-5)
 
 
+@pytest.mark.parametrize("border", ["zero", "reflect"])
+def test_an_image_smaller_than_a_window(same: Member, image: LargeImage, pixels: np.ndarray, border: str) -> None:
+    one = changed(same, border=border)
+    cut = image._replace(size=(30, 90), path=image.path + "-low.tif")
+    tifffile.imwrite(cut.path, pixels[:30])
+    compare(predict_large([one], cut, None, TILE), cut, in_memory(one, pixels[:30]))
+
+
 @pytest.mark.parametrize("values, words", [
     ({"inference": "whole"}, "--inference whole"), ({"tta": "scales_and_flip"}, "with scales 0.5"),
     ({"feeding": "resize_to_window", "crop_height": None, "input_size": 64}, "sees every image scaled")])
