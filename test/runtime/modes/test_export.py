@@ -149,7 +149,7 @@ def test_an_export_without_a_run_is_refused(tmp_path, capfd):
 
 
 @pytest.mark.parametrize("values, words", [
-    ({"tta": "flip"}, "--tta flip"), ({"crossvalidation_idx": "all"}, "fold_0")])
+    ({"tta": "flip"}, "--tta flip"), ({"tta_scales": (0.75, 1.0)}, "--tta_scales 0.75 1.0 "), ({"crossvalidation_idx": "all"}, "fold_0")])
 def test_what_one_graph_cannot_give(values, words):
     with pytest.raises(UserError) as error:
         exported_settings(settings_from(dict(values, exec_mode="export")))
@@ -157,7 +157,8 @@ def test_what_one_graph_cannot_give(values, words):
 
 
 def test_a_graph_is_exported_in_float32_and_for_whole_images():
-    found = exported_settings(settings_from({"use_amp": True, "use_xla": True, "data_format": "channels_first"}))
+    found = exported_settings(settings_from({"use_amp": True, "use_xla": True, "data_format": "channels_first",
+                                             "tta_scales": (1.0,)}))
     assert (found.device.use_amp, found.device.use_xla, found.data.inference) == (False, False, "whole")
     assert found.model.data_format == "channels_last"
 
