@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from datasets.base import TEST, Dataset
+from datasets.folder_layouts import stem_of
 from utils.files import csv_writer, replacing
 from utils.overlay import OF_TWO, overlaid
 from utils.regions import MOST_LISTED, regions
@@ -165,9 +166,10 @@ class Results:
 
 
 def _stem(name: str) -> str:
-    """The name of a file of its own, without its ending."""
-    stem, rest = os.path.splitext(name)
-    return stem + "".join(rest.partition("#")[1:])
+    """The name of a file of its own, without its ending; the number of a page stays behind it."""
+    stem = stem_of(name)
+    file, mark, page = name.rpartition("#")
+    return stem_of(file) + mark + page if stem == name else stem
 
 
 def eight_bit(image: np.ndarray) -> np.ndarray:

@@ -71,6 +71,14 @@ def test_files_keep_the_folders_of_their_images(tmp_path):
     assert (tmp_path / "masks" / "stack#3.png").is_file()
 
 
+def test_files_that_differ_before_their_endings_do_not_meet(tmp_path):
+    """Endings as `--input` leaves them out where it looks for images that are called alike."""
+    names = ("a.ppm.gz", "a.ppm.png", "a.b", "s.tif#3", "s.tif#3.png", "s#4.png")
+    write(tmp_path, Images(), *((name, CLASSES, PROBABILITY) for name in names))
+    assert sorted(os.listdir(str(tmp_path / "masks"))) == sorted(
+        ["a.png", "a.ppm.png", "a.b.png", "s#3.png", "s.tif#3.png", "s#4.png"])
+
+
 def test_stacks_among_files_stay_stacks(tmp_path):
     """Two stacks, of which pages differ in size, and a file between them."""
     stacks = {"p/s.tif#0": Stack("p/s", 2), "p/s.tif#1": Stack("p/s", 2), "t.tif#0": Stack("t", 1)}
