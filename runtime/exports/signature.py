@@ -25,7 +25,8 @@ def describe(run: Run, checkpoint: Checkpoint, served: Served, pixels: str,
             "channels": COLOURS.get(served.channels, "in the order of the file"),
             "numbers": f"as they stand in an image file of {WORDS[pixels]}", "file_dtype": pixels,
             "range": list(rule.bounds[pixels]),
-            "grey_images": "repeat the channel" if rule.grey_repeated else "as they are" * (served.channels == 1)},
+            "grey_images": "repeat the channel" if rule.grey_repeated else
+                           "as they are; of three equal channels one" * (served.channels == 1)},
         "outputs": {
             PROBABILITIES: {"dtype": "float32", "shape": [*_SIZE, spec.classes], "range": [0.0, 1.0]},
             CLASSES: {"dtype": "uint8", "shape": _SIZE},

@@ -13,9 +13,11 @@ import threading
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
-from PIL import Image
+from PIL import Image, ImageOps
 
 import main as command_line
+from datasets.folder_images import read_picture
+from datasets.pixels import PixelRule
 from runtime.exports.formats import FORMATS
 from runtime.exports.served import Served
 from runtime.exports.tensorflow_forms import Frozen
@@ -149,7 +151,8 @@ def test_an_export_without_a_run_is_refused(tmp_path, capfd):
 
 
 @pytest.mark.parametrize("values, words", [
-    ({"tta": "flip"}, "--tta flip"), ({"tta_scales": (0.75, 1.0)}, "--tta_scales 0.75 1.0 "), ({"crossvalidation_idx": "all"}, "fold_0")])
+    ({"tta": "flip"}, "--tta flip"), ({"tta_scales": (0.75, 1.0)}, "--tta_scales 0.75 1.0 "),
+    ({"crossvalidation_idx": "all"}, "fold_0")])
 def test_what_one_graph_cannot_give(values, words):
     with pytest.raises(UserError) as error:
         exported_settings(settings_from(dict(values, exec_mode="export")))
@@ -190,6 +193,29 @@ def client(name, directory):
 def predicted(trained):
     """What the Estimator predicted of the first test image: 0 or 1."""
     return read_page(str(trained / "predictions" / "test-masks.tif"), 0) // 255
+
+
+@pytest.mark.parametrize("name", ["palette.png", "transparent.png", "grey.png", "turned.jpg"])
+@pytest.mark.parametrize("channels, mode", [(1, "L"), (3, "RGB")])
+def test_pillow_gives_what_prediction_sees(name, channels, mode, tmp_path):
+    """What the document says of images of 8 bits."""
+    pixels = np.random.RandomState(0).randint(0, 256, [20, 30]).astype(np.uint8)
+    same = Image.fromarray(np.dstack([pixels] * 3))
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    path = str(tmp_path / name)
+    if name == "palette.png":
+        indices = Image.fromarray(pixels % 7)
+        indices.putpalette([value for value in range(200, 60, -20) for _ in range(3)])
+        indices.save(path)
+    elif name == "transparent.png":
+        Image.fromarray(np.dstack([pixels] * 3 + [255 - pixels])).save(path)
+    else:
+        same.save(path, **({"exif": turned} if name == "turned.jpg" else {}))
+    wanted = PixelRule(channels, {"uint8": (0, 255)}, True).pixels(path, read_picture(path))
+    with Image.open(path) as image:
+        found = np.array(ImageOps.exif_transpose(image).convert(mode))
+    np.testing.assert_array_equal(found.reshape(*found.shape[:2], -1), wanted)
 
 
 def test_the_onnxruntime_client(trained, exported, slice_png, tmp_path):
