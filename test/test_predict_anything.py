@@ -246,8 +246,9 @@ def test_from_file_to_file_it_is_what_is_predicted_as_a_whole(place, large, stre
 
 def test_the_largest_are_streamed_without_asking_and_others_beside_them(place, large, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(given, "LARGE_PIXELS", 299 * 40)
-    predict(place, tmp_path / "out", "--no-save_probabilities", images=large)
+    predict(place, tmp_path / "out", "--no-save_probabilities", "--overlays", images=large)
     assert sorted(os.listdir(str(tmp_path / "out" / "masks"))) == ["a b.tif", "small.png"]
+    assert os.listdir(str(tmp_path / "out" / "overlays")) == ["small.png"]
     assert "2 images, 1 of them from file to file" in capsys.readouterr().out
     assert [row[0] for row in rows_of(tmp_path / "out" / "areas.csv")] == ["a b.tif"] * 2 + ["small.tif"] * 2
 
@@ -260,18 +261,21 @@ def test_a_stop_is_a_save_and_the_command_that_is_told_goes_on(place, large, str
         os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.setattr(Ledger, "note", signalled)
-    wanted = ["--stream", "--blending", "gaussian"]
+    wanted = ["--stream", "--blending", "gaussian", "--overlays"]
     predict(place, output, *wanted, code=143, images=large / "a b.tif")
     monkeypatch.setattr(Ledger, "note", note)
     told = capsys.readouterr().err
     assert os.listdir(str(output)) == ["unfinished"]
     predict(place, output, code=2, images=large / "small.tif")
-    assert "an unfinished prediction of a b.tif, which --input does not name" in capsys.readouterr().err
+    what = f"{large / 'a b.tif'}, page 0"
+    assert f"an unfinished prediction of {what}, which --input does not name" in capsys.readouterr().err
     predict(place, output, "--stream", code=2, images=large / "a b.tif")
     assert "with another checkpoint, other settings" in capsys.readouterr().err
     words = shlex.split(told.rpartition("to go on: ")[2])
     assert words[:2] == ["python", "main.py"] and command_line.main(words[2:]) == 0
-    assert f"going on with the prediction in {output}" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert f"going on with the prediction in {output}" in told
+    assert "overlays not drawn" in told and str(output / "masks") in told and str(output / "overlays") not in told
     for kind in ("masks", "probabilities"):
         assert (output / kind / "a b.tif").read_bytes() == (streamed / kind / "a b.tif").read_bytes()
     assert (output / "areas.csv").read_bytes() == (streamed / "areas.csv").read_bytes()

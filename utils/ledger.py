@@ -58,6 +58,12 @@ class Ledger:
             os.fsync(stream.fileno())
 
 
+def subject_of(path: str) -> Any:
+    """What the ledger at `path` is of; None where it was never begun."""
+    lines, _ = _sound(path)
+    return lines[0] if lines else None
+
+
 def _sound(path: str) -> Any:
     """The lines that are whole, and the bytes that they take."""
     lines: List[Any] = []

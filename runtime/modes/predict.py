@@ -68,7 +68,8 @@ def predict(members: Sequence[Member]) -> Dict[str, Any]:
     threshold = choose_threshold(run, checkpoint)
     folder = output_folder(run.settings)
     run.distributed.on_chief(lambda: _make_room(run, folder))
-    results = Results(folder, run.dataset, _kinds(run.settings))
+    say(run.distributed, _left_out(run))
+    results = Results(folder, run.dataset, _kinds(run))
     files = list(results.paths)
     images = len(run.dataset.ids(TEST)) + len(run.dataset.large)
     if run.distributed.is_chief:
@@ -96,10 +97,20 @@ def _make_room(run: Run, folder: str) -> None:
         make_room(run, folder, NAMES)
 
 
-def _kinds(settings: Settings) -> List[str]:
-    wanted = {MASKS: True, PROBABILITIES: settings.prediction.save_probabilities,
-              OVERLAYS: settings.prediction.overlays}
+def _kinds(run: Run) -> List[str]:
+    """What is written; overlays where there is an image to draw one of."""
+    options = run.settings.prediction
+    wanted = {MASKS: True, PROBABILITIES: options.save_probabilities,
+              OVERLAYS: options.overlays and bool(run.dataset.ids(TEST))}
     return [kind for kind, is_wanted in wanted.items() if is_wanted]
+
+
+def _left_out(run: Run) -> List[str]:
+    """What is not made of images that are never in memory as a whole, a line."""
+    if not run.dataset.large:
+        return []
+    return ["images from file to file: components are not counted" +
+            ", overlays not drawn" * run.settings.prediction.overlays]
 
 
 def _pages(member: Member) -> Pages:

@@ -8,9 +8,9 @@ bands that touch the first row of tiles that is missing, in the same batches, an
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import shutil
-import urllib.parse
 from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
@@ -30,7 +30,7 @@ from utils.commands import Stopped
 from utils.contracts import Tensor
 from utils.errors import UserError
 from utils.files import fsync_path
-from utils.ledger import Ledger
+from utils.ledger import Ledger, subject_of
 from utils.options import INVOCATION
 from utils.progress import with_bar
 from utils.pyramid import TILE, Form, PyramidWriter, mean_of_four, most_of_four
@@ -39,6 +39,7 @@ from utils.tiff_parts import opened_page
 STRIP = 16
 """Rows whose probabilities are in memory at a time; a part of every tile."""
 _CLASSES, _PROBABILITY = "masks", "probabilities"
+_LEDGER = "ledger.jsonl"
 _FORMAT = 1
 
 
@@ -61,8 +62,8 @@ class LargeImage(NamedTuple):
 
 
 def scratch_of(folder: str, name: str) -> str:
-    """Where what is not finished of an image lies."""
-    return os.path.join(folder, UNFINISHED, urllib.parse.quote(name, safe=""))
+    """Where what is not finished of an image lies: names may be longer than that of one folder can be."""
+    return os.path.join(folder, UNFINISHED, hashlib.sha256(os.fsencode(name)).hexdigest()[:16])
 
 
 def require_same_images(folder: str, images: Sequence[Large]) -> None:
@@ -74,10 +75,11 @@ def require_same_images(folder: str, images: Sequence[Large]) -> None:
     known = {os.path.basename(scratch_of(folder, image.name)) for image in images}
     for name in sorted(os.listdir(os.path.join(folder, UNFINISHED))):
         if name not in known:
-            raise UserError(f"{folder} holds an unfinished prediction of {urllib.parse.unquote(name)}, which --input "
-                            "does not name", "the images that it was begun with",
-                            "repeat the command that began it, use another --output, or add --overwrite, which moves "
-                            "it aside")
+            subject = subject_of(os.path.join(folder, UNFINISHED, name, _LEDGER))
+            what = f"{subject['image']}, page {subject['page']}" if subject else "an image"
+            raise UserError(f"{folder} holds an unfinished prediction of {what}, which --input does not name",
+                            "the images that it was begun with", "repeat the command that began it, use another "
+                            "--output, or add --overwrite, which moves it aside")
 
 
 def forget_unfinished(folder: str) -> None:
@@ -129,7 +131,7 @@ class _LostError(Exception):
 
 def _ledger(image: LargeImage, subject: Mapping[str, Any]) -> Ledger:
     try:
-        return Ledger(os.path.join(image.scratch, "ledger.jsonl"), subject)
+        return Ledger(os.path.join(image.scratch, _LEDGER), subject)
     except ValueError as error:
         raise UserError(f"{image.scratch}: an unfinished prediction of {image.path} with another checkpoint, other "
                         "settings, or before the image changed", "what it was begun with",

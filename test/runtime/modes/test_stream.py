@@ -11,7 +11,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 import tifffile
 
-from datasets.base import TEST, Sample
+from datasets.base import TEST, Large, Sample
 from datasets.pipeline import evaluation_batches
 from runtime.assembly import assemble
 from runtime.checkpoints.find import checkpoint_directory
@@ -20,7 +20,7 @@ from runtime.distributed.base import Distributed
 from runtime.model_fn import predicting_fn
 from runtime.modes import stream
 from runtime.modes.ensemble import Member
-from runtime.modes.stream import LargeImage, predict_large
+from runtime.modes.stream import LargeImage, predict_large, require_same_images, scratch_of
 from runtime.settings.tree import settings_from
 from utils.commands import Stopped
 from utils.contracts import StepContext
@@ -188,6 +188,15 @@ def test_an_image_smaller_than_a_window(same: Member, image: LargeImage, pixels:
     cut = image._replace(size=(30, 90), path=image.path + "-low.tif")
     tifffile.imwrite(cut.path, pixels[:30])
     compare(predict_large([one], cut, None, TILE), cut, in_memory(one, pixels[:30]))
+
+
+def test_what_is_not_finished_has_a_place_whatever_its_name(tmp_path: Any) -> None:
+    names = ["深" * 80 + ".tif", "/".join(["深" * 80] * 3) + ".tif", "a/b.tif#0", "a#b.tif", "\udcff.tif"]
+    places = [scratch_of(str(tmp_path), name) for name in names]
+    for place in places:
+        os.makedirs(place)
+    assert len(set(places)) == len(names) and places == [scratch_of(str(tmp_path), name) for name in names]
+    require_same_images(str(tmp_path), [Large(name, "", 0, SIZE) for name in names])
 
 
 @pytest.mark.parametrize("values, words", [
