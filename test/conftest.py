@@ -6,6 +6,7 @@ import functools
 import gc
 import logging
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +52,14 @@ def untraced(function: Callable[..., Any]) -> Callable[..., Any]:
             sys.settrace(trace)
 
     return quiet
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _signals_are_heeded() -> None:
+    """A shell that starts the tests in the background has these ignored; what is ignored stays so in every process."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import subprocess
 from pathlib import Path
 
@@ -44,12 +43,6 @@ def begun(two_steps, tmp_path):
     return Path(shutil.copytree(str(two_steps), str(tmp_path / "run")))
 
 
-def _heeding_signals():
-    """A shell that starts the tests in the background has them ignored, and what is ignored stays so."""
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
-
-
 @pytest.fixture()
 def started(phantom, tiny_recipe, tmp_path):
     """Start the command as a process that logs every step; it is past its first steps when this returns."""
@@ -61,7 +54,7 @@ def started(phantom, tiny_recipe, tmp_path):
             process = subprocess.Popen(
                 [interpreter or python(), str(ROOT / "main.py"), "--data_dir", phantom, "--recipe", tiny_recipe,
                  "--device", "cpu", "--model_dir", str(tmp_path / name), *arguments],
-                **{"stdout": output, "stderr": subprocess.STDOUT, "preexec_fn": _heeding_signals, **details})
+                **{"stdout": output, "stderr": subprocess.STDOUT, **details})
         processes.append(process)
         wait_for_step(log or tmp_path / name / "log.json", process, 3)
         return process
