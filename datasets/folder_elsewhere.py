@@ -9,6 +9,7 @@ from datasets.base import FACTS
 from datasets.folder import Folder
 from datasets.folder_facts import Facts, facts_of
 from datasets.folder_layouts import few
+from datasets.folder_survey import image_of
 from datasets.options import DataOptions
 from utils.errors import UserError
 
@@ -41,8 +42,8 @@ class Elsewhere(Folder):
 
     def _changes(self, facts: Facts) -> List[str]:
         """What may surprise about these images in place of those."""
-        trained = set(self._began.training.values())
-        known = [name for name, look in self._looks.items() if look.content in trained]
+        trained = set(map(image_of, self._began.training.values()))
+        known = [name for name, look in self._looks.items() if image_of(look.content) in trained]
         unlabelled = len(self._sound().items) - len(facts.validation)
         lines = [f"layout: {self._sound().layout}"]
         lines += [f"without a mask, and left out: {unlabelled} images"] if unlabelled else []

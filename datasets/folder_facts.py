@@ -25,7 +25,7 @@ NAME = "folder"
 DEPTHS = (8, 10, 12, 14, 16)
 """Bits that cameras give; files of 16 hold any of them."""
 PERCENTILES = (0.1, 99.9)
-FORMAT = 1
+FORMAT = 2
 
 
 Looks = Sequence[Tuple[Item, Look]]
@@ -87,11 +87,14 @@ def facts_of(document: Mapping[str, Any], where: str) -> Facts:
     """The facts that `Facts.document` wrote.
 
     Raises:
-        UserError: it is no such document; `where` is the file that it comes from.
+        UserError: it is no such document, or of another format; `where` is the file that it comes from.
     """
     try:
-        if document["format"] != FORMAT or document["dataset"] != NAME:
-            raise ValueError(f"format {document['format']} of {document['dataset']}")
+        if document["dataset"] != NAME:
+            raise ValueError(f"of {document['dataset']}")
+        if document["format"] != FORMAT:
+            raise UserError(f"{where}: format {document['format']}", f"format {FORMAT}, which this version reads",
+                            "begin the run anew, or use it with the version that it began with")
         low, high = document["scale"]
         palette = tuple((int(red), int(green), int(blue)) for red, green, blue in document["palette"])
         return Facts(

@@ -11,7 +11,7 @@ from typing import FrozenSet, Mapping, NamedTuple, Optional, Tuple
 import numpy as np
 from PIL import Image, ImageOps
 
-from datasets.images import MODES, MORE_FORMATS, PNG_DEPTH, Kind, Size, ending, reading, undecoded
+from datasets.images import MODES, MORE_FORMATS, PNG_DEPTH, Kind, Size, ending, ppm_white, reading, undecoded
 from utils.errors import UserError
 from utils.tiff import Samples, page_size, read_samples
 
@@ -35,13 +35,14 @@ class Picture(NamedTuple):
         pixels: [height, width, channels], uint8, uint16 or float32; of a palette the indices, uint8, one channel.
         palette: red, green and blue of the indices, uint8 [256, 3]; None where pixels are no indices.
         notes: of `TRANSPARENT`, `TURNED` and `LOSSY` those that hold.
-        step: what neighbouring numbers of the file lie apart in `pixels`, where it has fewer than 8 bits.
+        step: what neighbouring numbers of the file lie apart in `pixels`, where white is a smaller number than 255
+            there: each is rounded.
     """
 
     pixels: np.ndarray
     palette: Optional[np.ndarray] = None
     notes: FrozenSet[str] = frozenset()
-    step: int = 1
+    step: float = 1
 
     @property
     def seen(self) -> np.ndarray:
@@ -139,12 +140,14 @@ def _refuse_moving(path: str, image: Image.Image) -> None:
         raise UserError(f"{path}: several pictures in one GIF", "a single one", "export the right one on its own")
 
 
-def _step(path: str, content: bytes, image: Image.Image) -> int:
+def _step(path: str, content: bytes, image: Image.Image) -> float:
     """See `Picture.step`.
 
     Raises:
         UserError: it is deeper than Pillow reads it.
     """
+    if image.format == "PPM":
+        return _ppm_step(path, content, image.mode)
     if image.format != "PNG":
         return 1
     bits, kind = content[PNG_DEPTH], content[PNG_DEPTH + 1]
@@ -152,6 +155,15 @@ def _step(path: str, content: bytes, image: Image.Image) -> int:
         raise UserError(f"{path}: a PNG of 16 bits in colour or with transparency", "PNGs of 8 bits, or grey ones of "
                         "16", "export it as a TIFF of 16 bits, which is read whole")
     return 255 // (2 ** bits - 1) if kind == 0 and 1 < bits < 8 else 1
+
+
+def _ppm_step(path: str, content: bytes, mode: str) -> float:
+    white = ppm_white(content)
+    # Whatever else it is, Pillow scales it to 8 or 16 bits, and rounds more than can be undone.
+    if white == 255 or (mode != "RGB" and (0 < white < 255 or white == 65535)):
+        return max(1, 255 / white)
+    raise UserError(f"{path}: a PPM whose white is {white or 'not told'}", "255; in grey 65535, or less than 255, too",
+                    "export it as a PNG, or as a TIFF of 16 bits")
 
 
 def _unfolded(path: str, image: Image.Image) -> Tuple[np.ndarray, Optional[np.ndarray]]:

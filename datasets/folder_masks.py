@@ -1,4 +1,4 @@
-"""Understanding masks by looking at them: what every training mask holds, and one rule that turns it into classes.
+"""Understanding masks by what every one of them holds (`datasets.folder_mask_looks`): one rule turns it into classes.
 
 | masks hold                       | classes                                                                          |
 |----------------------------------|----------------------------------------------------------------------------------|
@@ -19,97 +19,22 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 
 import numpy as np
 
-from datasets.folder_classes import Classes, packed, unpacked
-from datasets.folder_images import LOSSY, Picture
+from datasets.folder_classes import Classes, unpacked
+from datasets.folder_images import Picture
+from datasets.folder_mask_looks import COLOURS, MOST_KEPT, REPAIR, VALUES, MaskLook, in_its_palette, in_words, numbers
 from utils.errors import UserError
 
-VALUES, COLOURS, THRESHOLD = "values", "colours", "threshold"
+THRESHOLD = "threshold"
 IGNORED = 255
 """The number that does not count among several; and what `MaskRule.marks` gives for such pixels."""
 WHITES = (255, 65535)
 MOST_DERIVED = 64
 """Classes that are believed without `classes.yaml`: more are grey edges, or numbers of single objects."""
-NEAR, CLEAR = 48, 0.99
-"""A JPEG is black and white where this share of its pixels lies so near to 0 or to 255."""
+CLEAR = 0.99
+"""A JPEG is black and white where this share of its pixels is near to 0 or to 255."""
 
-_KEPT = 300  # different numbers of a mask that are remembered: enough to tell that there are too many
-_REPAIR = "export masks without grey edges or compression losses, as PNG; or name their classes in classes.yaml"
+_STRAY = 1000  # pixels of 255 for one of any other class, from which on these are taken for slips of the brush
 _BINARY = ("background", "foreground")
-
-
-class MaskLook(NamedTuple):
-    """What one mask holds.
-
-    Attributes:
-        kind: `VALUES`, or `COLOURS` where any pixel has one that is no grey.
-        counts: pixels by number, or by packed colour; at most `_KEPT` of them.
-        palette: packed colour of each number that occurs, where numbers are indices.
-        lossy: whether it is a JPEG.
-        clear: the share of pixels near to 0 or to 255.
-    """
-
-    kind: str
-    counts: Tuple[Tuple[int, int], ...]
-    palette: Tuple[Tuple[int, int], ...] = ()
-    lossy: bool = False
-    clear: float = 1.0
-
-    @property
-    def values(self) -> Tuple[int, ...]:
-        """The numbers or packed colours that occur."""
-        return tuple(value for value, _ in self.counts)
-
-    def coloured(self) -> Counter:
-        """Pixels by packed colour, whatever they are stored as."""
-        if self.kind == COLOURS:
-            return Counter(dict(self.counts))
-        shown, found = dict(self.palette), Counter()  # type: ignore[var-annotated]
-        for value, count in self.counts:
-            found[shown[value] if shown else packed((min(value, 255),) * 3)] += count
-        return found
-
-
-def numbers(path: str, picture: Picture) -> Tuple[str, np.ndarray]:
-    """A mask as one number a pixel: (`VALUES` or `COLOURS`, int32 [height, width]).
-
-    Raises:
-        UserError: it has 2, 4 or 5 channels, or fractions.
-    """
-    pixels = picture.pixels
-    if pixels.dtype.kind == "f":
-        with np.errstate(invalid="ignore"):
-            whole = (pixels == np.floor(pixels)) & (pixels >= 0) & (pixels < 2 ** 16)
-        if not whole.all():
-            raise UserError(f"{path}: {_shown(np.unique(pixels[~whole])[:4].tolist())} among the pixels of a mask",
-                            "whole numbers from 0 to 65535", _REPAIR)
-    if pixels.shape[-1] == 1:
-        return VALUES, pixels[..., 0].astype(np.int32) // picture.step
-    if pixels.shape[-1] != 3:
-        raise UserError(f"{path}: a mask of {pixels.shape[-1]} channels", "one channel, or red, green and blue",
-                        "export the mask as a grey or a coloured image")
-    if (pixels == pixels[..., :1]).all():
-        return VALUES, pixels[..., 0].astype(np.int32)
-    if pixels.dtype != np.uint8:
-        raise UserError(f"{path}: a coloured mask of more than 8 bits", "8 bits", "export the mask as a PNG")
-    wide = pixels.astype(np.int32)
-    return COLOURS, wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
-
-
-def look_at_mask(path: str, picture: Picture) -> MaskLook:
-    """What a mask holds; raises as `numbers`."""
-    kind, marks = numbers(path, picture)
-    if kind == VALUES:  # much faster than sorting
-        counts = np.bincount(marks.ravel())
-        found = np.flatnonzero(counts)
-        counts = counts[found]
-    else:
-        found, counts = np.unique(marks, return_counts=True)
-    clear = float(counts[(found <= NEAR) | (found >= 255 - NEAR)].sum() / marks.size) if kind == VALUES else 0.0
-    palette: Tuple[Tuple[int, int], ...] = ()
-    if picture.palette is not None:
-        palette = tuple((int(value), packed(picture.palette[value])) for value in found)
-    kept = tuple(zip(found[:_KEPT].tolist(), counts[:_KEPT].tolist()))
-    return MaskLook(kind, kept, palette, LOSSY in picture.notes, clear)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,11 +45,14 @@ class MaskRule:
         kind: `VALUES` or `COLOURS` that stand for classes, or `THRESHOLD`: the brighter half of greys is class 1.
         keys: the number or packed colour of each class.
         ignored: those whose pixels do not count.
+        palette: the packed colour of each number, where masks that showed it had palettes; what shows it in another
+            colour means something else.
     """
 
     kind: str
     keys: Tuple[int, ...]
     ignored: Tuple[int, ...] = ()
+    palette: Tuple[Tuple[int, int], ...] = ()
 
     def marks(self, path: str, picture: Picture) -> np.ndarray:
         """The class of every pixel, uint8 [height, width]; `IGNORED` where it does not count.
@@ -143,6 +71,9 @@ class MaskRule:
             found = seen[..., 0] << 16 | seen[..., 1] << 8 | seen[..., 2]
         elif self.kind == VALUES and kind == COLOURS:
             raise self._other(path)
+        elif self.palette and picture.palette is not None:
+            occurring = np.flatnonzero(np.bincount(found.ravel()))
+            self._require_palette(path, in_its_palette(picture.palette, occurring))
         return self._looked_up(path, found)
 
     def _looked_up(self, path: str, found: np.ndarray) -> np.ndarray:
@@ -167,6 +98,7 @@ class MaskRule:
             return
         if self.kind == VALUES and look.kind == COLOURS:
             raise self._other(path)
+        self._require_palette(path, look.palette)
         found = look.coloured() if self.kind == COLOURS else look.values
         others = sorted(key for key in found if key not in self.keys and key not in self.ignored)
         if others:
@@ -179,6 +111,14 @@ class MaskRule:
             return sum(count for _, count in look.counts) - bright, bright
         found = look.coloured() if self.kind == COLOURS else dict(look.counts)
         return tuple(found.get(key, 0) for key in self.keys)
+
+    def _require_palette(self, path: str, palette: Sequence[Tuple[int, int]]) -> None:
+        known = dict(self.palette)
+        for number, colour in palette:
+            if known.get(number, colour) != colour:
+                raise UserError(f"{path}: {number} is {_hexadecimal(colour)} in its palette",
+                                f"{_hexadecimal(known[number])}, as in the masks that the run began with",
+                                "number its classes as they are numbered there, or begin another run")
 
     def _unknown(self, path: str, others: Sequence[int]) -> UserError:
         return UserError(f"{path}: {self._named(others[:4])}{', ...' * (len(others) > 4)} in a mask",
@@ -214,7 +154,8 @@ class MaskRule:
         """It as JSON; colours as "#ff0000"."""
         keys = [[_hexadecimal(key) if self.kind == COLOURS else key for key in group]
                 for group in (self.keys, self.ignored)]
-        return {"by": self.kind, "classes": keys[0], "ignored": keys[1]}
+        return {"by": self.kind, "classes": keys[0], "ignored": keys[1],
+                "palette": [[number, _hexadecimal(colour)] for number, colour in self.palette]}
 
 
 def rule_of(document: Mapping[str, Any]) -> MaskRule:
@@ -228,7 +169,8 @@ def rule_of(document: Mapping[str, Any]) -> MaskRule:
         raise ValueError(kind)
     keys, ignored = (tuple(int(str(key).replace("#", ""), 16) if kind == COLOURS else int(key) for key in group)
                      for group in (document["classes"], document["ignored"]))
-    return MaskRule(kind, keys, ignored)
+    palette = tuple((int(number), int(colour.replace("#", ""), 16)) for number, colour in document["palette"])
+    return MaskRule(kind, keys, ignored, palette)
 
 
 class Understood(NamedTuple):
@@ -264,7 +206,11 @@ def understand(looks: Mapping[str, MaskLook], given: Optional[Classes] = None) -
     for look in looks.values():
         totals.update(look.coloured() if by_colour else dict(look.counts))
     keys, ignored = (_colour_keys if by_colour else _value_keys)(totals, given)
-    rule = MaskRule(COLOURS if by_colour else VALUES, keys, ignored)
+    if not by_colour and ignored and (given is None or given.ignore is None):
+        _refuse_mixed(looks, totals)
+    # Whoever says what numbers mean means them in whatever colours.
+    numbered = by_colour or (given is not None and given.values is not None)
+    rule = MaskRule(COLOURS if by_colour else VALUES, keys, ignored, () if numbered else _in_palettes(looks))
     _refuse_unfit(looks, rule, totals, given)
     names = given.names if given else _names(rule)
     palette = _palette(looks, rule) if len(names) > 2 else ()
@@ -332,6 +278,20 @@ def _colour_keys(totals: Mapping[int, int], given: Optional[Classes]) -> Tuple[T
     return (first, *sorted(colour for colour in kept if colour != first)), ignored
 
 
+def _refuse_mixed(looks: Mapping[str, MaskLook], totals: Mapping[int, int]) -> None:
+    """Where 255 would not count, but looks like the foreground of some masks among others of small numbers."""
+    white = [path for path, look in looks.items() if set(look.values) == {0, IGNORED}]
+    small = [path for path, look in looks.items() if not {0, IGNORED}.issuperset(look.values)]
+    together = any(IGNORED in looks[path].values for path in small)
+    few = sum(count for value, count in totals.items() if value not in (0, IGNORED)) * _STRAY < totals[IGNORED]
+    if white and (few or not together):
+        others = [value for value in looks[small[0]].values if value != 0][:4]
+        raise UserError(f"{white[0]}: 0 and {IGNORED} alone, while {small[0]} holds {in_words(others)}",
+                        f"numbers that mean the same in all masks: {IGNORED} would not count here",
+                        f"number the classes alike; where {IGNORED} shall not count, say `ignore: [{IGNORED}]` beside "
+                        "their names in classes.yaml")
+
+
 def _refuse_unfit(looks: Mapping[str, MaskLook], rule: MaskRule, totals: Mapping[int, int],
                   given: Optional[Classes]) -> None:
     known = {*rule.keys, *rule.ignored}
@@ -347,9 +307,10 @@ def _refuse_unfit(looks: Mapping[str, MaskLook], rule: MaskRule, totals: Mapping
                         f"mend the names, or add {rule.kind}")
     if given is None and len(rule.keys) > MOST_DERIVED:
         path, look = max(looks.items(), key=lambda pair: len(pair[1].counts))
-        raise UserError(f"{path}: {len(look.counts)}{' or more' * (len(look.counts) >= _KEPT)} different {rule.kind} "
-                        f"in a mask ({rule._named(look.values[:6] if rule.kind == look.kind else rule.keys[:6])}, ...)",
-                        f"classes: at most {MOST_DERIVED} different ones over all masks", _REPAIR)
+        more = " or more" * (len(look.counts) >= MOST_KEPT)
+        raise UserError(f"{path}: {len(look.counts)}{more} different {rule.kind} in a mask "
+                        f"({rule._named(look.values[:6] if rule.kind == look.kind else rule.keys[:6])}, ...)",
+                        f"classes: at most {MOST_DERIVED} different ones over all masks", REPAIR)
     if len([key for key in rule.keys if totals.get(key)]) < 2:
         raise _nothing(looks, f"the one {rule.kind[:-1]} {rule._named([key for key in rule.keys if key in totals])}")
 
@@ -372,10 +333,15 @@ def _palette(looks: Mapping[str, MaskLook], rule: MaskRule) -> Tuple[Tuple[int, 
     """Colours for pictures: those of the masks where they have any, else a fixed row of distinct ones."""
     if rule.kind == COLOURS:
         return tuple(unpacked(key) for key in rule.keys)
-    shown = {value: colour for look in looks.values() for value, colour in look.palette}
+    shown = dict(_in_palettes(looks))
     colours: List[Tuple[int, int, int]] = [
         unpacked(shown[key]) if key in shown else distinct(index) for index, key in enumerate(rule.keys)]
     return tuple(colours) if len(set(colours)) == len(colours) else tuple(map(distinct, range(len(rule.keys))))
+
+
+def _in_palettes(looks: Mapping[str, MaskLook]) -> Tuple[Tuple[int, int], ...]:
+    """The numbers that masks with palettes show, each with its packed colour."""
+    return tuple(sorted({value: colour for look in looks.values() for value, colour in look.palette}.items()))
 
 
 def distinct(index: int) -> Tuple[int, int, int]:
@@ -389,7 +355,3 @@ def distinct(index: int) -> Tuple[int, int, int]:
 
 def _hexadecimal(key: int) -> str:
     return f"#{key:06x}"
-
-
-def _shown(values: Sequence[Any]) -> str:
-    return ", ".join(f"{value:g}" for value in values)

@@ -15,7 +15,7 @@ import numpy as np
 
 from datasets.folder_images import Picture, read_picture, require_finite
 from datasets.folder_layouts import Item
-from datasets.folder_masks import MaskLook, look_at_mask
+from datasets.folder_mask_looks import MaskLook, look_at_mask
 from datasets.images import require_same_size
 from datasets.seen import Seen, digest
 from datasets.views import counted
@@ -25,6 +25,7 @@ from utils.perceptual import difference_hash
 _SAMPLED = 1024  # pixels of an image that percentiles are taken from
 _REMEMBERED = 2 ** 16
 _AT_ONCE = 2 ** 20  # pixels
+_DIGITS = 16
 
 _Stamp = Optional[Tuple[int, int, int]]
 
@@ -41,7 +42,8 @@ class Look(NamedTuple):
         sums, squares: of the pixels of each channel and their squares.
         sample: pixels from all over the image, float32; none of 8 bits, which need no scale.
         digest: of the image's pixels alone.
-        content: of image and mask, in hexadecimal; short, to notice changes, not to withstand attacks.
+        content: of the image, and behind a "+" of its mask, in hexadecimal; short, to notice changes, not to withstand
+            attacks.
         hash: see `utils.perceptual`.
         notes: see `Picture.notes`, of the image.
         mask: None where it has none, or none was asked for.
@@ -61,6 +63,11 @@ class Look(NamedTuple):
     hash: int
     notes: FrozenSet[str]
     mask: Optional[MaskLook]
+
+
+def image_of(content: str) -> str:
+    """What `Look.content` says of the image alone, whatever its mask."""
+    return content.partition("+")[0]
 
 
 def look_at(item: Item, labelled: bool) -> Look:
@@ -115,13 +122,14 @@ def _look(image: str, stamp: _Stamp, mask: Optional[str], mask_stamp: _Stamp, pl
     flat = pixels.reshape(-1, pixels.shape[-1])
     sums, squares = _moments(flat)
     own = digest(pixels)
-    content = hashlib.sha256(own + (b"" if marks is None else digest(marks.pixels)) + str(pixels.shape).encode())
+    content = hashlib.sha256(own + str(pixels.shape).encode()).hexdigest()[:_DIGITS]
+    label = "" if marks is None else digest(marks.pixels).hex()[:_DIGITS]
     return Look(
         size=(pixels.shape[0], pixels.shape[1]), channels=pixels.shape[-1], dtype=str(pixels.dtype),
         grey=bool((pixels == pixels[..., :1]).all()), low=float(pixels.min()), high=float(pixels.max()),
         sums=sums, squares=squares,
         sample=np.zeros(0, np.float32) if pixels.dtype == np.uint8 else _sampled(flat),
-        digest=own, content=content.hexdigest()[:16], hash=difference_hash(pixels), notes=picture.notes,
+        digest=own, content=f"{content}+{label}", hash=difference_hash(pixels), notes=picture.notes,
         mask=None if marks is None or mask is None else look_at_mask(mask + where, marks))
 
 

@@ -6,7 +6,7 @@ from typing import Optional
 
 from datasets.folder_facts import Facts
 from datasets.folder_layouts import Item
-from datasets.folder_masks import COLOURS, MaskLook
+from datasets.folder_mask_looks import COLOURS, MaskLook
 from datasets.folder_survey import Look
 from datasets.views import Figures, Label, View
 

@@ -40,7 +40,7 @@ MODES = {"1": "a black and white image", "L": "a grey image", "P": "coloured by 
 _DEEPER = "not of 8 bits a channel"
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 PNG_DEPTH = 24  # place of the byte that tells the bits of a sample
-_PPM_HEAD = re.compile(rb"P[1-6](?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n]*\n)+(\d+)\s")
+_PPM_HEAD = re.compile(rb"P[1-6](?:\s|#[^\n]*\n)+\d+(?:\s|#[^\n]*\n)+\d+(?:\s|#[^\n]*\n)+(\d+)\s")
 _BITS, _SAMPLE_FORMAT, _WHOLE = 258, 339, 1  # TIFF: tags, and the value of the second for whole numbers
 
 Size = Tuple[int, int]
@@ -241,9 +241,14 @@ def _eight(content: bytes, image: Image.Image) -> int:
     return 8
 
 
-def _ppm_depth(content: bytes, image: Image.Image) -> int:
+def ppm_white(content: bytes) -> int:
+    """The number that is white in a PPM or one of its sisters; 255 in those of single bits, 0 where it is not told."""
     head = _PPM_HEAD.match(content)
-    return 8 if content[:2] in (b"P1", b"P4") or (head and int(head.group(1)) == 255) else 0
+    return 255 if content[:2] in (b"P1", b"P4") else int(head.group(1)) if head else 0
+
+
+def _ppm_depth(content: bytes, image: Image.Image) -> int:
+    return 8 if ppm_white(content) == 255 else 0
 
 
 def _tiff_depth(content: bytes, image: Image.Image) -> int:

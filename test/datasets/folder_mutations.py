@@ -200,6 +200,9 @@ MUTATIONS = (
     Mutation("a mask of greys", MASK, saved(GREY)),
     Mutation("a mask of fractions", os.path.join("masks", "s01_1.tif"), mask_as(
         "s01_1.tif", lambda path: tifffile.imwrite(path, GREY.astype(np.float32) / 255, metadata=None))),
+    Mutation("a mask of 0 and 255 among others of 0 and 1", MASK, saved(np.eye(SIZE, dtype=np.uint8) * 255)),
+    Mutation("a PGM of 12 bits", os.path.join("masks", "s01_1.pgm"), mask_as(
+        "s01_1.pgm", lambda path: Path(path).write_bytes(b"P5 48 48 4095\n" + bytes(2 * SIZE * SIZE)))),
     Mutation("classes.yaml that is no YAML", "classes.yaml", text("names: [a, b")),
     Mutation("classes.yaml with an unknown word", "classes.yaml", text("nmaes: [a, b]")),
     Mutation("classes.yaml with a name too few", "classes.yaml", text("names: [background, cell]\nvalues: [0]")),

@@ -21,6 +21,7 @@ from PIL import Image
 
 from datasets.folder_images import LOSSY, TRANSPARENT, TURNED, picture_size, read_picture
 from datasets.folder_layouts import Item
+from datasets.folder_mask_looks import numbers
 from datasets.folder_survey import look_at
 from utils.errors import UserError
 
@@ -156,6 +157,18 @@ class TestRead:
         assert set(np.unique(picture.pixels // picture.step)) == ({0, 255} if bits == 1 else set(range(2 ** bits)))
 
 
+    @pytest.mark.parametrize("white", [1, 2, 100, 254, 255])
+    @pytest.mark.parametrize("form", ["P2", "P5"])
+    def test_the_numbers_of_shallow_pgms(self, tmp_path: Path, form: str, white: int) -> None:
+        """As a mask they are what the file holds; as an image, white is white."""
+        held = (GREY % (white + 1)).astype(np.uint8)
+        held[0, 0] = white
+        text = " ".join(map(str, held.ravel())).encode() if form == "P2" else held.tobytes()
+        picture = read_picture(put(tmp_path, "a.pgm", f"{form} # so\n16 12\n{white}\n".encode() + text))
+        assert (picture.pixels.dtype, picture.pixels.max()) == (np.uint8, 255)
+        np.testing.assert_array_equal(numbers("a.pgm", picture)[1], held)
+
+
 def raw_png(width: int, height: int, bits: int, kind: int, rows: np.ndarray) -> bytes:
     def chunk(name: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
@@ -200,6 +213,10 @@ BAD: Dict[str, Any] = {
     "cut short": ("a.png", encoded(COLOUR, "PNG")[:-20], "cannot be decoded"),
     "cut short, TIFF": ("a.tif", tiff(COLOUR, photometric="rgb")[:-20], "a.tif"),
     "turned, TIFF": ("a.tif", tiff(GREY, extratags=[(274, 3, 1, 6, True)]), "Orientation"),
+    "12 bits, PGM": ("a.pgm", b"P5 16 12 4095\n" + DEEP.astype(">u2").tobytes(), "a PPM whose white is 4095"),
+    "16 bits, PPM": ("a.ppm", b"P6 16 12 65535\n" + bytes(1152), "a PPM whose white is 65535"),
+    "7 bits, PPM": ("a.ppm", b"P6 16 12 127\n" + bytes(576), "a PPM whose white is 127"),
+    "floating PFM": ("a.pnm", b"Pf 16 12 1.0\n" + bytes(768), "a PPM whose white is not told"),
     "white is 0": ("a.tif", tiff(DEEP, photometric="miniswhite"), "0 for white"),
 }
 

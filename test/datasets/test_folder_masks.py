@@ -16,18 +16,8 @@ from PIL import Image
 
 from datasets.folder_classes import Classes, read_classes
 from datasets.folder_images import Picture, read_picture
-from datasets.folder_masks import (
-    COLOURS,
-    IGNORED,
-    MOST_DERIVED,
-    THRESHOLD,
-    VALUES,
-    Understood,
-    distinct,
-    look_at_mask,
-    rule_of,
-    understand,
-)
+from datasets.folder_mask_looks import COLOURS, VALUES, look_at_mask
+from datasets.folder_masks import IGNORED, MOST_DERIVED, THRESHOLD, Understood, distinct, rule_of, understand
 from utils.errors import UserError
 
 EXAMPLES = 300
@@ -108,6 +98,21 @@ class TestStyles:
         assert found.rule.kind == COLOURS
         assert marks(found, first) == [[0, 1]] and marks(found, second) == [[1, 0]]
 
+    def test_a_palette_that_contradicts_those_that_a_run_began_with_is_refused(self) -> None:
+        found = understood(indexed([BLACK, RED, GREEN], [0, 1], [2, 0]))
+        rule = rule_of(found.rule.document())
+        assert marks(found, indexed([BLACK, RED, WHITE], [0, 1])) == [[0, 1]]  # white is nowhere
+        assert marks(found, grey([1, 2])) == [[1, 2]]
+        swapped = indexed([BLACK, GREEN, RED], [0, 2])
+        for use in (lambda: rule.marks("m.png", swapped),
+                    lambda: rule.require_known("m.png", look_at_mask("m.png", swapped))):
+            with pytest.raises(UserError, match="m.png: 2 is #ff0000 in its palette"):
+                use()
+
+    def test_numbers_that_classes_yaml_names_may_have_any_colour(self) -> None:
+        found = understood(indexed([BLACK, RED], [0, 1]), given=Classes("c", ("a", "b"), (0, 1)))
+        assert marks(found, indexed([RED, BLACK], [0, 1])) == [[0, 1]]
+
     def test_colours(self) -> None:
         found = understood(colour([GREEN, RED, BLACK]))
         assert found.names == ("background", "colour_00ff00", "colour_ff0000")
@@ -167,6 +172,20 @@ class TestRefused:
         ([Picture(np.zeros([2, 2, 4], np.uint8))], ("m0.png: a mask of 4 channels",))])
     def test_is_named(self, masks: Any, words: Any) -> None:
         assert all(word in told(*masks) for word in words)
+
+    @pytest.mark.parametrize("masks, words", [
+        ([grey([0, 1]), grey([0, 255])], "m1.png: 0 and 255 alone, while m0.png holds 1\n"),
+        ([grey([0, 255]), grey([0, 1, 2]), grey([0, 0])], "m0.png: 0 and 255 alone, while m1.png holds 1, 2\n"),
+        ([grey([0, *[255] * 2000]), grey([0, 1, *[255] * 1999])],
+         "m0.png: 0 and 255 alone, while m1.png holds 1, 255\n")], ids=["halves", "several", "a stray pixel"])
+    def test_two_kinds_of_masks_are_not_mixed(self, masks: List[Picture], words: str) -> None:
+        assert words in told(*masks) and words in told(*masks, given=Classes("c", ("a", "b")))
+        names = tuple("abc")[:len({*np.concatenate([mask.pixels.ravel() for mask in masks])} - {255})]
+        assert understood(*masks, given=Classes("c", names, ignore=(255,))).rule.ignored == (255,)
+
+    def test_what_does_not_count_may_lie_on_background_alone(self) -> None:
+        found = understood(grey([0, 255]), grey([0, 1, 255]), grey([0, 1]))
+        assert (found.rule.keys, found.rule.ignored) == ((0, 1), (255,))
 
     @pytest.mark.parametrize("mask, words", [
         (grey([0, 3]), "m.png: 3 in a mask"), (colour([RED, BLACK]), "m.png: a mask in colour"),
