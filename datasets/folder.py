@@ -37,7 +37,7 @@ class _Cut(NamedTuple):
 
     training: List[Item]
     validation: List[Item]
-    remark: str
+    remarks: Tuple[str, ...] = ()
 
     @property
     def parts(self) -> Dict[str, List[Item]]:
@@ -203,7 +203,7 @@ class Folder(Dataset):
             if training:
                 self._facts, remarks = derive(training, validation, read_classes(self.directory), listing.layout,
                                               0 if published else FOLDS)
-                self._found = (f"layout: {listing.layout}", *remarks, *([cut.remark] if cut.remark else []))
+                self._found = (f"layout: {listing.layout}", *remarks, *cut.remarks)
         except UserError as error:
             yield error
 
@@ -240,7 +240,7 @@ class Folder(Dataset):
                 yield error
 
     def _specimen(self, item: Item) -> str:
-        return specimen(item.name[len(item.part) + 1:] if item.part else item.name, item.group, self.group_by)
+        return specimen(_own_name(item), item.group, self.group_by)
 
     # Which image is where --------------------------------------------------------------------------------------------
 
@@ -272,9 +272,10 @@ class Folder(Dataset):
         if not training:
             raise UserError(f"{self.directory}: no image with a mask to train on", "images and masks",
                             "put masks beside the images: docs/own_images.md shows the layouts")
+        own = [item for item in labelled if item.part == VALIDATION_PART]
         if self.fold is None:
-            return _Cut(training, [item for item in labelled if item.part == VALIDATION_PART], "")
-        found = group([item.name for item in training], [item.group for item in training], self.group_by)
+            return _Cut(training, own)
+        found = group([_own_name(item) for item in training], [item.group for item in training], self.group_by)
         parts = grouped_partition(found.keys, int(self.fold), self.seed)
         for name, part in zip((TRAIN, VALIDATION), parts):
             if not part:
@@ -282,7 +283,10 @@ class Folder(Dataset):
                                 f"the {name} split of fold {self.fold}", f"at least {FOLDS}",
                                 r"add specimens, or say with --group_by what may be parted: '#(\d+)$' parts the pages "
                                 "of a stack, which look alike, and scores are then too good")
-        return _Cut([training[index] for index in parts[0]], [training[index] for index in parts[1]], found.remark)
+        left = (f"left out, since a fold validates: {len(own)} images of the split val "
+                f"({few([item.name for item in own])})",) if own else ()
+        return _Cut([training[index] for index in parts[0]], [training[index] for index in parts[1]],
+                    (found.remark, *left))
 
     def _refuse_unlabelled(self, items: Sequence[Item]) -> None:
         """Where there is a folder of images to predict, one without a mask elsewhere has lost it."""
@@ -333,7 +337,7 @@ class Folder(Dataset):
     def _some(self, items: List[Item]) -> List[Item]:
         if not items:
             raise UserError(f"{self.directory}: no image to predict", "images in test/images, or images without a mask",
-                            "put the images to predict into test/images, or name their folder with --data_dir")
+                            "name images with --input, or put them into test/images")
         return items
 
     def _item(self, sample_id: str) -> Item:
@@ -351,7 +355,12 @@ def _uncut(items: Sequence[Item]) -> _Cut:
     """The labelled images by the folders that they lie in."""
     labelled = [item for item in items if item.mask is not None and item.part != TEST_PART]
     return _Cut([item for item in labelled if item.part != VALIDATION_PART],
-                [item for item in labelled if item.part == VALIDATION_PART], "")
+                [item for item in labelled if item.part == VALIDATION_PART])
+
+
+def _own_name(item: Item) -> str:
+    """The name without the folder of a split; those that a table lists need not have any."""
+    return item.name[len(item.part) + 1:] if item.part and item.name.startswith(f"{item.part}/") else item.name
 
 
 def _misfits(facts: Facts, item: Item, look: Look) -> List[UserError]:

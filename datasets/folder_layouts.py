@@ -203,7 +203,7 @@ def _listed(directory: str, place: _Place) -> Tuple[List[Item], List[UserError]]
     prefix = f"{place.part}/" if place.part else ""
     items = [Item(prefix + name, os.path.join(folder, name),
                   os.path.join(mask_folder, pairs[stem]) if stem in pairs else None, part=place.part)
-             for stem, name in by_stem.items()]
+             for stem, name in by_stem.items() if name not in images.refused and pairs.get(stem) not in masks.refused]
     items, broken = expanded(items)
     return items, [*images.problems, *masks.problems, *problems, *wrong, *broken]
 
@@ -212,7 +212,8 @@ def _told_apart(found: Found) -> Tuple[Found, Found]:
     """Images, and masks: those that have the name of another file with one of the endings behind it."""
     stems = {stem_of(name) for name in found.names}
     masks = tuple(name for name in found.names if _bare(stem_of(name)) in stems)
-    return Found(tuple(name for name in found.names if name not in set(masks)), found.problems), Found(masks, ())
+    images = tuple(name for name in found.names if name not in set(masks))
+    return found._replace(names=images), found._replace(names=masks, problems=())
 
 
 def stem_of(name: str) -> str:

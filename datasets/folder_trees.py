@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import List, NamedTuple, Tuple
+from typing import FrozenSet, List, NamedTuple, Set, Tuple
 
 from datasets.folder_images import is_image
 from utils.errors import UserError
@@ -26,10 +26,12 @@ class Found(NamedTuple):
     Attributes:
         names: of the images, with slashes, relative to the folder, sorted.
         problems: what is wrong with names and folders.
+        refused: those of the names that problems tell of, which must not be opened.
     """
 
     names: Tuple[str, ...]
     problems: Tuple[UserError, ...]
+    refused: FrozenSet[str] = frozenset()
 
 
 def passed_over(name: str) -> bool:
@@ -54,6 +56,7 @@ def images_below(tree: str, folder: str, nested: bool = True) -> Found:
         folder: the path of a folder in it.
     """
     names: List[str] = []
+    refused: Set[str] = set()
     problems: List[UserError] = []
     waiting = [""]
     while waiting and len(names) <= MOST_FILES:
@@ -68,7 +71,9 @@ def images_below(tree: str, folder: str, nested: bool = True) -> Found:
             path = os.path.join(folder, name)
             if not os.path.isdir(path):
                 names += [name] * is_image(entry)
-                problems += bad_file(tree, path)
+                wrong = bad_file(tree, path)
+                refused |= {name} if wrong else set()
+                problems += wrong
             elif nested:
                 wrong = _bad_folder(path, name)
                 problems += wrong
@@ -76,7 +81,7 @@ def images_below(tree: str, folder: str, nested: bool = True) -> Found:
     if len(names) > MOST_FILES:
         problems.append(UserError(f"{folder}: more than {MOST_FILES} images", f"at most {MOST_FILES}",
                                   "give a directory of fewer"))
-    return Found(tuple(sorted(names)), tuple(problems))
+    return Found(tuple(sorted(names)), tuple(problems), frozenset(refused))
 
 
 def bad_file(tree: str, path: str) -> List[UserError]:

@@ -70,7 +70,8 @@ def _of_folder(text: str, folder: str, prefix: str = "") -> _Found:
     found = images_below(folder, folder)
     if not found.names and not found.problems:
         return [], [UserError(f"--input {text}: no image below {folder}", _EXPECTED, "mend the path")]
-    return [(prefix + name, os.path.join(folder, name)) for name in found.names], list(found.problems)
+    return ([(prefix + name, os.path.join(folder, name)) for name in found.names if name not in found.refused],
+            list(found.problems))
 
 
 def _of_file(name: str, path: str) -> _Found:
@@ -84,6 +85,8 @@ def _of_file(name: str, path: str) -> _Found:
 
 def _of_pattern(text: str) -> _Found:
     """What matches; as below a folder, files that are no images are passed over."""
+    if "**" in text.split("/"):
+        return [], [UserError(f"--input {text}: **", _EXPECTED, "name the folder, which is searched throughout")]
     base = os.path.dirname(_PATTERN.split(text)[0])
     found: List[_Named] = []
     problems: List[UserError] = []

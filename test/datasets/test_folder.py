@@ -200,6 +200,20 @@ class TestSplits:
         assert dataset.ids(TEST) == ["test/im0.png", "test/im1.png"]
         folded = opened(tmp_path, 1)
         assert sorted([*folded.ids(TRAIN), *folded.ids(VALIDATION)]) == sorted(dataset.ids(TRAIN))
+        assert ("left out, since a fold validates: 3 images of the split val (val/im6.png, val/im7.png, val/im8.png)"
+                in folded.remarks((TRAIN,)))
+        assert not any("left out" in line for line in dataset.remarks((TRAIN,)))
+        grouped = opened(tmp_path, 1, group_by=r"^(im\d)")  # names as they stand below the folder of their split
+        assert sorted(grouped.ids(TRAIN)) == sorted(folded.ids(TRAIN))
+
+    def test_a_table_need_not_name_a_folder_for_each_split(self, tmp_path: Path) -> None:
+        plain(tmp_path)
+        (tmp_path / "pairs.csv").write_text("image,mask,split\n" + "".join(
+            f"images/im{number}.png,masks/im{number}.png,train\n" for number in range(10)), encoding="utf-8")
+        seen: Dict[str, str] = {}
+        dataset = opened(tmp_path, 0, group_by=r"images/(im\d)")
+        dataset.verify((TRAIN,), lambda view: seen.update({view.name: view.group}))
+        assert seen["images/im3.png"] == "im3"
 
     def test_the_same_pixels_in_two_splits_are_found(self, tmp_path: Path) -> None:
         for part in ("train", "val"):
@@ -373,9 +387,13 @@ class TestLaterCommands:
         save(directory / "test" / "images" / "c.png", np.random.RandomState(0).randint(0, 9, [20, 24, 3], np.uint8))
         refused(lambda: opened(directory, 0, facts).verify((TEST,)), "c.png: 3 channels in colour", "1, as the images")
 
-    @pytest.mark.parametrize("change", [{"format": 2}, {"scale": [1]}, {"rule": {"by": "luck"}}, {"training": 3}])
+    @pytest.mark.parametrize("change", [{"dataset": "x"}, {"scale": [1]}, {"rule": {"by": "luck"}}, {"training": 3}])
     def test_spoiled_facts_are_told(self, begun: Any, change: Any) -> None:
         refused(lambda: opened(begun[0], 0, dict(begun[1], **change)), "dataset.json")
+
+    def test_facts_of_an_older_format_are_told(self, begun: Any) -> None:
+        refused(lambda: opened(begun[0], 0, dict(begun[1], format=1)), "dataset.json: format 1", "format 2",
+                "begin the run anew")
 
 
 @pytest.mark.skipif(not os.path.isdir(os.path.join(REAL, "STARE")), reason="UNET_DATA names no directory with STARE")
@@ -425,6 +443,16 @@ def test_every_problem_can_be_listed(tmp_path: Path) -> None:
     assert len(found) == 2
     assert any("im2.png: an empty file" in text for text in found) and any("im5.png: 40 x 40" in text for text in found)
     refused(lambda: opened(tmp_path, 0).verify(SPLITS), "im")
+
+
+@pytest.mark.parametrize("kind", ["images", "masks"])
+def test_a_link_out_of_the_directory_is_not_opened(tmp_path: Path, kind: str) -> None:
+    plain(tmp_path / "data")
+    (tmp_path / "out.png").write_bytes(b"no image, which only opening it would show")
+    (tmp_path / "data" / kind / "im2.png").unlink()
+    (tmp_path / "data" / kind / "im2.png").symlink_to(tmp_path / "out.png")
+    problems = list(opened(tmp_path / "data", 0).problems((TRAIN, VALIDATION)))
+    assert ["a symbolic link out of" in str(problem) for problem in problems] == [True]
 
 
 def test_nothing_is_read_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,6 +85,7 @@ def test_results_must_not_meet(place, files, inputs):
 
 @pytest.mark.parametrize("text, words", [
     ("gone.png", "no such file or folder"), ("gone/*.png", "no image matches"), ("empty", "no image below"),
+    ("scans/**/a.png", "--input scans/**/a.png: **"),
     ("hollow.png", "which is not there"), ("circle.png", "leads back to itself"), ("x.webp", "format that is not read"),
 ])
 def test_what_leads_to_no_image_is_named(place, text, words):
@@ -105,6 +106,15 @@ def test_links_within_a_folder_lead_nowhere_else_and_in_no_circle(place):
         names("in")
     assert "in/c.png: a symbolic link out of" in str(caught.value) and "and 1 more: in/up" in str(caught.value)
     assert names("in/c.png") == ["c.png"]  # named, it is meant
+
+
+def test_a_link_out_of_a_folder_is_not_opened(place):
+    place("in/a.png")
+    open("out.tif", "w").close()
+    os.symlink("../out.tif", "in/b.tif")
+    with pytest.raises(UserError) as caught:
+        names("in")
+    assert "in/b.tif: a symbolic link out of" in str(caught.value) and "more" not in caught.value.found
 
 
 def test_a_name_that_cannot_be_shown_is_refused(place):
