@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import textwrap
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import FrozenSet, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -79,7 +80,7 @@ def contact_sheet(tiles: Sequence[Tile], title: Sequence[str], legend: Sequence[
     columns = max(3, min(COLUMNS, len(tiles)))
     cell = EDGE + 2 * _FRAME + _GAP, EDGE + 2 * _FRAME + _LINES * _LINE + _GAP
     width = 2 * _MARGIN + columns * cell[0]
-    rows = _legend_rows(legend, width, font)
+    rows = _legend_rows([(_showable(name, font), colour) for name, colour in legend], width, font)
     top = _MARGIN + _LINE * (len(title) + len(rows)) + _GAP
     sheet = Image.new("RGB", (width, top + -(-len(tiles) // columns) * cell[1] + _MARGIN), _WHITE)
     draw = ImageDraw.Draw(sheet)
@@ -104,7 +105,8 @@ def _draw_tile(sheet: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, place:
         sheet.paste(Image.fromarray(tile.picture),
                     (left + _FRAME + (EDGE - width) // 2, top + _FRAME + (EDGE - height) // 2))
     else:
-        for index, line in enumerate(textwrap.wrap(tile.text, _CHARACTERS)[:EDGE // _LINE - 1]):
+        text = _showable(" ".join(tile.text.split()), font)
+        for index, line in enumerate(textwrap.wrap(text, _CHARACTERS)[:EDGE // _LINE - 1]):
             draw.text((left + 2 * _FRAME, top + 2 * _FRAME + index * _LINE), line, _BLACK, font)
     for index, line in enumerate((tile.name, tile.remark)):
         draw.text((left, top + outer + 1 + index * _LINE), _shortened(line, outer, font), _GREY if index else _BLACK,
@@ -135,13 +137,27 @@ def _draw_legend(draw: ImageDraw.ImageDraw, row: Sequence[Entry], top: int, font
 
 def _shortened(text: str, width: float, font: ImageFont.FreeTypeFont) -> str:
     """A text with its middle left out, as far as it would be wider."""
-    text = "".join(character if character.isprintable() else "?" for character in text)
+    text = _showable(text, font)
     kept = len(text)
     shown = text
     while font.getlength(shown) > width and kept > 2:
         kept -= 1
         shown = f"{text[:kept // 2]}…{text[len(text) - (kept - kept // 2):]}"
     return shown
+
+
+def _showable(text: str, font: ImageFont.FreeTypeFont) -> str:
+    """A text with characters that the font lacks escaped, as Python does that."""
+    known = _characters(str(font.path))
+    return "".join(character if character.isprintable() and ord(character) in known else
+                   character.encode("unicode_escape").decode() for character in text)
+
+
+@functools.lru_cache(maxsize=None)
+def _characters(path: str) -> FrozenSet[int]:
+    from matplotlib.ft2font import FT2Font
+
+    return frozenset(FT2Font(path).get_charmap())
 
 
 def _font(name: str, size: int) -> ImageFont.FreeTypeFont:

@@ -53,6 +53,12 @@ def test_any_name_can_be_drawn(name):
     assert drawn.size[1] < plain.size[1] + 40
 
 
+def test_characters_that_the_font_lacks_are_shown_by_their_numbers():
+    drawn, escaped = (np.asarray(contact_sheet([Tile(name, name, text=name)], [name], [(name, RED)]))
+                      for name in ("ü日本\x07.png", r"ü\u65e5\u672c\x07.png"))
+    np.testing.assert_array_equal(drawn, escaped)
+
+
 def test_many_classes_take_several_lines():
     few, many = (contact_sheet([Tile("a")], ["t"], [(f"class number {index}", RED) for index in range(count)])
                  for count in (1, 30))
