@@ -200,7 +200,7 @@ def _readable(directory: str) -> str:
     path = os.path.abspath(directory)
     if not os.path.isdir(path):
         raise UserError(f"--data_dir {directory}: no such directory", "the directory of the data set",
-                        "mend the path, or fetch the data with `python download_dataset.py --data_dir DIR`")
+                        "mend the path; `python download_dataset.py --data_dir DIR` fetches what is published")
     if not os.access(path, os.R_OK | os.X_OK):
         raise UserError(f"--data_dir {directory}: not readable", "a directory that this user may read",
                         f"grant access (chmod u+rx {directory}) or use a copy")

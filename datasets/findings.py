@@ -60,7 +60,7 @@ def _twins(tally: Tally) -> Iterator[Finding]:
             continue
         what = "the same pixels as another image" if exact else "nearly the same picture as another image"
         where = "of another split" if leaking else "of the same split"
-        error = UserError(f"{what} {where}: {count} images ({_shown(pairs)})",
+        error = UserError(f"{what} {where}: {count} image{'s' * (count > 1)} ({_shown(pairs)})",
                           "pictures of their own" + "; scores may be too good" * leaking, _REPAIRS[leaking])
         yield Finding(error, tuple(name for pair in pairs for name in (pair.first, pair.second)))
 

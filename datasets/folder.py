@@ -13,7 +13,7 @@ from datasets.folder_groups import group, grouped_partition, specimen
 from datasets.folder_images import picture_size, read_picture
 from datasets.folder_layouts import TEST as TEST_PART
 from datasets.folder_layouts import VALIDATION as VALIDATION_PART
-from datasets.folder_layouts import Item, Listing, few, list_folder
+from datasets.folder_layouts import Item, Listing, counted_images, few, list_folder
 from datasets.folder_masks import IGNORED
 from datasets.folder_pairs import list_pairs
 from datasets.folder_survey import Look, inspect, look_at
@@ -145,8 +145,8 @@ class Folder(Dataset):
             lines += [facts.rule.table(facts.classes), *self._changes(facts)]
         unlabelled = [item for item in self._listed().items if item.mask is None and item.part != TEST_PART]
         if not self._restored and unlabelled:
-            lines.append(f"without a mask, and so to predict: {len(unlabelled)} images "
-                         f"({few([item.name for item in unlabelled])})")
+            lines.append("without a mask, and so to predict: "
+                         f"{counted_images([item.name for item in unlabelled])}")
         return [*lines, *notes_on([(item.name, look.notes) for item, look in self._tested])]
 
     def native_size(self, split: str) -> Tuple[int, int]:
@@ -223,8 +223,8 @@ class Folder(Dataset):
         changed = [name for name, look in self._looks.items() if name in known and look.content != known[name]]
         items = self._sound().items
         later = [item.name for item in items if item.mask is not None and item.name not in known]
-        lines = [f"changed since the run began: {len(changed)} images or masks ({few(changed)})"] if changed else []
-        return lines + ([f"labelled since the run began, and left out: {len(later)} images ({few(later)})"]
+        lines = [f"changed since the run began, or the mask: {counted_images(changed)}"] if changed else []
+        return lines + ([f"labelled since the run began, and left out: {counted_images(later)}"]
                         if later else [])
 
     def _look_at_tests(self, items: Sequence[Item]) -> Iterator[UserError]:
@@ -283,8 +283,8 @@ class Folder(Dataset):
                                 f"the {name} split of fold {self.fold}", f"at least {FOLDS}",
                                 r"add specimens, or say with --group_by what may be parted: '#(\d+)$' parts the pages "
                                 "of a stack, which look alike, and scores are then too good")
-        left = (f"left out, since a fold validates: {len(own)} images of the split val "
-                f"({few([item.name for item in own])})",) if own else ()
+        left = (f"of the split val, and left out, since a fold validates: "
+                f"{counted_images([item.name for item in own])}",) if own else ()
         return _Cut([training[index] for index in parts[0]], [training[index] for index in parts[1]],
                     (found.remark, *left))
 

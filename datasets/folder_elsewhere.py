@@ -8,7 +8,7 @@ from typing import Any, Iterator, List, Mapping
 from datasets.base import FACTS
 from datasets.folder import Folder
 from datasets.folder_facts import Facts, facts_of
-from datasets.folder_layouts import few
+from datasets.folder_layouts import counted_images, few
 from datasets.folder_survey import image_of
 from datasets.options import DataOptions
 from utils.errors import UserError
@@ -44,8 +44,8 @@ class Elsewhere(Folder):
         """What may surprise about these images in place of those."""
         trained = set(map(image_of, self._began.training.values()))
         known = [name for name, look in self._looks.items() if image_of(look.content) in trained]
-        unlabelled = len(self._sound().items) - len(facts.validation)
+        unlabelled = [item.name for item in self._sound().items if item.mask is None]
         lines = [f"layout: {self._sound().layout}"]
-        lines += [f"without a mask, and left out: {unlabelled} images"] if unlabelled else []
+        lines += [f"without a mask, and left out: {counted_images(unlabelled)}"] if unlabelled else []
         return lines + ([f"the run was trained on {len(known)} of these images, whose scores are too good "
                          f"({few(known)})"] if known else [])

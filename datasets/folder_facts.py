@@ -14,7 +14,7 @@ import numpy as np
 
 from datasets.folder_classes import Classes
 from datasets.folder_images import TRANSPARENT, TURNED
-from datasets.folder_layouts import Item, few
+from datasets.folder_layouts import Item, counted_images
 from datasets.folder_masks import MaskRule, rule_of, understand
 from datasets.folder_survey import Look
 from datasets.pixels import WORDS, PixelRule
@@ -142,7 +142,7 @@ def notes_on(notes: Sequence[Tuple[str, FrozenSet[str]]]) -> List[str]:
     for note, words in ((TRANSPARENT, "transparency is left out"), (TURNED, "turned upright, as their EXIF tag says")):
         names = [name for name, own in notes if note in own]
         if names:
-            lines.append(f"{words}: {len(names)} images ({few(names)})")
+            lines.append(f"{words}: {counted_images(names)}")
     return lines
 
 
@@ -157,12 +157,12 @@ def _channels(looks: Looks) -> Tuple[int, bool, List[str]]:
         if all(look.grey for _, look in looks):
             return 1, False, ["images have three channels that are all the same: they are taken as grey"]
         grey = [item.name for item, look in looks if look.channels == 1]
-        remark = f"grey images among coloured ones get three equal channels: {len(grey)} images ({few(grey)})"
+        remark = f"grey images among coloured ones get three equal channels: {counted_images(grey)}"
         return 3, bool(grey), [remark] if grey else []
     if len(found) > 1:
         (usual, look), (other, odd) = _at_odds(looks, lambda look: look.channels)
-        raise UserError(f"{other.where}: {odd.channels} channels", f"{look.channels}, as {usual.where} has",
-                        "keep images of one kind together")
+        raise UserError(f"{other.where}: {odd.channels} channel{'s' * (odd.channels > 1)}",
+                        f"{look.channels}, as {usual.where} has", "keep images of one kind together")
     return found.pop(), False, []
 
 

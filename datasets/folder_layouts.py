@@ -270,6 +270,11 @@ def few(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
 
 
+def counted_images(names: Sequence[str]) -> str:
+    """How many images there are, and the first of them."""
+    return f"{len(names)} image{'s' * (len(names) != 1)} ({few(names)})"
+
+
 def _repeated(items: Sequence[Item]) -> List[UserError]:
     seen: Dict[str, str] = {}
     return [UserError(f"{item.where}: called {item.name}, as {seen[item.name]} is", "names that differ",

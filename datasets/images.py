@@ -16,7 +16,7 @@ import zlib
 from typing import Iterator, Mapping, NamedTuple, Tuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from utils.errors import UserError
 from utils.regular import content_kind, require_content, unopened
@@ -169,8 +169,17 @@ def reading(path: str, kind: Kind) -> Iterator[None]:
 def _unreadable(path: str, error: BaseException, expected: str) -> UserError:
     kind, form = content_kind(path), _format(path)
     other = "" if form in kind or (path.lower().endswith(PACKED) and "gzip" in kind) else kind
-    detail = f"not a {form}, but {other}" if other else f"cannot be decoded ({type(error).__name__}: {error})"
+    detail = f"not a {form}, but {other}" if other else f"cannot be decoded ({_reason(error, form)})"
     return UserError(f"{path}: {detail}", expected, _REPAIR)
+
+
+def _reason(error: BaseException, form: str) -> str:
+    """Why decoding failed, without what Pillow says of itself."""
+    if isinstance(error, UnidentifiedImageError):
+        return f"it does not begin as a {form} does"
+    if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
+        return f"more than {MAXIMUM_PIXELS} pixels, by its header"
+    return f"{type(error).__name__}: {error}"
 
 
 def _format(path: str) -> str:

@@ -63,7 +63,8 @@ class PixelRule:
         if channels != self.channels and not (self.channels == 1 and channels == 3 and grey) and not (
                 self.grey_repeated and channels == 1):
             colour = " in colour" if channels == 3 and not grey else ""
-            raise UserError(f"{where}: {channels} channels{colour}", f"{self.channels}, {_BEGAN}", _REPAIR)
+            raise UserError(f"{where}: {channels} channel{'s' * (channels > 1)}{colour}",
+                            f"{self.channels}, {_BEGAN}", _REPAIR)
 
     def image(self, where: str, picture: Picture) -> np.ndarray:
         """A picture as a feeding gets it: [height, width, channels], uint8, or float32, mostly in [-1, 1].

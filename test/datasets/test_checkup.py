@@ -173,7 +173,7 @@ class TestLeaks:
             saved(np.eye(SIZE - 8, dtype=np.uint8))(Path(directory, "val", "masks", "s05_1.png"))
             checkup = examine(opened(directory))
         assert checkup.errors == ()
-        assert found(checkup.warnings) == ["nearly the same picture as another image of another split: 1 images "
+        assert found(checkup.warnings) == ["nearly the same picture as another image of another split: 1 image "
                                            "(val/s05_1.png and train/s01_1.png)"]
 
     def test_tiles_of_one_slide_in_two_parts(self) -> None:
@@ -198,7 +198,7 @@ class TestLeaks:
             for kind in (IMAGE, MASK):
                 os.link(os.path.join(directory, kind), os.path.join(directory, kind.replace("s01_1", "s01_7")))
             assert found(examine(opened(directory)).warnings) == [
-                "the same pixels as another image of the same split: 1 images (s01_7.png and s01_1.png)"]
+                "the same pixels as another image of the same split: 1 image (s01_7.png and s01_1.png)"]
             # With a fold, a leak where it parts them; names that show specimens keep them together.
             for fold in range(5):
                 assert examine(opened(directory, crossvalidation_idx=fold)).errors == ()

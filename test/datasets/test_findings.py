@@ -44,7 +44,7 @@ def test_nothing_is_told_of_sound_data() -> None:
     ([view("a", high=1.0), view("b", high=9.0)], "images of train: no pixel above 9 of 255"),
     ([view("a", classes=(99_999, 1))], "classes on less than 0.1 % of the pixels: cell (0.001 %)"),
     ([view("a", group="p1"), view("b", VALIDATION, group="p1")], "specimens in two splits: 1 (p1: b and a)"),
-    ([view("a", digest="1"), view("b", digest="1")], "the same pixels as another image of the same split: 1 images "
+    ([view("a", digest="1"), view("b", digest="1")], "the same pixels as another image of the same split: 1 image "
      "(b and a)")])
 def test_what_may_be_a_mistake(views: Sequence[View], found: str) -> None:
     assert found in told(views)

@@ -200,8 +200,8 @@ class TestSplits:
         assert dataset.ids(TEST) == ["test/im0.png", "test/im1.png"]
         folded = opened(tmp_path, 1)
         assert sorted([*folded.ids(TRAIN), *folded.ids(VALIDATION)]) == sorted(dataset.ids(TRAIN))
-        assert ("left out, since a fold validates: 3 images of the split val (val/im6.png, val/im7.png, val/im8.png)"
-                in folded.remarks((TRAIN,)))
+        assert ("of the split val, and left out, since a fold validates: 3 images "
+                "(val/im6.png, val/im7.png, val/im8.png)") in folded.remarks((TRAIN,))
         assert not any("left out" in line for line in dataset.remarks((TRAIN,)))
         grouped = opened(tmp_path, 1, group_by=r"^(im\d)")  # names as they stand below the folder of their split
         assert sorted(grouped.ids(TRAIN)) == sorted(folded.ids(TRAIN))
@@ -225,7 +225,7 @@ class TestSplits:
         save(tmp_path / "images" / "new" / "a b ü.png", picture(99))
         dataset = opened(tmp_path, 0)
         assert dataset.ids(TEST) == ["new/a b ü.png"]
-        assert any("to predict: 1 images (new/a b ü.png)" in line for line in dataset.remarks((TRAIN,)))
+        assert any("to predict: 1 image (new/a b ü.png)" in line for line in dataset.remarks((TRAIN,)))
 
     def test_beside_a_test_folder_they_are_an_error(self, tmp_path: Path) -> None:
         plain(tmp_path)
@@ -304,7 +304,7 @@ class TestChannels:
         dataset = opened(tmp_path)
         assert dataset.spec.channels == 3
         assert (dataset.read("b.png").image == picture(2)[..., np.newaxis]).all()
-        assert any("three equal channels: 1 images (b.png)" in line for line in dataset.remarks((TRAIN,)))
+        assert any("three equal channels: 1 image (b.png)" in line for line in dataset.remarks((TRAIN,)))
 
     def test_transparency_is_left_out_and_said(self, tmp_path: Path) -> None:
         pixels = np.random.RandomState(0).randint(0, 256, [20, 24, 4]).astype(np.uint8)
@@ -312,7 +312,7 @@ class TestChannels:
         self.masks(tmp_path, ["a"])
         dataset = opened(tmp_path)
         np.testing.assert_array_equal(dataset.read("a.png").image, pixels[..., :3])
-        assert any("transparency is left out: 1 images (a.png)" in line for line in dataset.remarks((TRAIN,)))
+        assert any("transparency is left out: 1 image (a.png)" in line for line in dataset.remarks((TRAIN,)))
 
     @pytest.mark.parametrize("other, words", [
         (np.uint16, ("b.tif: 16 bits a channel", "8 bits a channel, as")),
@@ -358,7 +358,7 @@ class TestLaterCommands:
         dataset = opened(directory, 0, facts)
         dataset.verify((TRAIN, VALIDATION))
         assert list(dataset.ids(TRAIN)) == list(facts["training"])
-        assert any("left out: 1 images (later.png)" in line for line in dataset.remarks((TRAIN,)))
+        assert any("left out: 1 image (later.png)" in line for line in dataset.remarks((TRAIN,)))
 
     def test_a_new_value_in_a_mask_is_told(self, begun: Any) -> None:
         directory, facts = begun
@@ -372,7 +372,7 @@ class TestLaterCommands:
         save(directory / "masks" / name, np.zeros([20, 24], np.uint8))
         dataset = opened(directory, 0, facts)
         dataset.verify((TRAIN,))
-        assert any(f"changed since the run began: 1 images or masks ({name})" in line
+        assert any(f"changed since the run began, or the mask: 1 image ({name})" in line
                    for line in dataset.remarks((TRAIN,)))
 
     def test_a_missing_image_is_told(self, begun: Any) -> None:

@@ -62,7 +62,7 @@ def test_what_is_said_of_them(tmp_path):
     dataset = given(tmp_path)
     dataset.verify([TEST])
     assert list(dataset.remarks([TEST])) == ["to predict: 3 images, pages of 2 files",
-                                             "transparency is left out: 1 images (t.png)"]
+                                             "transparency is left out: 1 image (t.png)"]
 
 
 def test_pages_know_their_stack(tmp_path):
@@ -89,7 +89,7 @@ def test_runs_on_every_data_set_take_images_when_their_data_are_gone(name, tmp_p
 
 @pytest.mark.parametrize("content, words", [
     (b"", "an empty file"), (b"\0" * 100, "zero bytes"), (b"GIF89a", "a GIF image"),
-    (header(30000, 30000), "bomb"), (header(100000, 8), "100000"),
+    (header(30000, 30000), "pixels, by its header"), (header(100000, 8), "100000"),
     (header(12, 10), "cannot be decoded"),
 ], ids=["empty", "zeros", "GIF", "bomb", "strip", "nothing behind the header"])
 def test_what_cannot_be_read_is_named_before_anything_is_predicted(tmp_path, content, words):

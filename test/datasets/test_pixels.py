@@ -45,7 +45,7 @@ def test_a_palette_is_seen_in_its_colours() -> None:
 
 @pytest.mark.parametrize("rule, picture, words", [
     (GREY8, _picture(1, 2, 3, channels=3), "a.png: 3 channels in colour"),
-    (PixelRule(3, {"uint8": (0.0, 255.0)}, unchanged=True), _picture(1), "a.png: 1 channels"),
+    (PixelRule(3, {"uint8": (0.0, 255.0)}, unchanged=True), _picture(1), "a.png: 1 channel\n"),
     (GREY8, _picture(1, dtype="uint16"), "a.png: 16 bits a channel"),
     (PixelRule(1, {"float32": (0.0, 1.0)}, unchanged=False), Picture(np.full([1, 1, 1], np.nan, np.float32)), "NaN"),
 ])

@@ -84,9 +84,9 @@ class TestUnusual:
         (lambda data: shutil.rmtree(str(data / "test")), ["no errors, no warnings"]),
         (lambda data: shutil.copy(str(data / IMAGE), str(data / "images" / "s01_9.png")) and shutil.copy(
             str(data / MASK), str(data / "masks" / "s01_9.png")),
-         ["warning 1: the same pixels as another image of the same split: 1 images (s01_9.png and s01_1.png)"]),
+         ["warning 1: the same pixels as another image of the same split: 1 image (s01_9.png and s01_1.png)"]),
         (lambda data: (shutil.rmtree(str(data / "test")), (data / MASK).unlink()),
-         ["without a mask, and so to predict: 1 images (s01_1.png)", "no errors, no warnings"])],
+         ["without a mask, and so to predict: 1 image (s01_1.png)", "no errors, no warnings"])],
         ids=["sound", "empty mask", "blank image", "absent class", "nothing to predict", "a copy", "without a mask"])
     def test_warnings_end_well(self, spoil: Callable[[Path], Any], words: List[str], output: Path,
                                capsys: pytest.CaptureFixture) -> None:
