@@ -58,7 +58,7 @@ def trained(begun, tmp_path):
 def test_what_was_found_out_is_kept(begun):
     facts = json.loads((begun / "run" / FILE_NAME).read_text())
     assert facts["classes"] == ["class_0", "class_1", "class_2"]
-    assert facts["rule"] == {"by": "values", "classes": [0, 1, 2], "ignored": [255]}
+    assert facts["rule"] == {"by": "values", "classes": [0, 1, 2], "ignored": [255], "palette": []}
     assert len(facts["training"]) == 8 and len(facts["validation"]) == 2
     settings = json.loads((begun / "run" / "settings.json").read_text())
     assert (settings["feeding"], settings["image_normalisation"]) == ("native_crops", "training")
