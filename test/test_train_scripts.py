@@ -187,11 +187,12 @@ def test_a_wrong_option_is_told_before_anything_is_made(arguments, words, tmp_pa
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("status", [
-    "exec sleep 1000", *(f"trap 'exit {code}' TERM; while :; do sleep 0.1; done" for code in (0, 5))])
+    "echo begun; exec sleep 1000",
+    *(f"trap 'exit {code}' TERM; echo begun; while :; do sleep 0.1; done" for code in (0, 5))])
 def test_a_signal_is_never_taken_for_success(tmp_path, number, status):
     """Whatever the processes make of it: those that die of it, that end well, or with a number of their own."""
     python = tmp_path / "python"
-    python.write_text(f"#!/usr/bin/env bash\ncase $1 in */main.py) echo begun; {status} ;; -) echo sstem ;; "
+    python.write_text(f"#!/usr/bin/env bash\ncase $1 in */main.py) {status} ;; -) echo sstem ;; "
                       f"*) echo result ;; esac\n")
     python.chmod(0o755)
     script = subprocess.Popen(["bash", str(ROOT / "test" / "train_full_1p.sh"), "--device=cpu"], text=True,
