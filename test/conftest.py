@@ -62,6 +62,18 @@ def _signals_are_heeded() -> None:
             signal.signal(number, handler)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _determinism_was_there_before() -> None:
+    """The first run with --deterministic of a process may differ in the last bit from those after it was switched off
+    and on again, which is done between tests alone.
+    """
+    from tensorflow.python.framework import config
+
+    if hasattr(config, "enable_op_determinism"):
+        config.enable_op_determinism()
+        config.disable_op_determinism()
+
+
 @pytest.fixture(autouse=True)
 def _determinism_ends_with_its_test() -> Iterator[None]:
     """A run with --deterministic in this process switches TensorFlow over for good; later tests draw without a seed."""
