@@ -24,6 +24,8 @@ import sys
 # What libraries read when they are imported begins with one of these, the interpreter's own variables too.
 READ_AT_IMPORT = ("ABSL_", "CUDA_", "GLIBC_", "GOMP_", "GRPC_", "KMP_", "LANG", "LC_", "LD_", "MALLOC_", "MKL_",
                   "NUMEXPR_", "NVIDIA_", "OMP_", "OPENBLAS_", "PYTHON", "TF_", "XLA_")
+# scikit-learn sets these when it is imported, for those that it starts as for itself; to what is here they are nothing.
+SET_ON_IMPORT = {"KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK"}
 SITE = {"sitecustomize", "usercustomize"}
 REQUEST_BYTES = 1 << 20
 
@@ -50,7 +52,7 @@ def fits(request, scripts):
 
 def read_at_import(environment):
     return {name: value for name, value in environment.items()
-            if name.startswith(READ_AT_IMPORT) and name != "PYTHONPATH"}
+            if name.startswith(READ_AT_IMPORT) and name != "PYTHONPATH" and name not in SET_ON_IMPORT}
 
 
 def python_path(environment):

@@ -103,6 +103,10 @@ def test_what_is_read_at_import_asks_for_the_interpreter(warm, script, details):
     assert not is_warm(warm, script, env={**os.environ, name: value})
 
 
+def test_what_libraries_set_by_themselves_does_not(warm, script):
+    assert is_warm(warm, script, env={**os.environ, "KMP_INIT_AT_FORK": "FALSE", "KMP_DUPLICATE_LIB_OK": "True"})
+
+
 def test_a_path_that_may_hide_what_is_imported_asks_for_the_interpreter(warm, script, tmp_path):
     environment = dict(os.environ, PYTHONPATH=str(tmp_path))
     (tmp_path / "other.py").write_text("")
