@@ -173,11 +173,11 @@ def test_batch_statistics_are_taken_over_all_ranks(step, flags, agree):
     """Eight crops on one rank are the published four on each of two; where each has its own, they are not."""
     one, several = step(1), step(2, *flags)
     assert sorted(one) == sorted(several)
-    # Velocities are gradients: sums over all pixels, in which single ReLUs show that rounding turns over, on some
-    # processors; so they are compared by their lengths.
-    alike = [np.linalg.norm(one[name] - several[name]) <= 1e-2 * np.linalg.norm(one[name])
-             if name.endswith("/Momentum") else np.allclose(one[name], several[name], rtol=1e-5, atol=1e-5)
-             for name in one]
+    # Velocities are gradients: sums over all pixels, of which much cancels. On some processors single ReLUs show in
+    # them that rounding turns over; then their lengths tell.
+    alike = [np.allclose(one[name], several[name], rtol=1e-4 if name.endswith("/Momentum") else 1e-5, atol=1e-5) or
+             (name.endswith("/Momentum") and
+              np.linalg.norm(one[name] - several[name]) <= 3e-2 * np.linalg.norm(one[name])) for name in one]
     assert all(alike) == agree
 
 
