@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import importlib
 import logging
 import os
 import signal
@@ -67,20 +68,42 @@ def _determinism_was_there_before() -> None:
     """The first run with --deterministic of a process may differ in the last bit from those after it was switched off
     and on again, which is done between tests alone.
     """
-    from tensorflow.python.framework import config
-
-    if hasattr(config, "enable_op_determinism"):
-        config.enable_op_determinism()
-        config.disable_op_determinism()
+    importlib.import_module("tensorflow")
+    _switch_determinism("enable", "disable")
 
 
 @pytest.fixture(autouse=True)
-def _determinism_ends_with_its_test() -> Iterator[None]:
-    """A run with --deterministic in this process switches TensorFlow over for good; later tests draw without a seed."""
+def _what_a_run_switches_ends_with_its_test() -> Iterator[None]:
+    """A run in this process may switch TensorFlow over to --deterministic for good, where later tests draw without a
+    seed, and sets variables of the environment, with which the warm interpreter has nothing to do.
+    """
+    environment = dict(os.environ)
     yield
+    _switch_determinism("disable")
+    if os.environ != environment:
+        os.environ.clear()
+        os.environ.update(environment)
+
+
+def _switch_determinism(*ways: str) -> None:
     config = sys.modules.get("tensorflow.python.framework.config")
-    if hasattr(config, "disable_op_determinism"):
-        config.disable_op_determinism()  # type: ignore[union-attr]
+    for way in ways if hasattr(config, "enable_op_determinism") else ():
+        getattr(config, f"{way}_op_determinism")()
+
+
+@pytest.fixture(autouse=True)
+def _graphs_end_with_their_test() -> Iterator[None]:
+    """A graph that something left behind holds open would be closed while another one is built, whenever garbage is
+    looked for.
+    """
+    before = _is_eager()
+    yield
+    assert _is_eager() == before, "a graph is still the current one"
+
+
+def _is_eager() -> bool:
+    context = sys.modules.get("tensorflow.python.eager.context")
+    return context is None or bool(context.executing_eagerly())
 
 
 @pytest.fixture(scope="session")

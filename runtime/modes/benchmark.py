@@ -116,11 +116,11 @@ def _time_prediction(run: Run, directory: str, split: str) -> Tuple[List[float],
     input_fn = _timed(run, lambda: endless_batches(run.dataset, split, run.feeding, share))
     run.distributed.barrier()
     # The random weights need no checkpoint; initialising them falls into the first step, which is warm-up.
-    steps = estimator.predict(input_fn, yield_single_examples=False)
     marks, waits = [time.perf_counter()], []
-    for outputs in itertools.islice(steps, training.max_steps):
-        marks.append(time.perf_counter())
-        waits += [float(outputs[INPUT_WAIT])] if INPUT_WAIT in outputs else []
+    with contextlib.closing(estimator.predict(input_fn, yield_single_examples=False)) as steps:
+        for outputs in itertools.islice(steps, training.max_steps):
+            marks.append(time.perf_counter())
+            waits += [float(outputs[INPUT_WAIT])] if INPUT_WAIT in outputs else []
     return marks, waits
 
 

@@ -127,7 +127,7 @@ def _mean(arrays: List[np.ndarray]) -> np.ndarray:
     return np.asarray(total / np.float32(len(arrays)))
 
 
-def count_together(members: Sequence[Member], predict: Callable[[Member], Pages]) -> Iterator[Page]:
+def count_together(members: Sequence[Member], predict: Callable[[Member], Pages]) -> Pages:
     """The counts of every batch by the mean of the members' probabilities, and the mean of their maps, if any.
 
     Args:

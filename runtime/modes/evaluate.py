@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import os
@@ -186,9 +187,10 @@ def _count(members: Sequence[Member], split: str, share: Share, extended: bool) 
         make = logits_fn if len(members) > 1 else counting_fn
         return _batches(member, make(member.run, split, with_maps), split, share)
 
-    found = count_together(members, predict) if len(members) > 1 else predict(members[0])
-    # Each batch's maps are gone before the next one comes.
-    batches = [_without_maps(run, split, batch) for batch in with_bar(found, "evaluate", run.distributed.is_chief)]
+    # Its graph is the current one until it is closed, whatever ends this.
+    with contextlib.closing(count_together(members, predict) if len(members) > 1 else predict(members[0])) as found:
+        # Each batch's maps are gone before the next one comes.
+        batches = [_without_maps(run, split, batch) for batch in with_bar(found, "evaluate", run.distributed.is_chief)]
     # What fills up the last batch comes behind the images.
     images = len(range(share.rank, len(run.dataset.ids(split)), share.size))
     return {name: np.concatenate([batch[name] for batch in batches])[:images] for name in batches[0]}

@@ -138,8 +138,8 @@ def _write(members: Sequence[Member], results: Results, folder: str, threshold: 
     """Write every image; the score of each by id, where images are judged."""
     run, scores = members[0].run, {}
     names = run.dataset.ids(TEST)
-    pages = averaged(members, _pages) if names else iter(())
-    with results:
+    # Its graph is the current one until it is closed, whatever ends this.
+    with results, contextlib.closing(averaged(members, _pages)) as pages:
         for large in run.dataset.large:
             place = LargeImage(large.path, large.page, large.size, results.large_paths(large.name),
                                scratch_of(folder, large.name))
