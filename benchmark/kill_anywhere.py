@@ -34,7 +34,8 @@ from benchmark.killing.comparison import (  # noqa: E402
     inspect,
 )
 from benchmark.killing.subjects import prepare, subjects  # noqa: E402
-from benchmark.killing.trap import EVALUATION, EVERY_RANK, SAVE, Plan, attempt  # noqa: E402
+from benchmark.killing.trap import BUDGET, EVALUATION, EVERY_RANK, MEASUREMENT, SAVE, Plan, attempt  # noqa: E402
+from runtime.settings.saved import FILE_NAME as SETTINGS_FILE  # noqa: E402
 from utils.files import read_json  # noqa: E402
 
 KILLS_PER_RUN = 10
@@ -45,9 +46,9 @@ SCENARIOS: Dict[str, Tuple[str, ...]] = {
     "evaluating": ("--save_checkpoints_steps", "2", "--keep_checkpoint_max", "1", "--evaluate_every", "6"),
     "skipping spikes": ("--save_checkpoints_steps", "3", "--batch_size", "2", "--skip_loss_spikes"),
 }
-KINDS = ANY_TIME, AT_START, IN_SAVE, AT_CALL, IN_EVALUATION = (
+KINDS = ANY_TIME, AT_START, IN_SAVE, AT_CALL, IN_EVALUATION, IN_MEASUREMENT = (
     "any time", "around a call of the start-up", "during a save", "around a call of a save or evaluation",
-    "during an evaluation")
+    "during an evaluation", "before the steps of a budget are known")
 
 
 class Setting(NamedTuple):
@@ -96,11 +97,12 @@ class Outcome:
         return not (self.lost or self.bytes or self.losses or self.failures)
 
 
-def draw_plan(dice: random.Random, setting: Setting) -> Plan:
-    """When to kill next."""
+def draw_plan(dice: random.Random, setting: Setting, begun: bool) -> Plan:
+    """When to kill next, a run that has `begun` or not."""
     case, seconds = setting.case, setting.seconds
-    evaluates = "--evaluate_every" in case.flags
-    weights = {ANY_TIME: 4, AT_START: 2, IN_SAVE: 5, AT_CALL: 5, IN_EVALUATION: 6 if evaluates else 0}
+    evaluates, measures = "--evaluate_every" in case.flags, BUDGET in case.flags and not begun
+    weights = {ANY_TIME: 4, AT_START: 2, IN_SAVE: 5, AT_CALL: 5, IN_EVALUATION: 6 if evaluates else 0,
+               IN_MEASUREMENT: 16 if measures else 0}
     kind = dice.choices(list(weights), list(weights.values()))[0]
     nth, before = dice.randint(1, 3), dice.random() < 0.5
     victim = dice.choice([EVERY_RANK, *range(case.ranks)]) if case.ranks > 1 else 0
@@ -112,6 +114,8 @@ def draw_plan(dice: random.Random, setting: Setting) -> Plan:
         return Plan(kind, SAVE, nth, dice.uniform(0.0, TIMED_SAVE_SECONDS), victim=victim)
     if kind == IN_EVALUATION:
         return Plan(kind, EVALUATION, 1, dice.uniform(0.0, 0.2 * seconds), victim=victim)
+    if kind == IN_MEASUREMENT:
+        return Plan(kind, MEASUREMENT, 1, dice.uniform(0.0, 0.3 * seconds), victim=victim)
     return Plan(kind, after=dice.uniform(0.0, seconds), victim=victim)
 
 
@@ -121,7 +125,8 @@ def killed_run(setting: Setting, dice: random.Random, kills: int) -> Outcome:
     outcome = Outcome(directory, setting)
     complete, finished = 0, False
     while not finished and not outcome.failures:
-        plan = draw_plan(dice, setting) if len(outcome.kills) < kills else None
+        begun = os.path.exists(os.path.join(directory, SETTINGS_FILE))
+        plan = draw_plan(dice, setting, begun) if len(outcome.kills) < kills else None
         ended = run_attempt(setting.case, directory, setting.data, plan)
         finished = ended.code == 0
         # One process dies of the signal itself; the launcher of several has a code of its own.
@@ -194,7 +199,8 @@ def campaign(options: argparse.Namespace, data: str) -> List[Outcome]:
     shares = [min(options.kills_per_run, kills - done) for done in range(0, kills, options.kills_per_run)]
     named = [scenarios[(number + seed) % len(scenarios)] for number in range(len(shares))]
     subject = subjects()[options.subject]
-    cases = [Case(name, (*subject.flags, *flags, *(subject.validating if "--evaluate_every" in flags else ())),
+    budget = (BUDGET, "1") if options.train_minutes else ()
+    cases = [Case(name, (*subject.flags, *budget, *flags, *(subject.validating if "--evaluate_every" in flags else ())),
                   options.ranks, options.horovodrun) for name, flags in named]
     fork = multiprocessing.get_context("fork")
     with concurrent.futures.ProcessPoolExecutor(options.workers, mp_context=fork) as pool:
@@ -267,6 +273,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     parser.add_argument("--kills_per_run", type=int, default=KILLS_PER_RUN,
                         help=f"after how many another scenario is next ({KILLS_PER_RUN})")
     parser.add_argument("--subject", default="sstem", choices=sorted(subjects()), help="what is trained (sstem)")
+    parser.add_argument(BUDGET, action="store_true",
+                        help="let a measurement decide the steps; it always comes to the same number here")
     parser.add_argument("--ranks", type=int, default=1, help="processes that train together (1)")
     parser.add_argument("--horovodrun", action="store_true", help="start the ranks with it: slower than forking them")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (0)")
@@ -290,7 +298,8 @@ def _told(options: argparse.Namespace) -> int:
     seconds, kills = time.monotonic() - started, sum(len(outcome.kills) for outcome in outcomes)
     print(table(outcomes))
     print(f"\n{kills} kills, {sum(sum(outcome.cut) for outcome in outcomes)} of them left an unfinished save behind; "
-          f"{options.subject}, {options.ranks} rank(s), seed {options.seed}, {seconds:.0f} s, "
+          f"{options.subject}{', a budget' * options.train_minutes}, {options.ranks} rank(s), seed {options.seed}, "
+          f"{seconds:.0f} s, "
           f"{seconds / max(1, kills):.2f} s a kill")
     print(surroundings(options.ranks))
     bad = [outcome for outcome in outcomes if not outcome.good]

@@ -14,12 +14,11 @@ import time
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from benchmark.killing.subjects import DATA, RECIPE
-from benchmark.killing.trap import EVERY_RANK, START, Plan, attempt, flag_file, pid_file, touch
+from benchmark.killing.trap import BUDGET, EVERY_RANK, START, STEPS, Plan, attempt, flag_file, pid_file, touch
 from runtime.settings.saved import FILE_NAME as SETTINGS_FILE
 from utils.processes import process_alive
 
 COMMAND = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "kill_anywhere.py")
-STEPS = 12
 ATTEMPT_SECONDS = 120.0
 """An attempt that takes longer hangs."""
 SURVIVAL_SECONDS = 4.0
@@ -27,7 +26,10 @@ SURVIVAL_SECONDS = 4.0
 
 
 class Case(NamedTuple):
-    """What runs in one directory: the flags of the command, on how many ranks, and whether `horovodrun` starts them."""
+    """What runs in one directory: the flags of the command, on how many ranks, and whether `horovodrun` starts them.
+
+    Where --train_minutes is among the flags, a measurement decides how many steps there are.
+    """
 
     scenario: str
     flags: Tuple[str, ...]
@@ -175,7 +177,7 @@ def _arguments(case: Case, directory: str, data: str) -> List[str]:
     if os.path.exists(os.path.join(directory, SETTINGS_FILE)):
         return [*arguments, "--resume_training"]
     return [*arguments, "--data_dir", os.path.join(data, DATA), "--recipe", os.path.join(data, RECIPE),
-            "--max_steps", str(STEPS), *case.flags]
+            *(() if BUDGET in case.flags else ("--max_steps", str(STEPS))), *case.flags]
 
 
 def read_text(path: str) -> str:

@@ -9,7 +9,8 @@ import json
 import os
 from typing import Any, Dict, List, Tuple
 
-from benchmark.killing.attempts import STEPS, read_text
+from benchmark.killing.attempts import read_text
+from benchmark.killing.trap import STEPS
 from runtime.checkpoints.best import FILE_NAME as VALIDATION_FILE
 from runtime.checkpoints.best import read_best
 from runtime.checkpoints.find import STEM, checkpoint_directory, files_of, newest_sound

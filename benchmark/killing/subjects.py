@@ -42,7 +42,7 @@ def subjects() -> Dict[str, Subject]:
                                window_stride=32, log_every=1, global_batch_size=2, crossvalidation_idx=None,
                                evaluate_every=None, early_stopping_patience=None), _write_drive),
         "fast": Subject(dict(load_recipe("sstem-fast").settings, filters=2, crop_height=32, crop_width=32, log_every=1,
-                             global_batch_size=2, dice_score_size=48), _write_sstem,
+                             global_batch_size=2, dice_score_size=48, best_metric="eval_dice_score_48"), _write_sstem,
                         validating=("--crossvalidation_idx", "0")),
     }
 

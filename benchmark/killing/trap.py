@@ -7,7 +7,9 @@ import signal
 import time
 from typing import Any, Callable, NamedTuple, Optional, Sequence
 
-START, SAVE, EVALUATION = "start", "save", "evaluation"
+START, SAVE, EVALUATION, MEASUREMENT = "start", "save", "evaluation", "measurement"
+STEPS, BUDGET = 12, "--train_minutes"
+"""Of every run, and the flag by which a measurement decides them."""
 EVERY_RANK = -1
 CALLS = ("fsync", "replace", "rename", "remove", "unlink", "rmdir")
 SLOW_SECONDS = 0.002
@@ -19,7 +21,7 @@ class Plan(NamedTuple):
 
     Attributes:
         kind: the row of the table that it counts in.
-        place: what must have begun: START, SAVE or EVALUATION.
+        place: what must have begun: START, SAVE, EVALUATION or MEASUREMENT.
         nth: the how manieth of them.
         after: seconds from there on; where `call` is 0.
         call: or the number of a call that changes files, counted from there on.
@@ -47,17 +49,20 @@ class Trap:
     def __init__(self, plan: Plan, flag: str) -> None:
         self._plan = plan
         self._flag = flag
-        self._begun = {START: 1, SAVE: 0, EVALUATION: 0}
+        self._begun = {START: 1, SAVE: 0, EVALUATION: 0, MEASUREMENT: 0}
         self._calls = 0
 
     def install(self) -> None:
-        """Stand around the calls that change files, around saves and around evaluations."""
+        """Stand around the calls that change files, around saves, evaluations and the measurement for a budget."""
         import tensorflow.compat.v1 as tf
+
+        from runtime.modes import budget
 
         for name in CALLS:
             setattr(os, name, self._around(getattr(os, name)))
         tf.train.Saver.save = self._announced(SAVE, tf.train.Saver.save)
         tf.estimator.Estimator.predict = self._announced(EVALUATION, tf.estimator.Estimator.predict)
+        budget.training_marks = self._announced(MEASUREMENT, budget.training_marks)
 
     def _announced(self, place: str, action: Callable[..., Any]) -> Callable[..., Any]:
         def announced(*arguments: Any, **named: Any) -> Any:
@@ -111,8 +116,17 @@ def attempt(arguments: Sequence[str], plan: Optional[Plan], scratch: str) -> int
     # Only the chief changes files; another rank that is to die is killed from outside.
     if plan is not None and rank == 0:
         Trap(plan, flag_file(scratch)).install()
+    if BUDGET in arguments:
+        _keep_pace(float(arguments[list(arguments).index(BUDGET) + 1]))
     # AutoGraph changes nothing here, and translating the input functions takes a quarter of an attempt.
     return int(tf.autograph.experimental.do_not_convert(command)(arguments))
+
+
+def _keep_pace(minutes: float) -> None:
+    """Let any measurement, which is made all the same, come to `STEPS` steps: runs are alike only by the same pace."""
+    from runtime.modes import budget
+
+    budget.pace_of = lambda *_: budget.Pace(60.0 * minutes / (STEPS + 0.5), 0.0, 0.0)
 
 
 def touch(path: str, text: str = "") -> None:
