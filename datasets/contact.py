@@ -10,8 +10,9 @@ import numpy as np
 from datasets.base import Dataset, Sample
 from datasets.checkup import Checkup
 from datasets.views import UNCOUNTED
-from utils.contact_sheet import Colour, Tile, shrunk, shrunk_classes
+from utils.contact_sheet import Tile, shrunk, shrunk_classes
 from utils.errors import UserError
+from utils.lettering import Colour
 from utils.overlay import Colours, overlaid
 
 MOST = 48

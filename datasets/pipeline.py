@@ -110,15 +110,16 @@ def require_drawable(dataset: Dataset, draw: Draw) -> None:
     _places(dataset, draw, len(dataset.ids(TRAIN)))
 
 
-def evaluation_batches(dataset: Dataset, split: str, feeding: Feeding, share: Share) -> tf.data.Dataset:
-    """Every image of a split once, over all ranks; the last batch may be smaller, or with `Share.static` filled up
-    with more of its last image.
+def evaluation_batches(dataset: Dataset, split: str, feeding: Feeding, share: Share,
+                       only: Optional[Sequence[int]] = None) -> tf.data.Dataset:
+    """Every image of a split, or those of some places in it `only`, once, over all ranks; the last batch may be
+    smaller, or with `Share.static` filled up with more of its last image.
 
     Each batch is a dict: "image", "label" and "valid" as in `training_batches`, "region" float32 like "valid" where the
     data has one, "index" int64 [batch], the place in `dataset.ids(split)`. Without labels (the test split) "label" is
     all 0 and "valid" all 1. Where images may differ in size a batch is one image, and has its size as `SIZE`.
     """
-    samples = _evaluation_samples(dataset, _reader(dataset, dataset.ids(split)), split, feeding, share)
+    samples = _evaluation_samples(dataset, _reader(dataset, dataset.ids(split)), split, feeding, share, only)
     return samples.batch(_together(dataset, feeding, share), drop_remainder=share.static).prefetch(2)
 
 
@@ -134,8 +135,8 @@ def _together(dataset: Dataset, feeding: Feeding, share: Share) -> int:
     return share.batch_size if feeding.batched and not dataset.spec.mixed_sizes else 1
 
 
-def _evaluation_samples(dataset: Dataset, read: Read, split: str, feeding: Feeding,
-                        share: Share) -> tf.data.Dataset:
+def _evaluation_samples(dataset: Dataset, read: Read, split: str, feeding: Feeding, share: Share,
+                        only: Optional[Sequence[int]] = None) -> tf.data.Dataset:
     size = dataset.native_size(split) if share.static else (None, None)
     load = _loader(dataset, read, size)
 
@@ -144,14 +145,14 @@ def _evaluation_samples(dataset: Dataset, read: Read, split: str, feeding: Feedi
         own = {SIZE: tf.shape(decoded.label)} if dataset.spec.mixed_sizes else {}
         return {**feeding.evaluation_sample(decoded), **own, "index": index}
 
-    together = _together(dataset, feeding, share)
-    indices = tf.data.Dataset.from_tensor_slices(_indices(len(dataset.ids(split)), together, share))
+    together, wanted = _together(dataset, feeding, share), range(len(dataset.ids(split))) if only is None else only
+    indices = tf.data.Dataset.from_tensor_slices(_indices(wanted, together, share))
     return indices.map(_plain(sample), num_parallel_calls=share.threads)
 
 
-def _indices(images: int, together: int, share: Share) -> np.ndarray:
-    """The images of a share in order, int64; filled up to whole batches where these are static."""
-    own = np.arange(share.rank, images, share.size, dtype=np.int64)
+def _indices(images: Sequence[int], together: int, share: Share) -> np.ndarray:
+    """Those of some images that are a share's, in order, int64; filled up to whole batches where these are static."""
+    own = np.array(images[share.rank::share.size], np.int64)
     missing = -len(own) % together
     return np.concatenate([own, np.repeat(own[-1:], missing)]) if share.static else own
 

@@ -16,6 +16,8 @@ from PIL import Image
 
 import main as command_line
 from runtime.checkpoints.find import newest_sound
+from runtime.modes import error_pictures
+from utils.error_picture import error_picture as drawn
 
 from .conftest import write_recipe
 from .test_end_to_end import losses, same, weights
@@ -97,6 +99,33 @@ def test_predict_writes_a_mask_and_a_verdict_for_every_image(trained, run):
         mask = np.asarray(Image.open(directory / "predictions" / "masks" / verdict["file"].replace(".PNG", ".png")))
         assert mask.shape == (64, 64)
         assert bool(mask.any()) == bool(int(verdict["defective"]))
+
+
+def test_pictures_of_an_evaluation_show_what_is_predicted_and_what_is_labelled(trained, run, data, monkeypatch):
+    """Three images that show something, predicted once more and enlarged, with their verdicts written above them."""
+    told = {}
+    monkeypatch.setattr(error_pictures, "error_picture",
+                        lambda pixels, lines, legend: told.update({lines[0]: lines}) or drawn(pixels, lines, legend))
+    directory = run("--exec_mode", "evaluate", "--threshold", "0.4", "--error_pictures", fresh=False)
+    run("--exec_mode", "predict", "--threshold", "0.4", fresh=False)
+    table = {row["file"]: row for row in rows(directory / "evaluation.csv")}
+    assert sorted(os.listdir(str(directory / "evaluation_pictures"))) == ["best.png", "median.png", "worst.png"]
+    for name, lines in told.items():
+        stem = name.rpartition(".")[0].rpartition("/")[2]
+        label_file = Path(data) / "Class1" / "Test" / "Label" / f"{stem}_label.PNG"
+        label = np.asarray(Image.open(label_file)) > 0 if label_file.exists() else np.zeros([64, 64], np.bool_)
+        mask = np.asarray(Image.open(directory / "predictions" / "masks" / name.replace(".PNG", ".png"))) > 0
+        role = lines[1].split()[1]
+        picture = np.asarray(Image.open(directory / "evaluation_pictures" / f"{role}.png"))[-64 * 8::8, ::8]
+        missed, alarm = (np.array(colour) * 0.8 for colour in ((86, 180, 233), (213, 94, 0)))
+        for where, paint in ((label & ~mask, missed), (mask & ~label, alarm)):
+            assert (np.abs(picture[where] - paint - 0.2 * 127.5) <= 0.2 * 127.5 + 1.0).all()
+        untouched = picture[~label & ~mask]
+        assert (untouched == untouched[:, :1]).all()
+        verdict = {"True": "defective", "False": "sound"}
+        assert lines[2].startswith(f"found {verdict[table[name]['verdict']]}: score ")
+        assert lines[2].endswith(f"threshold 0.4; labelled {verdict[table[name]['defective']]}")
+    assert any(lines[2].endswith("defective") for lines in told.values())
 
 
 def test_an_image_has_one_score_whoever_asks(run, data, tmp_path):

@@ -192,9 +192,10 @@ def test_another_labelled_folder_is_scored_by_what_the_run_found_out(place, tmp_
     evaluate(place, tmp_path / "scores", "--input", tmp_path / "other", code=2)
     assert "holds evaluation.json, evaluation.csv already" in capsys.readouterr().err
     twice = evaluate(place, tmp_path / "twice", "--input", tmp_path / "other", "--ensemble", place / "run",
-                     place / "run")
+                     place / "run", "--error_pictures")
     assert twice["scores"] == pytest.approx(result["scores"], rel=1e-5)  # a run with itself is that run
     assert twice["ensemble"] == [str(place / "run")] * 2
+    assert files_below(tmp_path / "twice" / "evaluation_pictures") == ["best.png", "median.png", "worst.png"]
 
 
 @pytest.mark.parametrize("arguments, words", [

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import functools
-import os
 import textwrap
-from typing import FrozenSet, List, NamedTuple, Optional, Sequence, Tuple
+from typing import NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+from utils.lettering import BLACK, GREY, Colour, draw_legend, font_of, legend_rows, shortened, showable
 
 EDGE = 208
 """Of a small picture, at most, in pixels."""
 COLUMNS = 8
 _GAP, _LINE, _LINES, _MARGIN, _FRAME = 10, 15, 2, 14, 3
-_WHITE, _BLACK, _GREY, _PALE = (255, 255, 255), (20, 20, 20), (110, 110, 110), (238, 238, 238)
+_WHITE, _PALE = (255, 255, 255), (238, 238, 238)
 _MOST_GROWTH, _THIN = 4.0, 3.0
 _CHARACTERS = 30  # of a line of text in place of a picture
-
-Colour = Tuple[int, int, int]
 
 
 class Tile(NamedTuple):
@@ -35,7 +33,7 @@ class Tile(NamedTuple):
     name: str
     remark: str = ""
     picture: Optional[np.ndarray] = None
-    frame: Colour = _GREY
+    frame: Colour = GREY
     text: str = ""
 
 
@@ -76,19 +74,19 @@ def shrunk_classes(classes: np.ndarray) -> np.ndarray:
 
 def contact_sheet(tiles: Sequence[Tile], title: Sequence[str], legend: Sequence[Tuple[str, Colour]]) -> Image.Image:
     """The sheet: lines of text, what colours mean, and the tiles, row by row, at most `COLUMNS` of them in each."""
-    font, bold = _font("DejaVuSans.ttf", 11), _font("DejaVuSans-Bold.ttf", 12)
+    font, bold = font_of(11), font_of(12, bold=True)
     columns = max(3, min(COLUMNS, len(tiles)))
     cell = EDGE + 2 * _FRAME + _GAP, EDGE + 2 * _FRAME + _LINES * _LINE + _GAP
     width = 2 * _MARGIN + columns * cell[0]
-    rows = _legend_rows([(_showable(name, font), colour) for name, colour in legend], width, font)
+    rows = legend_rows(legend, width, font)
     top = _MARGIN + _LINE * (len(title) + len(rows)) + _GAP
     sheet = Image.new("RGB", (width, top + -(-len(tiles) // columns) * cell[1] + _MARGIN), _WHITE)
     draw = ImageDraw.Draw(sheet)
     for index, line in enumerate(title):
         own = font if index else bold
-        draw.text((_MARGIN, _MARGIN + index * _LINE), _shortened(line, width - 2 * _MARGIN, own), _BLACK, own)
+        draw.text((_MARGIN, _MARGIN + index * _LINE), shortened(line, width - 2 * _MARGIN, own), BLACK, own)
     for index, row in enumerate(rows):
-        _draw_legend(draw, row, _MARGIN + _LINE * (len(title) + index), font)
+        draw_legend(draw, row, _MARGIN + _LINE * (len(title) + index), font)
     for index, tile in enumerate(tiles):
         place = _MARGIN + index % columns * cell[0], top + index // columns * cell[1]
         _draw_tile(sheet, draw, tile, place, font)
@@ -105,63 +103,9 @@ def _draw_tile(sheet: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, place:
         sheet.paste(Image.fromarray(tile.picture),
                     (left + _FRAME + (EDGE - width) // 2, top + _FRAME + (EDGE - height) // 2))
     else:
-        text = _showable(" ".join(tile.text.split()), font)
+        text = showable(" ".join(tile.text.split()), font)
         for index, line in enumerate(textwrap.wrap(text, _CHARACTERS)[:EDGE // _LINE - 1]):
-            draw.text((left + 2 * _FRAME, top + 2 * _FRAME + index * _LINE), line, _BLACK, font)
+            draw.text((left + 2 * _FRAME, top + 2 * _FRAME + index * _LINE), line, BLACK, font)
     for index, line in enumerate((tile.name, tile.remark)):
-        draw.text((left, top + outer + 1 + index * _LINE), _shortened(line, outer, font), _GREY if index else _BLACK,
+        draw.text((left, top + outer + 1 + index * _LINE), shortened(line, outer, font), GREY if index else BLACK,
                   font)
-
-
-Entry = Tuple[int, str, Colour]  # where it begins, its text, its colour
-
-
-def _legend_rows(legend: Sequence[Tuple[str, Colour]], width: int, font: ImageFont.FreeTypeFont) -> List[List[Entry]]:
-    rows: List[List[Entry]] = []
-    left = width
-    for name, colour in legend:
-        needed = _LINE + int(font.getlength(name)) + 2 * _GAP
-        if left + needed > width - _MARGIN:
-            rows.append([])
-            left = _MARGIN
-        rows[-1].append((left, name, colour))
-        left += needed
-    return rows
-
-
-def _draw_legend(draw: ImageDraw.ImageDraw, row: Sequence[Entry], top: int, font: ImageFont.FreeTypeFont) -> None:
-    for left, name, colour in row:
-        draw.rectangle((left, top + 2, left + _LINE - 5, top + _LINE - 3), colour, _GREY)
-        draw.text((left + _LINE, top), name, _BLACK, font)
-
-
-def _shortened(text: str, width: float, font: ImageFont.FreeTypeFont) -> str:
-    """A text with its middle left out, as far as it would be wider."""
-    text = _showable(text, font)
-    kept = len(text)
-    shown = text
-    while font.getlength(shown) > width and kept > 2:
-        kept -= 1
-        shown = f"{text[:kept // 2]}…{text[len(text) - (kept - kept // 2):]}"
-    return shown
-
-
-def _showable(text: str, font: ImageFont.FreeTypeFont) -> str:
-    """A text with characters that the font lacks escaped, as Python does that."""
-    known = _characters(str(font.path))
-    return "".join(character if character.isprintable() and ord(character) in known else
-                   character.encode("unicode_escape").decode() for character in text)
-
-
-@functools.lru_cache(maxsize=None)
-def _characters(path: str) -> FrozenSet[int]:
-    from matplotlib.ft2font import FT2Font
-
-    return frozenset(FT2Font(path).get_charmap())
-
-
-def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
-    """A font that knows most alphabets, of those that come with Matplotlib."""
-    from matplotlib import get_data_path
-
-    return ImageFont.truetype(os.path.join(get_data_path(), "fonts", "ttf", name), size)

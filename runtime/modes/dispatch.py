@@ -292,6 +292,7 @@ def _telling_how_to_go_on(run: Run) -> Iterator[None]:
                   "--model_dir", options.model_dir]
         words += ["--log_dir", options.log_dir] if options.log_dir else []
         words += ["--compare_levels"] if options.compare_levels else []
+        words += ["--error_pictures"] if run.settings.prediction.error_pictures else []
         words += ["--checkpoint", options.checkpoint] if options.checkpoint != NEWEST else []
         stopped.way_on = " ".join(shlex.quote(word) for word in words)
         raise

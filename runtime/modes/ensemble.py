@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, Dict, Generator, Iterator, List, Mapping, NamedTuple, Sequence
+from typing import Any, Callable, Dict, Generator, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from datasets.pipeline import evaluation_batches
 from runtime.assembly import Run
-from runtime.checkpoints.find import Checkpoint
-from runtime.model_fn import counted
+from runtime.checkpoints.find import Checkpoint, checkpoint_directory
+from runtime.model_fn import counted, predicting_fn
 from utils.errors import UserError
 
 Page = Mapping[str, np.ndarray]
@@ -79,6 +81,25 @@ def _meaning(run: Run) -> Dict[str, Any]:
 
 def _told(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def pages_of(member: Member, split: str, only: Optional[Sequence[int]] = None) -> Pages:
+    """What a member predicts of each image of a split, or of some places in it only, in their order; one process works
+    for all ranks. See `runtime.model_fn.predicting_fn`.
+    """
+    run = member.run
+    directory = checkpoint_directory(run.settings.run.model_dir)
+    estimator = run.device.estimator(predicting_fn(run, split), directory, run.settings.training.seed)
+    share = dataclasses.replace(run.share, rank=0, size=1, local_size=1)
+    return estimator.predict(lambda: evaluation_batches(run.dataset, split, run.feeding, share, only),
+                             checkpoint_path=member.checkpoint.path)
+
+
+def decided(page: Page, threshold: Optional[float]) -> np.ndarray:
+    """The classes of what is predicted of an image, uint8 [height, width]: the likelier ones, or of two the second
+    where its probability exceeds the threshold.
+    """
+    return page["classes"] if threshold is None else (page["probabilities"][..., 1] > threshold).astype(np.uint8)
 
 
 def averaged(members: Sequence[Member], predict: Callable[[Member], Pages]) -> Pages:

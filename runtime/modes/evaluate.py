@@ -18,6 +18,7 @@ from runtime.assembly import Run
 from runtime.checkpoints.find import Checkpoint, checkpoint_directory
 from runtime.model_fn import ModelFn, counting_fn, logits_fn
 from runtime.modes.ensemble import Member, Pages, count_together
+from runtime.modes.error_pictures import FOLDER, Scored, draw_error_pictures
 from runtime.modes.explain import explain, problems
 from runtime.modes.observer import second_observer, truth_of
 from runtime.modes.output import make_room
@@ -30,7 +31,7 @@ from utils.metrics import best_threshold, ratio, trivial_scores, verdict_counts
 from utils.progress import with_bar
 
 FILE_NAME, TABLE = "evaluation.json", "evaluation.csv"
-NAMES = (FILE_NAME, TABLE)
+NAMES = (FILE_NAME, TABLE, FOLDER)
 
 
 def evaluate(members: Sequence[Member], logger: Logger) -> Dict[str, Any]:
@@ -41,7 +42,8 @@ def evaluate(members: Sequence[Member], logger: Logger) -> Dict[str, Any]:
         What `score` gives, the extended scores that are asked for among them; "ensemble", the directories of several
         runs; "intervals", the lower and upper end of some scores over the draws of the "bootstrap" described beside;
         "warnings" where scores are bad, with what may have caused it; what `second_observer` gives as
-        "second_observer", where there is one; and what `verdicts` gives as "verdicts", where images are judged.
+        "second_observer", where there is one; and what `verdicts` gives as "verdicts", where images are judged. Where
+        they are wanted and drawn after all is written, what `draw_error_pictures` gives as "error_pictures".
 
     Raises:
         UserError: a file of the split is missing.
@@ -71,6 +73,9 @@ def evaluate(members: Sequence[Member], logger: Logger) -> Dict[str, Any]:
             make_room(run, folder, NAMES)
         write_json(os.path.join(folder, FILE_NAME), result)
         write_csv(os.path.join(folder, TABLE), _table(run, split, counts, threshold))
+    if run.settings.prediction.error_pictures:
+        scored = Scored(split, counts, next(iter(result["scores"])), threshold)
+        result["error_pictures"] = draw_error_pictures(members, scored, evaluation_folder(run.settings))
     return result
 
 

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import shlex
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
-import numpy as np
-
 from datasets.base import TEST
-from datasets.pipeline import evaluation_batches
 from runtime.assembly import Run
-from runtime.checkpoints.find import checkpoint_directory
-from runtime.model_fn import predicting_fn
-from runtime.modes.ensemble import Member, Pages, averaged
+from runtime.modes.ensemble import Member, averaged, decided, pages_of
 from runtime.modes.evaluate import choose_threshold
 from runtime.modes.output import UNFINISHED, is_unfinished, make_room
 from runtime.modes.results import (
@@ -113,15 +107,6 @@ def _left_out(run: Run) -> List[str]:
             ", overlays not drawn" * run.settings.prediction.overlays]
 
 
-def _pages(member: Member) -> Pages:
-    run = member.run
-    directory = checkpoint_directory(run.settings.run.model_dir)
-    estimator = run.device.estimator(predicting_fn(run, TEST), directory, run.settings.training.seed)
-    share = dataclasses.replace(run.share, rank=0, size=1, local_size=1)
-    return estimator.predict(lambda: evaluation_batches(run.dataset, TEST, run.feeding, share),
-                             checkpoint_path=member.checkpoint.path)
-
-
 @contextlib.contextmanager
 def _telling_how_to_go_on(run: Run) -> Iterator[None]:
     """A stop of the body tells the command that goes on, where there is something to go on with."""
@@ -139,7 +124,7 @@ def _write(members: Sequence[Member], results: Results, folder: str, threshold: 
     run, scores = members[0].run, {}
     names = run.dataset.ids(TEST)
     # Its graph is the current one until it is closed, whatever ends this.
-    with results, contextlib.closing(averaged(members, _pages)) as pages:
+    with results, contextlib.closing(averaged(members, lambda own: pages_of(own, TEST))) as pages:
         for large in run.dataset.large:
             place = LargeImage(large.path, large.page, large.size, results.large_paths(large.name),
                                scratch_of(folder, large.name))
@@ -147,8 +132,7 @@ def _write(members: Sequence[Member], results: Results, folder: str, threshold: 
         for name, page in zip(names, with_bar(pages, "predict", chief=True, total=len(names), unit="image")):
             probabilities = page["probabilities"]
             probability = probabilities[..., 1] if probabilities.shape[-1] == 2 else probabilities.max(axis=-1)
-            classes = page["classes"] if threshold is None else (probability > threshold).astype(np.uint8)
-            results.add(Prediction(name, classes, probability))
+            results.add(Prediction(name, decided(page, threshold), probability))
             if "score" in page:
                 scores[name] = float(page["score"])
     say(run.distributed, [f"{name}: {count} components are counted, but not among the {MOST_LISTED} largest of their "

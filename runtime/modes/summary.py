@@ -11,6 +11,7 @@ from runtime.assembly import Run
 from runtime.checkpoints.best import FILE_NAME as VALIDATIONS
 from runtime.checkpoints.find import checkpoint_directory
 from runtime.journal import log_path
+from runtime.modes.error_pictures import FOLDER as PICTURES
 from runtime.modes.evaluate import FILE_NAME as EVALUATION
 from runtime.modes.evaluate import TABLE as IMAGES
 from runtime.modes.evaluate import evaluation_folder
@@ -173,6 +174,7 @@ def _files(settings: Settings, result: Mapping[str, Any]) -> List[str]:
         os.path.join(model_dir, VALIDATIONS): bool(result.get("training", {}).get("best")),
         os.path.join(evaluations, EVALUATION): "evaluation" in result,
         os.path.join(evaluations, IMAGES): "evaluation" in result,
+        os.path.join(evaluations, PICTURES): bool(result.get("evaluation", {}).get("error_pictures")),
         os.path.join(evaluations, LEVELS): "levels" in result,
         os.path.join(evaluations, LEVELS_PICTURE): "levels" in result,
         log_path(settings): True,

@@ -202,6 +202,9 @@ def _check_prediction(settings: Settings) -> None:
     if wanted and settings.objective.threshold == AUTO:
         raise UserError(f"--threshold {AUTO} with {wanted[0]}", "a number: there are no validation images to take it "
                         "from", "give the one that evaluation told, --threshold 0.5 say")
+    if settings.prediction.error_pictures and (settings.benchmark.benchmark or not settings.evaluates):
+        raise UserError(f"--error_pictures with {'--benchmark' if settings.benchmark.benchmark else '--exec_mode'} "
+                        f"{mode}", "a mode that evaluates", "add it to --exec_mode evaluate or train_and_evaluate")
     if settings.prediction.ensemble and run.compare_levels:
         raise UserError("--compare_levels with --ensemble", "the levels of one run", "leave one of them out")
     if wanted and mode == EVALUATE and run.output is None:

@@ -183,6 +183,9 @@ class PredictionOptions:
         "largest, of which all are, are else predicted as a whole", kind=INVOCATION)
     save_probabilities: bool = option(True, "write probabilities beside masks", kind=INVOCATION)
     overlays: bool = option(False, "write images with the predicted classes drawn over them", kind=INVOCATION)
+    error_pictures: bool = option(
+        False, "modes that evaluate: write the best, the median and the worst image with what is right and wrong in "
+        "colours", kind=INVOCATION)
 
 
 @dataclasses.dataclass(frozen=True)

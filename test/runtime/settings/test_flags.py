@@ -27,8 +27,9 @@ FROZEN = {
     "loss_scale": None, "use_xla": False, "deterministic": False, "kernel_gradient": "measured",
     "iterations_per_loop": 1,
     "precision_mode": None, "profiling": None, "over_dump": None, "data_dump": None, "data_dump_step": "10",
-    "input": (), "ensemble": (), "stream": False, "save_probabilities": True, "overlays": False, "benchmark": False,
-    "warmup_steps": 200, "devices": None, "server_ip": None, "device_ips": None, "table_format": "new",
+    "input": (), "ensemble": (), "stream": False, "save_probabilities": True, "overlays": False,
+    "error_pictures": False, "benchmark": False, "warmup_steps": 200,
+    "devices": None, "server_ip": None, "device_ips": None, "table_format": "new",
     "table": None, "format": ("saved_model",),
 }
 
