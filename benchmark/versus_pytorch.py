@@ -17,20 +17,20 @@ import os
 import shutil
 import sys
 import tempfile
-import time
 from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
+from benchmark.kit import results  # noqa: E402
+from benchmark.kit.processes import ask  # noqa: E402
+from benchmark.kit.runs import Effort  # noqa: E402
 from benchmark.versus import ours, report  # noqa: E402
 from benchmark.versus.cases import BFLOAT16, FLOAT32, MODES, PRECISIONS, SUBJECTS, Case  # noqa: E402
-from benchmark.versus.children import ask  # noqa: E402
 from runtime.settings.tree import MEASURED, TRAIN  # noqa: E402
 from utils.commands import exit_code  # noqa: E402
 from utils.contracts import PLAIN, SHIFTED, STRIPS  # noqa: E402
 from utils.errors import UserError  # noqa: E402
-from utils.files import read_json, write_json  # noqa: E402
 
 EAGER, COMPILED = "PyTorch", "PyTorch, compiled"
 _COMPILING = {"TORCHINDUCTOR_FREEZING": "1", "TORCHINDUCTOR_COMPILE_THREADS": "1"}
@@ -67,17 +67,13 @@ def _parser() -> argparse.ArgumentParser:
                         choices=(MEASURED, PLAIN, SHIFTED, *STRIPS),
                         help="ours: the ways of main.py's --kernel_gradient; the first meets all others and PyTorch")
     parser.add_argument("--compile", action="store_true", help="measure torch.compile, too; needs a C++ compiler")
-    parser.add_argument("--limit", type=float, default=900.0, help="seconds that a process may take (default: 900)")
-    parser.add_argument("--minutes", type=float, default=float("inf"), help="no case begins after so many")
-    parser.add_argument("--again", action="store_true", help="measure what is there, too")
-    parser.add_argument("--results", default=os.path.join(ROOT, "docs", "performance.json"))
-    parser.add_argument("--page", default=os.path.join(ROOT, "docs", "performance.md"))
+    results.add_flags(parser, "performance.json")
     return parser
 
 
 def _compare(flags: argparse.Namespace) -> List[str]:
     """The cases that failed."""
-    found = ask("machine", {"networks": flags.networks, "size": flags.size}, flags.limit, {})
+    found = ask("versus.machine", {"networks": flags.networks, "size": flags.size}, flags.limit, {})
     require(flags, found["machine"])
     sizes = dict(zip(flags.networks, found["sizes"]))
     with tempfile.TemporaryDirectory(prefix="versus-pytorch-") as scratch:
@@ -116,13 +112,13 @@ def _cases(flags: argparse.Namespace, sizes: Mapping[str, int], machine: Mapping
 
 def contestants(flags: argparse.Namespace, case: Case, scratch: str) -> List[Contestant]:
     """Ours first; predicting has no gradients."""
-    effort = ours.Effort(flags.warmup_steps, flags.steps, flags.limit)
+    effort = Effort(flags.warmup_steps, flags.steps, flags.limit)
 
     def mine(way: str) -> Contestant:
         return Contestant(f"ours, gradients {way}", lambda case: ours.measure(case, way, effort, scratch))
 
     def theirs(name: str, compiled: bool) -> Contestant:
-        return Contestant(name, lambda case: ours.Measurement(**ask("peer_steps", {
+        return Contestant(name, lambda case: ours.Measurement(**ask("versus.peer_steps", {
             "case": case._asdict(), "compiled": compiled, "warmup_steps": effort.warmup_steps, "steps": effort.steps,
         }, effort.limit, _COMPILING if compiled else {})))
 
@@ -148,11 +144,11 @@ class Judge:
         self._ask = asked
         self._same: Dict[str, Dict[str, float]] = {}
 
-    def known(self, case: Case, records: Sequence[report.Record]) -> bool:
+    def known(self, case: Case, records: Sequence[results.Record]) -> bool:
         """Whether a record has the case on this machine, with all that would be measured."""
         names = {contestant.name for contestant in self.contestants(case)}
-        return any(Case(**record["case"]) == case and names <= {each["name"] for each in record["contestants"]}
-                   and report.described(record["machine"]) == report.described(self.machine) for record in records)
+        return any(results.same(record, case, self.machine)
+                   and names <= {each["name"] for each in record["contestants"]} for record in records)
 
     def record(self, case: Case) -> Dict[str, Any]:
         """Compare, then measure in turn.
@@ -160,9 +156,9 @@ class Judge:
         Raises:
             UserError: the two differ, or a process failed.
         """
-        load = os.getloadavg()[1]
+        load = results.load()
         same = self._compared(case.network)
-        costs = self._ask("ceiling", case._asdict(), self._flags.limit, {})
+        costs = self._ask("versus.ceiling", case._asdict(), self._flags.limit, {})
         sides = self.contestants(case)
         rounds = [[contestant.measure(case) for contestant in sides] for _ in range(self._flags.rounds)]
         found = [{"name": contestant.name, "seconds": [measured.seconds for measured in own],
@@ -175,38 +171,18 @@ class Judge:
         """How far apart the two are, of each network once."""
         if network not in self._same:
             question = {"network": network, "compiled": self._flags.compile}
-            self._same[network] = self._ask("same_function", question, self._flags.limit, {})
+            self._same[network] = self._ask("versus.same_function", question, self._flags.limit, {})
         return self._same[network]
 
 
 def measure_all(cases: Sequence[Case], flags: argparse.Namespace, judge: Judge) -> List[str]:
-    """Measure the cases that are not there yet, and keep each as soon as it is done; those that failed."""
-    records: List[report.Record] = read_json(flags.results) if os.path.exists(flags.results) else []
-    end = time.monotonic() + 60.0 * flags.minutes
-    failures: List[str] = []
+    """Measure the cases that are not there yet, and write all into the page; those that failed."""
     print("\n".join(report.head()), flush=True)
-    for case in cases:
-        if not flags.again and judge.known(case, records):
-            continue
-        if time.monotonic() > end:
-            print(f"--minutes {flags.minutes:g} are over; the same command goes on", file=sys.stderr)
-            break
-        try:
-            record = judge.record(case)
-        except UserError as error:
-            failures.append(str(case))
-            print(f"{case} failed: {error}", file=sys.stderr, flush=True)
-            continue
-        records = [*(each for each in records if not _replaced(each, record)), record]
-        write_json(flags.results, records)
-        print("\n".join(report.rows(record)), flush=True)
+    records, failures = results.measure_all(
+        cases, flags, judge.record, judge.known, lambda record: print("\n".join(report.rows(record)), flush=True))
     if records:
-        report.write_page(flags.page, records)
+        results.write_section(flags.page, report.SECTION, report.page(records))
     return failures
-
-
-def _replaced(old: report.Record, new: report.Record) -> bool:
-    return old["case"] == new["case"] and report.described(old["machine"]) == report.described(new["machine"])
 
 
 if __name__ == "__main__":

@@ -10,13 +10,15 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from benchmark import versus_pytorch
-from benchmark.versus import ceiling, children, ours, report
+from benchmark.kit import processes, results, runs
+from benchmark.versus import ceiling, ours, report
 from benchmark.versus.cases import SUBJECTS, Case, batches_per_image, data_for, settings
 from benchmark.versus.machine import legal_sizes, machine
 from utils.errors import UserError
 
 from .conftest import ROOT, run_python
 
+BEGIN, END = results.marks(report.SECTION)
 CASE = Case("unet", "train", "float32", 1, 572)
 MACHINE = {"processor": "Abacus", "cores": 2, "memory_gib": 24, "bfloat16": False, "date": "2026-01-02",
            "versions": {"TensorFlow": "2.15.1", "PyTorch": "2.13.0", "MMSegmentation": "1.2.2"}}
@@ -69,18 +71,17 @@ def test_a_busy_machine_is_told():
 
 def test_the_table_takes_the_place_between_the_marks(tmp_path):
     path = tmp_path / "page.md"
-    path.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
-    for _ in range(2):
-        report.write_page(str(path), [])
-        assert path.read_text() == f"before\n{report.BEGIN}\n\n{report.NOTHING}\n\n{report.END}\nafter\n"
-        report.write_page(str(path), [RECORD])
-        assert path.read_text() == f"before\n{report.BEGIN}\n\n{report.page([RECORD])}\n\n{report.END}\nafter\n"
+    path.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    for records in ([], [RECORD], [], [RECORD]):
+        results.write_section(str(path), report.SECTION, report.page(records))
+        assert path.read_text() == f"before\n{BEGIN}\n\n{report.page(records)}\n\n{END}\nafter\n"
+    assert report.page([]) == results.NOTHING
 
 
 def test_a_page_without_a_place_is_told(tmp_path):
-    (tmp_path / "page.md").write_text(report.END + report.BEGIN)
+    (tmp_path / "page.md").write_text(END + BEGIN)
     with pytest.raises(UserError, match="no place for the table"):
-        report.write_page(str(tmp_path / "page.md"), [RECORD])
+        results.write_section(str(tmp_path / "page.md"), report.SECTION, "")
 
 
 # What is counted and measured -------------------------------------------------------------------------------------
@@ -116,9 +117,9 @@ def test_the_log_of_a_benchmark(tmp_path):
                {"type": "LOG", "step": [], "data": {"latency_test_50": 800.0}}]
     path = tmp_path / "log.json"
     path.write_text("".join(f"DLLL {json.dumps(record)}\n" for record in records))
-    assert ours.read_log(str(path), CASE) == (0.25, 7.0)
+    assert ours.measurement(runs.read_log(str(path)), CASE) == (0.25, 7.0)
     # An image of 2 x 8 windows is two batches of 8.
-    assert ours.read_log(str(path), Case("fcn", "predict", "float32", 8, 64)) == (0.4, 7.0)
+    assert ours.measurement(runs.read_log(str(path)), Case("fcn", "predict", "float32", 8, 64)) == (0.4, 7.0)
 
 
 @pytest.mark.parametrize("batch, size, batches", [(1, 64, 4.0), (2, 64, 2.0), (8, 64, 2.0), (16, 128, 1.0), (1, 96, 1)])
@@ -164,9 +165,9 @@ def test_the_command_does_not_import_what_it_measures():
 
 def test_a_process_that_fails_and_one_that_hangs_are_told():
     with pytest.raises(UserError, match="exit code 3: no luck"):
-        children.finished([sys.executable, "-c", "import os; os.write(2, b'no luck'); os._exit(3)"], 60.0, {})
+        processes.finished([sys.executable, "-c", "import os; os.write(2, b'no luck'); os._exit(3)"], 60.0, {})
     with pytest.raises(UserError, match="not done after 0 s"):
-        children.finished([sys.executable, "-c", "input()"], 0.01, {})
+        processes.finished([sys.executable, "-c", "input()"], 0.01, {})
 
 
 # The command ------------------------------------------------------------------------------------------------------
@@ -175,7 +176,7 @@ def test_a_process_that_fails_and_one_that_hangs_are_told():
 def flags(tmp_path, *more):
     page = tmp_path / "page.md"
     if not page.exists():
-        page.write_text(f"{report.BEGIN}\n{report.END}\n")
+        page.write_text(f"{BEGIN}\n{END}\n")
     places = ["--results", str(tmp_path / "results.json"), "--page", str(page)]
     return versus_pytorch._parser().parse_args(["--networks", "unet", "--rounds", "2", *places, *more])
 
@@ -198,7 +199,7 @@ class Stand:
 
     def ask(self, module, question, limit, environment):
         self.asked.append(module)
-        return {"logits": 0.0} if module == "same_function" else {"gflop": 1.0, "ceiling": 2.0}
+        return {"logits": 0.0} if module == "versus.same_function" else {"gflop": 1.0, "ceiling": 2.0}
 
     def go(self, given, *cases):
         judge = versus_pytorch.Judge(given, MACHINE, self.contestants, self.ask)
@@ -209,7 +210,7 @@ def test_contestants_are_measured_in_turn_behind_the_comparison(tmp_path):
     stand = Stand()
     assert stand.go(flags(tmp_path), CASE, CASE._replace(mode="predict")) == []
     assert [name for name, _ in stand.measured] == ["ours", "theirs"] * 4
-    assert stand.asked == ["same_function", "ceiling", "ceiling"]
+    assert stand.asked == ["versus.same_function", "versus.ceiling", "versus.ceiling"]
     first, second = json.loads((tmp_path / "results.json").read_text())
     assert [each["seconds"] for each in first["contestants"]] == [[1.0, 3.0], [2.0, 4.0]]
     assert Case(**second["case"]).mode == "predict"

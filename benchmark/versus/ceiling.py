@@ -8,8 +8,8 @@ from typing import Any, Dict, List
 
 import tensorflow.compat.v1 as tf
 
+from benchmark.kit.processes import answer, question
 from benchmark.versus.cases import BFLOAT16, Case
-from benchmark.versus.children import answer, question
 from benchmark.versus.ours import assembled, placeholders
 from runtime.model_fn import forward
 from runtime.modes.levels import convolution_operations, operations_of

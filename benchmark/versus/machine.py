@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import datetime
-import importlib
-import os
 from typing import Any, Dict, List, Sequence
 
-import tensorflow.compat.v1 as tf
-
+from benchmark.kit import machine as kit
+from benchmark.kit.processes import answer, question
 from benchmark.versus.cases import BFLOAT16, SUBJECTS, Case, settings
-from benchmark.versus.children import answer, question
 from model.catalogue import NETWORKS
 from runtime.devices.cpu import CPU
-from runtime.devices.kernel_gradients import processor_name
 from runtime.settings.tree import DeviceOptions
-
-_MODULES = {"PyTorch": "torch", "MMSegmentation": "mmseg"}
 
 
 def machine() -> Dict[str, Any]:
-    """Processor, the cores that this process may use, memory, and the versions of what is compared."""
-    versions = {"TensorFlow": tf.__version__}
-    for name, module in _MODULES.items():
-        with contextlib.suppress(ImportError):
-            versions[name] = importlib.import_module(module).__version__.split("+")[0]
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2 ** 30
-    return {"processor": processor_name(), "cores": len(os.sched_getaffinity(0)), "memory_gib": round(memory),
-            "bfloat16": CPU(DeviceOptions(use_amp=True)).precision == BFLOAT16, "versions": versions,
-            "date": datetime.date.today().isoformat()}
+    """As `benchmark.kit.machine` tells it, and whether it computes in "bfloat16"."""
+    found = kit.machine({"PyTorch": "torch", "MMSegmentation": "mmseg"})
+    return {**found, "bfloat16": CPU(DeviceOptions(use_amp=True)).precision == BFLOAT16}
 
 
 def legal_sizes(networks: Sequence[str], size: int) -> List[int]:

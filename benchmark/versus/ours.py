@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 import tempfile
 from typing import Any, Dict, Mapping, NamedTuple
 
-import yaml
-
+from benchmark.kit.runs import Effort, benchmark, write_recipe
 from benchmark.versus.cases import BFLOAT16, Case, batches_per_image, data_for, settings
-from benchmark.versus.children import ROOT, finished
 from runtime.settings.tree import PREDICT
-
-_PREFIX = "DLLL "
-
-
-class Effort(NamedTuple):
-    """How much is measured.
-
-    Attributes:
-        warmup_steps: steps of a process that do not count.
-        steps: steps that do.
-        limit: seconds that a process may take.
-    """
-
-    warmup_steps: int
-    steps: int
-    limit: float
 
 
 class Measurement(NamedTuple):
@@ -51,26 +31,14 @@ def measure(case: Case, kernel_gradient: str, effort: Effort, scratch: str) -> M
         UserError: the process failed or took too long.
     """
     with tempfile.TemporaryDirectory(dir=scratch) as directory:
-        recipe = os.path.join(directory, "case.yaml")
-        with open(recipe, "w", encoding="utf-8") as stream:
-            yaml.safe_dump({"settings": settings(case)}, stream)
-        words = [sys.executable, os.path.join(ROOT, "main.py"), "--benchmark", "--exec_mode", case.mode,
-                 "--recipe", recipe, "--data_dir", data_for(case, scratch), "--device", "cpu",
-                 "--batch_size", str(case.batch_size), "--warmup_steps", str(effort.warmup_steps),
-                 "--max_steps", str(effort.warmup_steps + effort.steps), "--kernel_gradient", kernel_gradient,
-                 "--model_dir", os.path.join(directory, "unused"), "--log_dir", directory,
-                 *(["--use_amp"] if case.precision == BFLOAT16 else [])]
-        finished(words, effort.limit, {})
-        return read_log(os.path.join(directory, "log.json"), case)
+        arguments = ["--exec_mode", case.mode, "--recipe", write_recipe(directory, settings(case)),
+                     "--data_dir", data_for(case, scratch), "--batch_size", str(case.batch_size),
+                     "--kernel_gradient", kernel_gradient, *(["--use_amp"] if case.precision == BFLOAT16 else [])]
+        return measurement(benchmark(arguments, effort), case)
 
 
-def read_log(path: str, case: Case) -> Measurement:
-    """The figures of a benchmark's log."""
-    found: Dict[str, float] = {}
-    with open(path, encoding="utf-8") as stream:
-        for record in (json.loads(line[len(_PREFIX):]) for line in stream):
-            if record["type"] == "LOG" and isinstance(record["data"], Mapping):
-                found.update(record["data"])
+def measurement(found: Mapping[str, float], case: Case) -> Measurement:
+    """What counts of the figures of a benchmark."""
     name, batches = ("test", batches_per_image(case)) if case.mode == PREDICT else ("train", 1.0)
     return Measurement(found[f"latency_{name}_50"] / 1000.0 / batches, found["peak_memory_mib"])
 

@@ -15,8 +15,8 @@ from typing import Any, Callable, Dict
 
 import torch
 
+from benchmark.kit.processes import answer, question
 from benchmark.versus.cases import BFLOAT16, Case
-from benchmark.versus.children import answer, question
 from benchmark.versus.peers import Peer, build
 from runtime.settings.tree import TRAIN
 

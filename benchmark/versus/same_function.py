@@ -15,8 +15,8 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 import torch
 
+from benchmark.kit.processes import answer, question
 from benchmark.versus.cases import FLOAT32, Case
-from benchmark.versus.children import answer, question
 from benchmark.versus.ours import assembled, placeholders
 from benchmark.versus.peers import Peer, build
 from runtime.model_fn import forward

@@ -1,0 +1,1 @@
+"""What measurements share: processes, runs of the command, the machine, results and their pages."""

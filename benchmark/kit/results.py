@@ -1,0 +1,188 @@
+"""What was measured: records that are kept in a file, and sections of documents that are written from them.
+
+A record has a "case" (its fields), the "machine" (see `benchmark.kit.machine`), and the "load" of that before: the
+processes that wanted to run, in the mean of five minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Sequence, Tuple
+
+from benchmark.kit.processes import ROOT
+from utils.errors import UserError
+from utils.files import read_json, write_json, write_text
+
+Record = Mapping[str, Any]
+NOTHING = "Nothing has been measured yet: this takes a machine that nobody else uses."
+BUSY = 1.5
+"""Processes a core above which a machine has other work: what was measured just before loads it, too."""
+PAGE = os.path.join(ROOT, "docs", "performance.md")
+
+
+def add_flags(parser: argparse.ArgumentParser, results: str) -> None:
+    """The flags that `measure_all` and the writing of a page look at; `results` is the name of a file in docs/."""
+    parser.add_argument("--limit", type=float, default=900.0, help="seconds that a process may take (default: 900)")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="no case begins after so many")
+    parser.add_argument("--again", action="store_true", help="measure what is there, too")
+    parser.add_argument("--results", default=os.path.join(ROOT, "docs", results))
+    parser.add_argument("--page", default=PAGE)
+
+
+def require_positive(**numbers: float) -> None:
+    """Make sure that numbers, given by the names of their flags, are above 0.
+
+    Raises:
+        UserError: one is not.
+    """
+    for name, number in numbers.items():
+        if not number > 0:
+            raise UserError(f"--{name} {number:g}", "a number above 0", "raise it")
+
+
+def read_records(path: str) -> List[Record]:
+    """The records in the file at `path`; none where there is no file.
+
+    Raises:
+        UserError: it holds something else.
+    """
+    if not os.path.exists(path):
+        return []
+    try:
+        records = read_json(path)
+    except ValueError as error:
+        raise UserError(f"{path}: no JSON ({error})", "results of this command",
+                        "name another --results, or remove it") from error
+    if not isinstance(records, list) or not all(isinstance(each, dict) and {"case", "machine"} <= set(each)
+                                                for each in records):
+        raise UserError(f"{path}: no list of records", "results of this command",
+                        "name another --results, or remove it")
+    return records
+
+
+def same(record: Record, case: Any, machine: Mapping[str, Any]) -> bool:
+    """Whether a record is of a case (a named tuple) on a machine."""
+    return record["case"] == case._asdict() and described(record["machine"]) == described(machine)
+
+
+def known(case: Any, machine: Mapping[str, Any], records: Sequence[Record]) -> bool:
+    """Whether one of the records is of a case on a machine."""
+    return any(same(record, case, machine) for record in records)
+
+
+def measure_all(cases: Sequence[Any], flags: argparse.Namespace, record: Callable[[Any], Record],
+                complete: Callable[[Any, Sequence[Record]], bool], tell: Callable[[Record], None]
+                ) -> Tuple[List[Record], List[str]]:
+    """Measure the cases that are not there yet, and keep each as soon as it is done.
+
+    Args:
+        cases: named tuples with words (`str`).
+        flags: as `add_flags` makes them.
+        record: measures a case, or raises a `UserError`.
+        complete: whether records have all of a case.
+        tell: shows a new record.
+
+    Returns:
+        All records, old and new; the cases that failed, in words.
+    """
+    records = read_records(flags.results)
+    end = time.monotonic() + 60.0 * flags.minutes
+    failures: List[str] = []
+    for case in cases:
+        if not flags.again and complete(case, records):
+            continue
+        if time.monotonic() > end:
+            print(f"--minutes {flags.minutes:g} are over; the same command goes on", file=sys.stderr)
+            break
+        try:
+            new = record(case)
+        except UserError as error:
+            failures.append(str(case))
+            print(f"{case} failed: {error}", file=sys.stderr, flush=True)
+            continue
+        records = [*(old for old in records if not same(old, case, new["machine"])), new]
+        write_json(flags.results, records)
+        tell(new)
+    return records, failures
+
+
+def load() -> float:
+    """Processes that wanted to run, in the mean of the last five minutes."""
+    return os.getloadavg()[1]
+
+
+def described(machine: Mapping[str, Any]) -> str:
+    """A machine in words: what must be the same for figures to be compared."""
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    return f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB; {versions}"
+
+
+def by_machine(records: Sequence[Record], effort: Callable[[Sequence[Record]], str]
+               ) -> Iterator[Tuple[str, List[Record]]]:
+    """For each machine the lines that say what and how and when, and its records, both in the order of `records`.
+
+    Args:
+        records: those of one command.
+        effort: how much was measured, in words.
+    """
+    groups: Dict[str, List[Record]] = {}
+    for record in records:
+        groups.setdefault(described(record["machine"]), []).append(record)
+    for machine, own in groups.items():
+        dates = sorted({record["machine"]["date"] for record in own})
+        lines = [f"{machine}; {effort(own)}; {' to '.join([dates[0], *dates[1:][-1:]])}."]
+        busiest = max(record["load"] for record in own)
+        if busiest > BUSY * own[0]["machine"]["cores"]:
+            lines.append(f"**Other programs kept the machine busy (load {busiest:.1f}): this shows that the command "
+                         "works, and no speed.**")
+        yield "\n".join(lines), own
+
+
+def tables(records: Sequence[Record], effort: Callable[[Sequence[Record]], str], head: Sequence[str],
+           rows: Callable[[Record], Sequence[str]]) -> str:
+    """A table for each machine, below a line that says what it is; `NOTHING` without records.
+
+    Args:
+        records: those of one command.
+        effort: how much was measured, in words.
+        head: the first two lines of a table.
+        rows: those of a record.
+    """
+    parts = ["\n".join([lines, "", *head, *(line for record in own for line in rows(record))])
+             for lines, own in by_machine(records, effort)]
+    return "\n\n".join(parts) or NOTHING
+
+
+def row(cells: Sequence[str]) -> str:
+    """A line of a table in Markdown."""
+    return "| " + " | ".join(cells) + " |"
+
+
+def head(columns: Sequence[str], words: int) -> List[str]:
+    """The first two lines of a table, of whose columns the first hold `words`, the others numbers."""
+    return [row(columns), "|" + "---|" * words + "---:|" * (len(columns) - words)]
+
+
+def marks(name: str) -> Tuple[str, str]:
+    """The lines between which a section of that name stands."""
+    return f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+
+
+def write_section(path: str, name: str, text: str) -> None:
+    """Put a text between the two marks of a section of the document at `path`.
+
+    Raises:
+        UserError: the document has not both marks.
+        OSError: it cannot be read or written.
+    """
+    begin, end = marks(name)
+    with open(path, encoding="utf-8") as stream:
+        before, first, rest = stream.read().partition(begin)
+    _, last, after = rest.partition(end)
+    if not first or not last:
+        raise UserError(f"{path}: no place for the table", f"a line {begin} and below it a line {end}",
+                        "put both back, or name another --page")
+    write_text(path, f"{before}{begin}\n\n{text}\n\n{end}{after}")

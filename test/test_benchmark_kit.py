@@ -1,0 +1,180 @@
+"""What measurements share: records, sections, timelines, processes; all by hand, nothing is measured."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import NamedTuple
+
+import pytest
+
+from benchmark.kit import results, runs
+from benchmark.kit.processes import finished
+from benchmark.kit.timeline import read_timeline, shares
+from utils.errors import UserError
+
+MACHINE = {"processor": "Abacus", "cores": 2, "memory_gib": 24, "date": "2026-01-02", "versions": {"TensorFlow": "2"}}
+
+
+class Case(NamedTuple):
+    name: str
+    value: int = 1
+
+    def __str__(self):
+        return f"{self.name} {self.value}"
+
+
+def flags(tmp_path, *more):
+    parser = argparse.ArgumentParser()
+    results.add_flags(parser, "some.json")
+    return parser.parse_args(["--results", str(tmp_path / "results.json"), *more])
+
+
+def made(case, **more):
+    return {"case": case._asdict(), "machine": MACHINE, "load": 0.5, **more}
+
+
+def go(given, cases, failing=(), **more):
+    asked, told = [], []
+
+    def record(case):
+        asked.append(case)
+        if case.name in failing:
+            raise UserError("a", "b", "c")
+        return made(case, **more)
+
+    found = results.measure_all(cases, given, record, lambda case, kept: results.known(case, MACHINE, kept),
+                                told.append)
+    return asked, told, found
+
+
+# Records ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_record_is_kept_as_soon_as_it_is_made_and_not_made_again(tmp_path):
+    asked, told, (records, failures) = go(flags(tmp_path), [Case("a"), Case("b")], failing=["a"])
+    assert asked == [Case("a"), Case("b")] and failures == ["a 1"]
+    assert told == records == json.loads((tmp_path / "results.json").read_text()) == [made(Case("b"))]
+    asked, _, (records, _) = go(flags(tmp_path), [Case("a"), Case("b"), Case("b", 2)])
+    assert asked == [Case("a"), Case("b", 2)] and len(records) == 3
+
+
+def test_what_is_measured_again_takes_the_place_of_what_was_there(tmp_path):
+    go(flags(tmp_path), [Case("a"), Case("b")])
+    asked, _, (records, _) = go(flags(tmp_path, "--again"), [Case("a")], score=3)
+    assert asked == [Case("a")] and records == [made(Case("b")), made(Case("a"), score=3)]
+
+
+def test_records_of_another_machine_stay_and_do_not_count(tmp_path):
+    go(flags(tmp_path), [Case("a")])
+    stored = json.loads((tmp_path / "results.json").read_text())
+    stored[0]["machine"]["cores"] = 64
+    (tmp_path / "results.json").write_text(json.dumps(stored))
+    asked, _, (records, _) = go(flags(tmp_path), [Case("a")])
+    assert asked == [Case("a")] and [each["machine"]["cores"] for each in records] == [64, 2]
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "[1]", '[{"case": {}}]'])
+def test_a_file_of_something_else_is_refused(tmp_path, text):
+    (tmp_path / "results.json").write_text(text)
+    with pytest.raises(UserError, match="results.json: no "):
+        go(flags(tmp_path), [Case("a")])
+    assert (tmp_path / "results.json").read_text() == text
+
+
+def test_numbers_must_be_above_0():
+    results.require_positive(steps=1, seconds=0.1)
+    with pytest.raises(UserError, match="--seconds 0"):
+        results.require_positive(steps=1, seconds=0.0)
+
+
+def test_a_table_for_each_machine():
+    other = {**made(Case("c")), "machine": {**MACHINE, "cores": 4}}
+    text = results.tables([made(Case("a")), other, made(Case("b"))], lambda own: f"{len(own)} rows", ["head"],
+                          lambda record: [record["case"]["name"]])
+    assert text == ("Abacus, 2 cores, 24 GiB; TensorFlow 2; 2 rows; 2026-01-02.\n\nhead\na\nb\n\n"
+                    "Abacus, 4 cores, 24 GiB; TensorFlow 2; 1 rows; 2026-01-02.\n\nhead\nc")
+
+
+def test_sections_of_one_page_do_not_touch_each_other(tmp_path):
+    path = tmp_path / "page.md"
+    texts = {"one": "1", "two": "2"}
+    path.write_text("".join("\n".join([*results.marks(name), ""]) for name in texts))
+    for name, text in texts.items():
+        results.write_section(str(path), name, text)
+    first, second = path.read_text().split(results.marks("two")[0])
+    assert "1" in first and "2" in second and "2" not in first
+
+
+# Processes --------------------------------------------------------------------------------------------------------
+
+
+def test_a_process_that_wants_more_memory_than_it_may_have_fails_alone():
+    code = "import os; block = bytearray(2 ** 29); os.write(1, str(len(block)).encode())"
+    assert finished([sys.executable, "-c", code], 60.0, {}, 2 ** 30) == str(2 ** 29)
+    with pytest.raises(UserError, match="MemoryError"):
+        finished([sys.executable, "-c", code], 60.0, {}, 2 ** 28)
+
+
+def test_a_benchmark_is_asked_for_as_a_user_would(monkeypatch):
+    seen = []
+
+    def stub(words, limit, environment, memory_bytes):
+        seen.append((list(words), limit, environment, memory_bytes))
+        directory = words[words.index("--log_dir") + 1]
+        record = {"type": "LOG", "step": [], "data": {"latency_train_50": 250.0}}
+        with open(f"{directory}/log.json", "w") as stream:
+            stream.write(f"DLLL {json.dumps(record)}\n")
+        return ""
+
+    monkeypatch.setattr(runs, "finished", stub)
+    around = runs.Surroundings(("launch", "-np", "2"), {"A": "b"}, 7)
+    found = runs.benchmark(["--recipe", "r"], runs.Effort(3, 5, 60.0), around)
+    (words, *others), = seen
+    assert found["latency_train_50"] == 250.0 and found["seconds"] >= 0.0
+    assert words[:7] == ["launch", "-np", "2", sys.executable, runs.MAIN, "--benchmark", "--recipe"]
+    assert [words[words.index(flag) + 1] for flag in ("--max_steps", "--warmup_steps")] == ["8", "3"]
+    assert others == [60.0, {"A": "b"}, 7]
+
+
+# Timelines --------------------------------------------------------------------------------------------------------
+
+
+def activity(tensor, name, start, end):
+    """Horovod's: a negotiation or an operation, with parts within it."""
+    within = [{"ph": "B", "name": "GLOO_ALLREDUCE", "ts": start, "pid": tensor}, {"ph": "E", "ts": end, "pid": tensor}]
+    return [{"ph": "B", "name": name, "ts": start, "pid": tensor}, *(within if name == "ALLREDUCE" else []),
+            {"ph": "E", "ts": end, "pid": tensor}]
+
+
+def timeline():
+    """Two tensors, three steps of 100 that end at 100, 200 and 300; one sum in the second step alone."""
+    events = [{"name": "process_name", "ph": "M", "pid": 0, "args": {"name": "gather"}},
+              *activity(0, "ALLGATHER", 1, 90)]
+    for end in (100, 200, 300):
+        events += activity(1, "NEGOTIATE_ALLREDUCE", end - 60, end - 40) + activity(1, "ALLREDUCE", end - 40, end - 20)
+        events += activity(2, "NEGOTIATE_ALLREDUCE", end - 50, end - 30) + activity(2, "ALLREDUCE", end - 30, end)
+    return [*events, *activity(3, "ALLREDUCE", 110, 130)]
+
+
+def test_shares_of_a_timeline():
+    """Of 200: 40 in each step and 20 once; negotiations add 20 each."""
+    assert shares(timeline(), 1) == pytest.approx((0.5, 0.7))
+
+
+def test_a_timeline_may_lack_its_end(tmp_path):
+    path = tmp_path / "timeline.json"
+    whole = json.dumps(timeline())
+    for text in (whole, whole[:-1] + ",\n"):
+        path.write_text(text)
+        assert read_timeline(str(path)) == timeline()
+    path.write_text("[{")
+    with pytest.raises(UserError, match="no timeline"):
+        read_timeline(str(path))
+
+
+@pytest.mark.parametrize("events, warmup", [([], 1), (timeline(), 3), (timeline(), 0)])
+def test_a_timeline_without_steps_that_count_is_told(events, warmup):
+    with pytest.raises(UserError, match="do not count"):
+        shares(events, warmup)
