@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import multiprocessing
-from typing import Callable, Dict, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -87,19 +87,14 @@ def training_batches(dataset: Dataset, feeding: Feeding, draw: Draw, share: Shar
         UserError: the split is empty or its files are missing, there is no such augmentation, or a kind of image that
             is to be drawn is missing.
     """
-    ids = dataset.ids(TRAIN)
-    place = _places(dataset, draw, len(ids))
-    load = _loader(dataset, _Cache(_reader(dataset, ids)))
+    load = _loader(dataset, _Cache(_reader(dataset, dataset.ids(TRAIN))))
     augmentation = _augmentation(draw)
 
-    def sample(number: Tensor) -> Batch:
+    def sample(number: Tensor, place: Tensor) -> Batch:
         key = sample_key(draw.seed, number)
-        decoded = load(place(number))
-        return {**feeding.training_sample(decoded, augmentation, key), "key": key}
+        return {**feeding.training_sample(load(place), augmentation, key), "key": key}
 
-    # tf.data.experimental.Counter has no upper end in any version and takes any start.
-    numbers = tf.data.experimental.Counter(start=draw.first_sample + share.rank, step=share.size)
-    samples = numbers.map(_plain(sample), num_parallel_calls=share.threads)
+    samples = _drawn(dataset, draw, share).map(_plain(sample), num_parallel_calls=share.threads)
     return samples.batch(share.batch_size, drop_remainder=True).prefetch(2)
 
 
@@ -107,7 +102,8 @@ def require_drawable(dataset: Dataset, draw: Draw) -> None:
     """Make sure, before any work, that there are images of all kinds that are to be drawn; raises as
     `training_batches`.
     """
-    _places(dataset, draw, len(dataset.ids(TRAIN)))
+    if draw.defective_share is not None:
+        _kinds(dataset, draw.defective_share)
 
 
 def evaluation_batches(dataset: Dataset, split: str, feeding: Feeding, share: Share,
@@ -157,15 +153,15 @@ def _indices(images: Sequence[int], together: int, share: Share) -> np.ndarray:
     return np.concatenate([own, np.repeat(own[-1:], missing)]) if share.static else own
 
 
-def _plain(function: Callable[[Tensor], Batch]) -> Callable[[Tensor], Batch]:
+def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function on the graph as it stands: it holds no Python that TensorFlow would have to translate, slowly.
 
     XLA leaves it alone: what is drawn decides its shapes, which XLA would have to know beforehand.
     """
 
-    def uncompiled(number: Tensor) -> Batch:
+    def uncompiled(*arguments: Tensor) -> Any:
         with tf.xla.experimental.jit_scope(compile_ops=False):
-            return function(number)
+            return function(*arguments)
 
     return tf.autograph.experimental.do_not_convert(uncompiled)
 
@@ -176,21 +172,43 @@ def _augmentation(draw: Draw) -> Augmentation:
     return AUGMENTATIONS[draw.augmentation]() if draw.augment else Augmentation()
 
 
-def _places(dataset: Dataset, draw: Draw, count: int) -> Callable[[Tensor], Tensor]:
-    """From the number of a training sample to its index into the split."""
-    if draw.defective_share is None:
-        return lambda number: _place(draw, number, count)
+def _drawn(dataset: Dataset, draw: Draw, share: Share) -> tf.data.Dataset:
+    """The samples that a share trains on, in order: each its number, int64, and its index into the split, int32."""
+    count = len(dataset.ids(TRAIN))
+    if draw.defective_share is not None:
+        kinds = _kinds(dataset, draw.defective_share)
+        return _numbers(draw.first_sample + share.rank, share.size, lambda number: _place_by_kind(draw, number, *kinds))
+    if draw.sampling == "replacement":
+        return _numbers(draw.first_sample + share.rank, share.size, lambda number: _place(draw, number, count))
+
+    def epoch(number: Tensor) -> tf.data.Dataset:
+        order = permutation(purpose_key(sample_key(draw.seed, number), "epoch"), count)
+        return tf.data.Dataset.from_tensor_slices((number * count + tf.range(count, dtype=tf.int64), order))
+
+    # A permutation takes as long as the split is large: it is made once an epoch, not for every sample.
+    epochs = tf.data.experimental.Counter(start=draw.first_sample // count).flat_map(_plain(epoch))
+    return epochs.skip(draw.first_sample % count).shard(share.size, share.rank)
+
+
+def _numbers(start: int, step: int, place: Callable[[Tensor], Tensor]) -> tf.data.Dataset:
+    # tf.data.experimental.Counter has no upper end in any version and takes any start.
+    numbers = tf.data.experimental.Counter(start=start, step=step)
+    return numbers.map(_plain(lambda number: (number, place(number))))
+
+
+def _kinds(dataset: Dataset, defective_share: float) -> Tuple[np.ndarray, np.ndarray]:
+    """Where the defective images lie in the split, and where the sound ones."""
     flags = np.array(dataset.defective(TRAIN), np.bool_)
-    kinds = {"defective": np.flatnonzero(flags), "sound": np.flatnonzero(~flags)}
-    for name, share in (("defective", draw.defective_share), ("sound", 1.0 - draw.defective_share)):
-        if share > 0.0 and not kinds[name].size:
-            raise UserError(f"a defective_share of {draw.defective_share} of training images none of which is {name}",
+    kinds = np.flatnonzero(flags), np.flatnonzero(~flags)
+    for name, share, own in zip(("defective", "sound"), (defective_share, 1.0 - defective_share), kinds):
+        if share > 0.0 and not own.size:
+            raise UserError(f"a defective_share of {defective_share} of training images none of which is {name}",
                             "defective and sound images", "give --train_on all, or leave defective_share out")
-    return lambda number: _place_by_kind(draw, number, kinds["defective"], kinds["sound"])
+    return kinds
 
 
 def _place_by_kind(draw: Draw, number: Tensor, defective: np.ndarray, sound: np.ndarray) -> Tensor:
-    """As `_place`: a coin says which kind, then any of that kind, whatever was drawn before."""
+    """The index of training sample `number`: a coin says which kind, then any of it, whatever was drawn before."""
     coin, which = tf.unstack(uniform(purpose_key(sample_key(draw.seed, number), "kind"), [2]))
 
     def of(kind: np.ndarray) -> Tensor:
@@ -201,12 +219,9 @@ def _place_by_kind(draw: Draw, number: Tensor, defective: np.ndarray, sound: np.
 
 
 def _place(draw: Draw, number: Tensor, count: int) -> Tensor:
-    """The index into the split of training sample `number`."""
-    if draw.sampling == "replacement":
-        share = uniform(purpose_key(sample_key(draw.seed, number), "image"), [])
-        return tf.minimum(tf.cast(share * count, tf.int32), count - 1)
-    epoch, place = number // count, number % count
-    return tf.gather(permutation(purpose_key(sample_key(draw.seed, epoch), "epoch"), count), place)
+    """The index of training sample `number`, any of them, whatever was drawn before."""
+    share = uniform(purpose_key(sample_key(draw.seed, number), "image"), [])
+    return tf.minimum(tf.cast(share * count, tf.int32), count - 1)
 
 
 def _reader(dataset: Dataset, ids: Sequence[str]) -> Read:
@@ -240,8 +255,10 @@ class _Cache:
         position = int(index)
         if position in self._kept:
             return self._kept[position]
-        arrays = [_aligned(array) for array in self._read(index)]
-        size = sum(array.nbytes for array in arrays)
+        found = self._read(index)
+        # Maps that a sample does not have are others of its own: these are kept once.
+        own = {id(array): _aligned(array) for array in found}
+        arrays, size = [own[id(array)] for array in found], sum(array.nbytes for array in own.values())
         # Two threads may read one sample at once; both get it right, and the count errs to the safe side.
         if self._bytes + size <= CACHE_BYTES:
             self._bytes += size

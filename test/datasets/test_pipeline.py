@@ -20,6 +20,7 @@ from datasets.pipeline import Draw, Share, endless_batches, evaluation_batches, 
 from datasets.resize_to_window import ResizeToWindow
 from utils.contracts import DataSpec, Geometry
 from utils.errors import UserError
+from utils.randomness import permutation, purpose_key, sample_key
 
 Batch = Dict[str, np.ndarray]
 
@@ -217,6 +218,23 @@ class TestTraining:
         assert all(sorted(each) == list(range(count)) for each in passes)
         assert len(set(passes)) > epochs // 2, "an epoch's order must not be that of the last"
 
+    def test_an_epoch_has_the_order_of_its_own_key_which_is_made_once(self, reference: Reference,
+                                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+        made: List[np.ndarray] = []
+
+        def watched(key: Any, length: int) -> Any:
+            order = tf.py_func(lambda order: made.append(order) or order, [permutation(key, length)], tf.int32)
+            return tf.reshape(order, [length])
+
+        with tf.Graph().as_default(), tf.Session() as session:
+            keys = [purpose_key(sample_key(3, tf.constant(epoch, tf.int64)), "epoch") for epoch in range(3)]
+            expected = np.concatenate(session.run([permutation(key, 5) for key in keys]))
+        assert numbers(reference((5, 3)))[:15] == expected.tolist()
+        monkeypatch.setattr(pipeline, "permutation", watched)
+        train(Numbered(5), Draw(3, first_sample=2), 10)
+        # Samples 2 to 11, and some that are prepared beforehand.
+        assert 3 <= len(made) <= 6
+
     def test_keys_are_seed_and_k(self, reference: Reference) -> None:
         assert reference((5, 3))["key"].tolist() == [[3, number] for number in range(KEPT)]
 
@@ -390,8 +408,10 @@ class TestCache:
         assert self._reads(4, passes=3) == [1] * 4
 
     @pytest.mark.parametrize("room", [0, 2])
-    def test_what_does_not_fit_streams(self, room: int, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(pipeline, "CACHE_BYTES", self.ONE_SAMPLE * (room + 1) - 1)
+    @pytest.mark.parametrize("spare", [0, ONE_SAMPLE - 1])
+    def test_what_does_not_fit_streams(self, room: int, spare: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What stands in for a region that is not there takes no room of its own."""
+        monkeypatch.setattr(pipeline, "CACHE_BYTES", self.ONE_SAMPLE * room + spare)
         assert self._reads(4, passes=3) == [1] * room + [3] * (4 - room)
 
     def test_samples_are_the_same_without_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
