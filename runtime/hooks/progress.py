@@ -21,14 +21,15 @@ class ProgressHook(StepHook):
     The loss is fetched when something is shown, at most once a second.
 
     Args:
-        loss: float scalar.
+        loss: float scalar; None to show none, and fetch nothing: a step with other fetches than the one before is
+            prepared anew, which takes long the first time.
         images: images of a step over all ranks.
         last_step: the step that the run ends with.
         stream: where to show it; standard error by default.
         clock: seconds since any moment.
     """
 
-    def __init__(self, loss: Tensor, images: int, last_step: int, stream: Optional[TextIO] = None,
+    def __init__(self, loss: Optional[Tensor], images: int, last_step: int, stream: Optional[TextIO] = None,
                  clock: Callable[[], float] = time.monotonic) -> None:
         self._loss = loss
         self._images = images
@@ -37,6 +38,7 @@ class ProgressHook(StepHook):
         self._clock = clock
         self._bar: Any = None
         self._shown_at = self._shown_step = 0.0
+        self._due = False
 
     def after_create_session(self, session: Any, coord: Any) -> None:
         """See `StepHook`; time counts from here."""
@@ -48,16 +50,16 @@ class ProgressHook(StepHook):
     def fetches(self) -> Dict[str, Any]:
         """See `StepHook.fetches`."""
         wait = BAR_SECONDS if self._bar is not None else LINE_SECONDS
-        due = self._clock() - self._shown_at >= wait or self.step == self._last_step
-        return {"loss": self._loss} if due else {}
+        self._due = self._clock() - self._shown_at >= wait or self.step == self._last_step
+        return {"loss": self._loss} if self._due and self._loss is not None else {}
 
     def take(self, values: Dict[str, Any]) -> None:
         """See `StepHook.take`."""
-        if not values:
+        if not self._due:
             return
         now = self._clock()
         rate = (self.step - self._shown_step) / max(now - self._shown_at, 1e-9)
-        self._show(float(values["loss"]), rate)
+        self._show(f"loss {float(values['loss']):.4f}" if values else "", rate)
         self._shown_at, self._shown_step = now, self.step
 
     def end(self, session: Any) -> None:
@@ -65,15 +67,15 @@ class ProgressHook(StepHook):
         if self._bar is not None:
             self._bar.close()
 
-    def _show(self, loss: float, steps_per_second: float) -> None:
+    def _show(self, loss: str, steps_per_second: float) -> None:
         speed = f"{steps_per_second * self._images:.2f} images/s"
         if self._bar is not None:
-            self._bar.set_postfix_str(f"loss {loss:.4f}, {speed}", refresh=False)
+            self._bar.set_postfix_str(", ".join(filter(None, (loss, speed))), refresh=False)
             self._bar.update(self.step - self._bar.n)
             return
         left = (self._last_step - self.step) / steps_per_second
-        print(f"step {self.step}/{self._last_step}  loss {loss:.4f}  {speed}  {_duration(left)} left",
-              file=self._stream, flush=True)
+        parts = (f"step {self.step}/{self._last_step}", loss, speed, f"{_duration(left)} left")
+        print("  ".join(filter(None, parts)), file=self._stream, flush=True)
 
 
 def _duration(seconds: float) -> str:

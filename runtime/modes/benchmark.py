@@ -98,7 +98,7 @@ def _time_training(run: Run, logger: Optional[Logger], directory: str) -> Tuple[
         if run.distributed.is_chief and logger is not None:
             last = training.max_steps
             # The losses of the first step and the last: more of them would cost time that is being measured.
-            shown += [ProgressHook(report.scalars["train_total_loss"], training.images_per_step, last),
+            shown += [ProgressHook(None, training.images_per_step, last),
                       RecordHook(logger, report.scalars, last, last)]
             tracing = run.device.profiling_hooks(last, lambda line: say(run.distributed, [line]))
         return [hook.every_call_of(run.settings.device.iterations_per_loop) for hook in shown] + tracing

@@ -70,6 +70,13 @@ def test_plain_lines_where_there_is_no_terminal():
     assert "48 s left" in lines[0]
 
 
+def test_progress_without_a_loss_fetches_nothing():
+    stream = io.StringIO()
+    run(lambda loss: ProgressHook(None, images=2, last_step=12, stream=stream, clock=Clock(4.0)), steps=12)
+    assert stream.getvalue().splitlines()[0] == "step 3/12  0.38 images/s  48 s left"
+    assert not ProgressHook(None, images=2, last_step=1, stream=stream, clock=Clock(4.0)).fetches()
+
+
 class Terminal(io.StringIO):
     def isatty(self):
         return True
