@@ -12,6 +12,7 @@ where a row could not be measured. docs/performance.md says what the columns mea
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import sys
 import tempfile
@@ -25,6 +26,7 @@ from benchmark.kit.processes import ask  # noqa: E402
 from benchmark.kit.runs import Effort, Surroundings, benchmark  # noqa: E402
 from datasets.options import PHANTOM  # noqa: E402
 from runtime.settings.recipes import load_recipe, recipe_names  # noqa: E402
+from runtime.settings.tree import fields  # noqa: E402
 from utils.commands import exit_code  # noqa: E402
 from utils.errors import UserError, unknown_name  # noqa: E402
 
@@ -101,7 +103,7 @@ def real_data(words: Sequence[str]) -> Dict[str, str]:
         UserError: one is not of that form, or there is no such data set or directory.
     """
     found: Dict[str, str] = {}
-    known = {str(load_recipe(name).settings["dataset"]) for name in recipe_names()}
+    known = next(field.option.choices for field in fields() if field.name == "dataset") or ()
     for word in words:
         name, equals, directory = word.partition("=")
         if not equals:
@@ -120,17 +122,24 @@ def cases(words: Sequence[str], real: Mapping[str, str], published_sizes: bool) 
     Raises:
         UserError: no recipe's name holds one of the words.
     """
-    names = [name for name in recipe_names() if not words or any(word in name for word in words)]
+    there = recipe_names()
+    names = [name for name in there if not words or any(word in name for word in words)]
     if not names:
-        raise UserError(f"--only {' '.join(words)}", f"words of the names {', '.join(recipe_names())}",
+        raise UserError(f"--only {' '.join(words)}", f"words of the names {', '.join(there)}",
                         "give others, or leave --only out")
     found = []
     for name in names:
-        dataset = load_recipe(name).settings["dataset"]
+        dataset = dataset_of(name)
         found.append(Case(name, PHANTOM))
         found += [Case(name, PUBLISHED)] if published_sizes and dataset in PUBLISHED_SIZES else []
         found += [Case(name, REAL)] if dataset in real else []
     return found
+
+
+@functools.lru_cache(maxsize=None)
+def dataset_of(recipe: str) -> str:
+    """The data set of a recipe."""
+    return str(load_recipe(recipe).settings.get("dataset", "sstem"))
 
 
 class Meter:
@@ -168,7 +177,7 @@ class Meter:
 
     def arguments(self, case: Case) -> List[str]:
         """The flags of `main.py`; XLA slows a processor down."""
-        dataset = str(load_recipe(case.recipe).settings["dataset"])
+        dataset = dataset_of(case.recipe)
         return ["--exec_mode", "train", "--recipe", case.recipe, "--data_dir", self._directory(case, dataset),
                 "--no-use_xla", *(["--class_id", "1"] if dataset == "dagm2007" else [])]
 
