@@ -70,7 +70,7 @@ class Feeding(abc.ABC):
         """
 
     def remarks(self, height: int, width: int) -> Sequence[str]:
-        """What must be said of feeding images of this size, the smallest of a split, a line each."""
+        """What must be said of feeding images of this size, the smallest of all, a line each."""
         return ()
 
     @abc.abstractmethod

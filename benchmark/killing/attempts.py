@@ -19,7 +19,7 @@ from runtime.settings.saved import FILE_NAME as SETTINGS_FILE
 from utils.processes import process_alive
 
 COMMAND = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "kill_anywhere.py")
-ATTEMPT_SECONDS = 120.0
+ATTEMPT_SECONDS = 300.0
 """An attempt that takes longer hangs."""
 SURVIVAL_SECONDS = 4.0
 """How long other ranks may live on after one of them died: they tell who died, and end."""

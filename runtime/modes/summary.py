@@ -184,9 +184,11 @@ def _files(settings: Settings, result: Mapping[str, Any]) -> List[str]:
 
 
 def _fed(run: Run) -> List[str]:
-    """What must be said of how images are fed, once however many splits it holds for."""
-    return list(dict.fromkeys(line for split in run.splits
-                              for line in run.feeding.remarks(*run.dataset.native_size(split))))
+    """What must be said of how images are fed, once for all splits."""
+    if not run.splits:
+        return []
+    heights, widths = zip(*(run.dataset.native_size(split) for split in run.splits))
+    return list(run.feeding.remarks(min(heights), min(widths)))
 
 
 def _partial(run: Run) -> List[str]:
