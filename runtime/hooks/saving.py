@@ -19,16 +19,17 @@ Write = Callable[[tf.Session, int], Checkpoint]
 
 
 class SaveHook(StepHook):
-    """Writes a checkpoint every `every` steps, or about every ten minutes of training, and at the end.
+    """Writes a checkpoint every `every` steps, or every `seconds` of training, and at the end.
 
     A checkpoint that cannot be written in between is told and tried again when the next is due: the run goes on.
     One that cannot be written at the end is kept as `failure`, for the caller to raise.
 
     Args:
         write: writes the checkpoint of a step from a session; raises OSError or tf.errors.OpError where it cannot.
-        every: steps between two checkpoints, None to go by the clock.
+        every: steps between two checkpoints, None to go by the clock alone.
         tell: shows a line to the user.
         clock: seconds since any moment.
+        seconds: between two checkpoints, None to go by steps alone; where there are no steps either, ten minutes.
 
     Attributes:
         saved: the last checkpoint that was written, None before the first.
@@ -36,11 +37,12 @@ class SaveHook(StepHook):
     """
 
     def __init__(self, write: Write, every: Optional[int], tell: Callable[[str], None],
-                 clock: Callable[[], float] = time.monotonic) -> None:
+                 clock: Callable[[], float] = time.monotonic, seconds: Optional[float] = None) -> None:
         self._write = write
         self._every = every
         self._tell = tell
         self._clock = clock
+        self._seconds = SAVING_SECONDS if every is None and seconds is None else seconds
         self._saved_at = 0.0
         self._started_from = 0
         self.saved: Optional[Checkpoint] = None
@@ -73,9 +75,9 @@ class SaveHook(StepHook):
             raise self.failure
 
     def _due(self) -> bool:
-        if self._every is not None:
-            return self.step % self._every == 0
-        return self._clock() - self._saved_at >= SAVING_SECONDS
+        if self._every is not None and self.step % self._every == 0:
+            return True
+        return self._seconds is not None and self._clock() - self._saved_at >= self._seconds
 
     def _save(self, session: tf.Session) -> None:
         self._saved_at = self._clock()

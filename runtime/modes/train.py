@@ -136,7 +136,10 @@ def _save_hook(run: Run, logger: Logger, directory: str, start: Position, histor
         _prune(run, history)
         return checkpoint
 
-    return SaveHook(write, run.settings.training.save_checkpoints_steps, _teller(run))
+    training = run.settings.training
+    minutes = training.save_checkpoints_minutes
+    return SaveHook(write, training.save_checkpoints_steps, _teller(run),
+                    seconds=None if minutes is None else 60.0 * minutes)
 
 
 def _next_pause(run: Run, step: int) -> int:

@@ -99,6 +99,9 @@ class TrainingOptions:
     save_checkpoints_steps: Optional[int] = option(
         None, "steps between two checkpoints (default: about ten minutes of training); one is saved at the end too",
         kind=OPERATIONAL, check=at_least(1))
+    save_checkpoints_minutes: Optional[float] = option(
+        None, "minutes of training between two checkpoints, beside save_checkpoints_steps or in its place",
+        kind=OPERATIONAL, check=above(0.0))
     keep_checkpoint_max: int = option(3, "checkpoints to keep, and the best", kind=OPERATIONAL, check=at_least(1))
     evaluate_every: Optional[int] = option(
         None, "steps between two evaluations on the validation split while training (default: none)", kind=OPERATIONAL,

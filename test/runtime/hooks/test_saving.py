@@ -27,10 +27,10 @@ class Disk:
         return Checkpoint(f"model.ckpt-{step}", step, step)
 
 
-def save(disk, every, steps, start=0, tick=0.0):
+def save(disk, every, steps, start=0, tick=0.0, seconds=None):
     """Run with the hook; the hook and what it told."""
     told = []
-    hook = run(lambda loss: SaveHook(disk, every, told.append, Clock(tick)), steps, start)
+    hook = run(lambda loss: SaveHook(disk, every, told.append, Clock(tick), seconds), steps, start)
     return hook, told
 
 
@@ -47,6 +47,15 @@ def test_by_the_clock_it_saves_about_every_ten_minutes():
     # The clock is read once a step, and once more when a save is done: every second step is due.
     save(disk, None, steps=7, tick=SAVING_SECONDS / 2)
     assert disk.steps == [2, 4, 6, 7]
+
+
+def test_it_saves_by_steps_and_by_seconds():
+    alone, both = Disk(), Disk()
+    # As above: half of what is due passes in a step.
+    save(alone, None, steps=5, tick=4.0, seconds=8.0)
+    save(both, 3, steps=7, tick=4.0, seconds=8.0)
+    assert alone.steps == [2, 4, 5]
+    assert both.steps == [2, 3, 5, 6, 7]
 
 
 def test_a_clock_that_stands_still_or_goes_back_still_saves_at_the_end():
