@@ -9,7 +9,7 @@ import tensorflow.compat.v1 as tf
 
 from objectives.base import Objective, Targets
 from objectives.options import head_weights
-from objectives.scaled_dice import scaled_dice_blank, scaled_dice_counts, scaled_dice_scores
+from objectives.scaled_dice import scaled_dice_blank, scaled_dice_counts, scaled_dice_scores, scaled_dice_table
 from objectives.supervision import over_heads
 from utils.contracts import Outputs, Tensor
 from utils.losses import cross_entropy, soft_dice
@@ -46,6 +46,10 @@ class CrossEntropyDice(Objective):
     def per_image(self, counts: Mapping[str, np.ndarray]) -> np.ndarray:
         """See `Objective.per_image`: the soft Dice."""
         return 1.0 - np.asarray(counts["dice"], np.float64)
+
+    def table(self, counts: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:
+        """See `Objective.table`: the soft Dice, and that at another size where it is asked for."""
+        return {**super().table(counts), **scaled_dice_table(self.options, counts)}
 
     def confusion(self, counts: Mapping[str, np.ndarray]) -> np.ndarray:
         """See `Objective.confusion`."""

@@ -54,6 +54,10 @@ def scaled_dice_blank(options: ObjectiveOptions) -> Dict[str, np.ndarray]:
 
 def scaled_dice_scores(options: ObjectiveOptions, counts: Mapping[str, np.ndarray]) -> Dict[str, float]:
     """`eval_dice_score_<size>`, the mean over the images, where it is asked for."""
-    if options.dice_score_size is None:
-        return {}
-    return {f"eval_dice_score_{options.dice_score_size}": float(np.mean(counts[COUNT], dtype=np.float64))}
+    of_images = scaled_dice_table(options, counts)
+    return {name: float(np.mean(values, dtype=np.float64)) for name, values in of_images.items()}
+
+
+def scaled_dice_table(options: ObjectiveOptions, counts: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:
+    """The same of each image alone, float32 [images]."""
+    return {} if options.dice_score_size is None else {f"eval_dice_score_{options.dice_score_size}": counts[COUNT]}

@@ -9,7 +9,7 @@ import tensorflow.compat.v1 as tf
 
 from objectives.base import Objective, Targets
 from objectives.extended import REGION
-from objectives.scaled_dice import scaled_dice_blank, scaled_dice_counts, scaled_dice_scores
+from objectives.scaled_dice import scaled_dice_blank, scaled_dice_counts, scaled_dice_scores, scaled_dice_table
 from utils.contracts import Outputs, Tensor
 from utils.losses import cross_entropy, cross_entropy_over_all, dice_by_class, dice_joint
 from utils.metrics import (
@@ -67,6 +67,10 @@ class Semantic(Objective):
         """See `Objective.per_image`: of each image alone what the headline is of the split."""
         return np.array([self.hard_score(confusion[np.newaxis]) for confusion in counts["confusion"]], np.float64)
 
+    def table(self, counts: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:
+        """See `Objective.table`: the headline, and the Dice at another size where it is asked for."""
+        return {**super().table(counts), **scaled_dice_table(self.options, counts)}
+
     def confusion(self, counts: Mapping[str, np.ndarray]) -> np.ndarray:
         """See `Objective.confusion`."""
         return np.sum(counts["confusion"], axis=0, dtype=np.int64)
@@ -105,8 +109,9 @@ class Semantic(Objective):
         return "mDice" if self.spec.classes == 2 else "mIoU"
 
     def resampled_scores(self, counts: Mapping[str, np.ndarray]) -> Dict[str, float]:
-        """See `Objective.resampled_scores`: those of `mask_scores`."""
-        return self.mask_scores({end: counts["confusion" + end] for end in ("", REGION) if "confusion" + end in counts})
+        """See `Objective.resampled_scores`: those of `mask_scores`, and the Dice at another size."""
+        confusions = {end: counts["confusion" + end] for end in ("", REGION) if "confusion" + end in counts}
+        return {**self.mask_scores(confusions), **scaled_dice_scores(self.options, counts)}
 
     def _known(self, counts: Mapping[str, np.ndarray]) -> Dict[str, float]:
         """The scores that come from what there is of the counts."""

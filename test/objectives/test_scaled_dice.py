@@ -29,6 +29,10 @@ def scores(name: str, size: Optional[int], probabilities: np.ndarray, labels: np
         counts: Any = session.run(objective.counts(Outputs(tf.constant(logits, tf.float32)), targets))
     found = objective.scores(counts)
     assert tuple(found) == objective.score_names
+    if size is not None:
+        column = f"eval_dice_score_{size}"
+        assert np.mean(objective.table(counts)[column]) == pytest.approx(found[column])
+        assert objective.resampled_scores(counts)[column] == found[column]
     return found
 
 

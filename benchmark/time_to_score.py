@@ -1,0 +1,194 @@
+"""Score against wall-clock minutes, of any recipes side by side on this machine.
+
+    python benchmark/time_to_score.py --recipes stare-fast stare-pspnet-dice --minutes 10 --seeds 3 --data_dir /data
+    python benchmark/time_to_score.py --recipes sstem-fast sstem-unet --split_rule nvidia --minutes 4 15 -- --use_amp
+
+Every recipe trains for the same minutes (`--train_minutes`), on each fold with each seed, in a process of main.py, and
+is scored; so are checkpoints on its way. Results are kept in --results, where what is there already is not measured
+again; tables go into --page, curves beside it. A command that was stopped (Ctrl-C) goes on when it is repeated. What
+counts as minutes, and what the columns mean, says docs/accuracy.md. It ends with 2 where a cell failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, ROOT)
+
+from benchmark.marked import write_marked  # noqa: E402
+from benchmark.timed import places, runs  # noqa: E402
+from benchmark.timed.cells import Cell, Subject, Wanted, cells, known_names, subject  # noqa: E402
+from benchmark.timed.curves import draw  # noqa: E402
+from benchmark.timed.page import page, pictures_beside  # noqa: E402
+from benchmark.timed.scores import Record  # noqa: E402
+from benchmark.versus.children import ask  # noqa: E402
+from benchmark.versus.report import described  # noqa: E402
+from utils.commands import Stopped, exit_code  # noqa: E402
+from utils.errors import UserError  # noqa: E402
+from utils.files import read_json, write_json  # noqa: E402
+
+SECTION = "measured"
+LIMIT = 300.0
+"""Seconds that the look at the machine may take."""
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> int:
+    """Measure what is asked for and not there yet, and write tables and curves."""
+    flags = parser(str(__doc__)).parse_args(arguments)
+    return exit_code(lambda: stoppable(lambda: _compare(flags)), debug=False)
+
+
+def parser(text: str) -> argparse.ArgumentParser:
+    """The flags that all who measure cells have."""
+    found = argparse.ArgumentParser(description=text.split("\n\n", maxsplit=1)[0])
+    found.add_argument("--recipes", nargs="+", required=True, help="names from recipes/, or YAML files")
+    found.add_argument("--minutes", nargs="+", type=float, default=[10.0], help="budgets of each (default: 10)")
+    found.add_argument("--seeds", type=int, default=3, help="how many, from 0 (default: 3)")
+    found.add_argument("--folds", nargs="+", default=[], help="folds, 'all' or 'none' (default: all where nothing else "
+                       "validates, none elsewhere)")
+    found.add_argument("--split_rule", nargs="+", default=[], choices=("partition", "nvidia"), help="of ssTEM's folds")
+    found.add_argument("--data_dir", nargs="+", default=[], help="NAME=DIRECTORY of each data set, or a directory that "
+                       "holds them, or 'phantom' (default: where main.py looks)")
+    found.add_argument("--points", type=int, default=5, help="checkpoints scored on the way, about (default: 5)")
+    found.add_argument("--again", action="store_true", help="measure what is there, too")
+    found.add_argument("--out", default="./time_to_score", help="directory of the runs")
+    found.add_argument("--results", default=os.path.join(ROOT, "docs", "accuracy.json"))
+    found.add_argument("--page", default=os.path.join(ROOT, "docs", "accuracy.md"))
+    found.add_argument("flags", nargs="*", help="further flags of main.py, behind --")
+    return found
+
+
+def stoppable(action: Callable[[], None]) -> None:
+    """Run `action`; SIGTERM ends it as Ctrl-C does, and both say how it goes on."""
+    def stop(number: int, frame: Any) -> None:
+        raise Stopped(number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        action()
+    except Stopped as stopped:
+        stopped.way_on = "repeat the command"
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def this_machine() -> Dict[str, Any]:
+    """What must be the same for minutes to be compared. The process that looks imports TensorFlow, not this one."""
+    found = ask("machine", {"networks": [], "size": 0}, LIMIT, {})["machine"]
+    return {**found, "versions": {"TensorFlow": found["versions"]["TensorFlow"]}}
+
+
+def _compare(flags: argparse.Namespace) -> None:
+    subjects = [subject(name) for name in flags.recipes]
+    lab = Lab(flags, subjects)
+    lab.measure(cells(subjects, wanted(flags), lab.kinds))
+
+
+def wanted(flags: argparse.Namespace) -> Wanted:
+    """What is asked for beside recipes."""
+    return Wanted(flags.folds, flags.split_rule, flags.seeds, flags.minutes, flags.flags)
+
+
+class Lab:
+    """Measures cells on this machine, and keeps and tells what it found.
+
+    Args:
+        flags: of the command.
+        subjects: all that cells may be of.
+        machine: this one; None to look.
+        measured: what measures a cell.
+
+    Attributes:
+        kinds: "phantom" or "data" by data set.
+        machine: this one.
+        failures: the cells that failed, and why.
+
+    Raises:
+        UserError: data is missing.
+    """
+
+    def __init__(self, flags: argparse.Namespace, subjects: Sequence[Subject],
+                 machine: Optional[Mapping[str, Any]] = None,
+                 measured: Callable[[Cell, Subject, runs.Place], Record] = runs.measured) -> None:
+        self._flags, self._measured = flags, measured
+        self._subjects = {(own.name, own.digest): own for own in subjects}
+        self._places = places.located(known_names(subjects), flags.data_dir)
+        self.kinds = {name: places.kind(place) for name, place in self._places.items()}
+        self._machine = machine
+        self.failures: Dict[Cell, UserError] = {}
+
+    @property
+    def machine(self) -> Mapping[str, Any]:
+        """The machine, looked at when it is first asked for."""
+        if self._machine is None:
+            self._machine = this_machine()
+        return self._machine
+
+    def records(self) -> List[Record]:
+        """What has been kept so far, on any machine."""
+        return read_json(self._flags.results) if os.path.exists(self._flags.results) else []
+
+    def found(self, cell: Cell) -> Optional[Record]:
+        """What was measured of a cell on this machine."""
+        return next((record for record in self.records() if self._is(record, cell)), None)
+
+    def measure(self, wished: Sequence[Cell]) -> None:
+        """Measure the cells that are not there yet, and keep and tell each as soon as it is done.
+
+        Raises:
+            UserError: some failed; the others are measured all the same.
+        """
+        for number, cell in enumerate(wished, 1):
+            if not self._flags.again and self.found(cell) is not None:
+                continue
+            name = runs.name_of(cell)
+            print(f"{number} of {len(wished)}: {name}", flush=True)
+            if self._flags.again:
+                shutil.rmtree(os.path.join(self._flags.out, name), ignore_errors=True)
+            self._measure(cell)
+        self.write()
+        if self.failures:
+            cell, error = next(iter(self.failures.items()))
+            raise UserError(f"{len(self.failures)} of {len(wished)} failed, {runs.name_of(cell)} first: {error.found}",
+                            error.expected, error.repair)
+
+    def _measure(self, cell: Cell) -> None:
+        place = runs.Place(os.path.abspath(self._flags.out), self._places[cell.dataset], self._flags.points)
+        try:
+            record = self._measured(cell, self._subjects[cell.recipe, cell.digest], place)
+        except UserError as error:
+            self.failures[cell] = error
+            print(f"failed: {error}", file=sys.stderr, flush=True)
+            return
+        record = {**record, "machine": self.machine}
+        write_json(self._flags.results, [*(each for each in self.records() if not self._is(each, cell)), record])
+        score = record["scores"][record["score"]]
+        told = "not defined" if score is None else f"{score:.4f}"
+        print(f"{record['score']} {told} after {record['minutes']:.1f} minutes, {record['steps']} steps", flush=True)
+        self.write()
+
+    def _is(self, record: Record, cell: Cell) -> bool:
+        return record["cell"] == cell.document() and described(record["machine"]) == described(self.machine)
+
+    def write(self) -> None:
+        """Write the tables and the curves; those of variants are not among them."""
+        records = [record for record in self.records() if not record["cell"]["variant"]]
+        names = sorted({record["cell"]["dataset"] for record in records})
+        pictures = pictures_beside(self._flags.page, names)
+        for name, (path, _) in pictures.items():
+            own = [record for record in records if record["cell"]["dataset"] == name]
+            newest = described(own[-1]["machine"])
+            draw(name, [record for record in own if described(record["machine"]) == newest], path)
+        write_marked(self._flags.page, SECTION, page(records, {name: link for name, (_, link) in pictures.items()}))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What benchmark/time_to_score.py and benchmark/ablation.py are made of."""

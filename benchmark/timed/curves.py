@@ -1,0 +1,58 @@
+"""Score against minutes, as a picture."""
+
+from __future__ import annotations
+
+from typing import Any, List, Sequence
+
+from benchmark.timed.page import title
+from benchmark.timed.published import best, published
+from benchmark.timed.scores import Record, complete, curve, figure, grouped, per_seed
+from utils.files import replacing
+
+
+def draw(dataset: str, records: Sequence[Record], path: str) -> None:
+    """Write the curves of the records, of one data set and one machine, as a PNG: a line for each row of the table, its
+    last point with the deviation over the seeds, and what is published and what a second observer reaches across.
+    """
+    # Imported where it is needed: it takes most of a second.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    drawing = Figure(figsize=(8.0, 5.0), dpi=120)
+    FigureCanvasAgg(drawing)
+    axes = drawing.add_subplot()
+    rows = [complete(row) for row in grouped(records)]
+    for row in rows:
+        _draw_row(axes, row)
+    for label, value, style in _levels(dataset, rows):
+        axes.axhline(value, linestyle=style, color="0.4", linewidth=1.0, label=label)
+    axes.set(xlabel="minutes from the start of the command, evaluation left out", title=dataset,
+             ylabel=" / ".join(dict.fromkeys(row[-1]["score"] for row in rows)))
+    axes.set_xlim(left=0)
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right", fontsize=7)
+    drawing.tight_layout()
+    with replacing(path) as temporary:
+        drawing.savefig(temporary, format="png")
+
+
+def _draw_row(axes: Any, row: Sequence[Record]) -> None:
+    points = curve(row)
+    if not points:
+        return
+    first = row[-1]
+    found = figure(per_seed(row, first["score"]))
+    label = f"{title(first)}, {first['cell']['minutes']:g} min".replace("**", "")
+    (line,) = axes.plot(*zip(*points), marker=".", label=label)
+    if found is not None and found.deviation is not None:
+        axes.errorbar(points[-1][0], points[-1][1], yerr=found.deviation, color=line.get_color(), capsize=3)
+
+
+def _levels(dataset: str, rows: Sequence[Sequence[Record]]) -> List[Any]:
+    """(label, value, style) of the lines across."""
+    name = rows[-1][-1]["score"]
+    top = best(published(dataset), name)
+    found: List[Any] = [(f"published: {top.value:.4f}", top.value, "--")] if top else []
+    seen = next((record["second_observer"] for row in rows for record in row if record.get("second_observer")), None)
+    value = (seen or {"scores": {}})["scores"].get(name)
+    return found + ([("second observer", value, ":")] if value is not None else [])

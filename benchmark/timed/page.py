@@ -1,0 +1,133 @@
+"""The tables of docs/accuracy.md."""
+
+from __future__ import annotations
+
+import os
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+
+from benchmark.timed.published import published
+from benchmark.timed.scores import COMPARED, Record, complete, figure, folds, grouped, interval, per_seed
+from benchmark.versus.report import BUSY, described
+from datasets.options import PHANTOM
+
+NOTHING = "Nothing has been measured yet: this takes a machine that nobody else uses."
+HEAD = ("recipe", "minutes: given", "taken", "steps", "precision", "score", "mean ± sd", "seeds", "95 % over images",
+        "others")
+THEIRS = ("published", "score", "figure", "their machine", "their minutes")
+
+
+def page(records: Sequence[Record], pictures: Mapping[str, str]) -> str:
+    """A section for each data set: what is published, what was measured here, the curves.
+
+    Args:
+        records: of cells, oldest first.
+        pictures: the file of a data set's curves, as the page links it.
+    """
+    if not records:
+        return NOTHING
+    datasets = sorted({record["cell"]["dataset"] for record in records})
+    return "\n\n".join(_section(name, [record for record in records if record["cell"]["dataset"] == name],
+                                pictures.get(name)) for name in datasets)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Markdown."""
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *rows))
+
+
+def mean_and_deviation(values: Sequence[float]) -> str:
+    """In words of a table."""
+    found = figure(values)
+    if found is None:
+        return "not defined"
+    return f"{found.mean:.4f}" + ("" if found.deviation is None else f" ± {found.deviation:.4f}")
+
+
+def title(record: Record) -> str:
+    """What a row is of: the recipe, and what else was said."""
+    cell = record["cell"]
+    parts = [cell["recipe"], cell["variant"], cell["split_rule"], " ".join(cell["flags"]),
+             "**synthetic data**" if cell["data"] == PHANTOM else ""]
+    return ", ".join(filter(None, parts))
+
+
+def _section(dataset: str, records: Sequence[Record], picture: Optional[str]) -> str:
+    parts = [f"### {dataset}"]
+    theirs = [[each.recipe, each.score, f"{each.value:.4f}", each.machine, each.minutes or "not told"]
+              for each in published(dataset, _class_of(records))]
+    parts += [table(THEIRS, theirs)] if theirs else []
+    parts += [observer for observer in [_observer(records)] if observer]
+    machines: Dict[str, List[Record]] = {}
+    for record in records:
+        machines.setdefault(described(record["machine"]), []).append(record)
+    for machine, own in machines.items():
+        dates = sorted({record["date"] for record in own})
+        parts.append(f"{machine}; {' to '.join([dates[0], *dates[1:][-1:]])}.")
+        parts.append(table(HEAD, [_row(row) for row in grouped(own)]))
+        parts += _remarks(own)
+    parts += [f"![score of {dataset} against minutes]({picture})"] if picture else []
+    return "\n\n".join(parts)
+
+
+def _row(row: Sequence[Record]) -> List[str]:
+    counted = complete(row)
+    first, name = counted[-1], counted[-1]["score"]
+    values = per_seed(counted, name)
+    ends = interval(counted, name)
+    steps = sorted(record["steps"] for record in counted)
+    minutes = figure([record["minutes"] for record in counted])
+    own = folds(counted)
+    where = "" if own == [None] else f", fold{'s' * (len(own) > 1)} {' '.join(map(str, own))}"
+    return [title(first) + where, f"{first['cell']['minutes']:g}", f"{minutes.mean:.1f}" if minutes else "",
+            " - ".join(f"{each:,}" for each in dict.fromkeys([steps[0], steps[-1]])), first["precision"], name,
+            f"**{mean_and_deviation(values)}**", _seeds(row, values),
+            "-" if ends is None else f"{ends[0]:.4f} - {ends[1]:.4f}", _others(counted, name)]
+
+
+def _seeds(row: Sequence[Record], values: Sequence[float]) -> str:
+    left = len({record["cell"]["seed"] for record in row}) - len(values)
+    return f"{len(values)}" + (f" ({left} more unfinished or undefined)" if left else "")
+
+
+def _others(row: Sequence[Record], name: str) -> str:
+    told = [other for other in COMPARED[row[0]["cell"]["dataset"]] if other != name and other in row[0]["scores"]]
+    return "; ".join(f"{other} {mean_and_deviation(per_seed(row, other))}" for other in told)
+
+
+def _observer(records: Sequence[Record]) -> str:
+    """The second observer, on the images of the published split where that was measured."""
+    known = [record for record in records if record.get("second_observer") and record["cell"]["data"] != PHANTOM]
+    known.sort(key=lambda record: record["cell"]["fold"] is not None)
+    if not known:
+        return ""
+    seen = known[0]["second_observer"]
+    names = [name for name in COMPARED[known[0]["cell"]["dataset"]] if seen["scores"].get(name) is not None]
+    fold = known[0]["cell"]["fold"]
+    where = "" if fold is None else f" of fold {fold}"
+    told = ", ".join(f"{name} {seen['scores'][name]:.4f}" for name in names)
+    return f"The second observer reaches on the same {seen['images']} images{where}: {told}."
+
+
+def _remarks(records: Sequence[Record]) -> List[str]:
+    said = []
+    load = max(record["load"] for record in records)
+    if load > BUSY * records[0]["machine"]["cores"]:
+        said.append(f"**Other programs kept the machine busy (load {load:.1f}): the minutes say little.**")
+    partial = [record for record in records if record["official_counts_hold"] is False
+               and record["cell"]["data"] != PHANTOM]
+    if partial:
+        counts = ", ".join(f"{number} {name}" for name, number in partial[-1]["counts"].items())
+        said.append(f"The data differs from the published set ({counts}): the figures are no comparison.")
+    return said
+
+
+def _class_of(records: Sequence[Record]) -> Optional[str]:
+    """The class of DAGM2007 that is told among the flags of the newest record."""
+    words: List[str] = [word for flag in records[-1]["cell"]["flags"] for word in flag.split("=")]
+    return words[words.index("--class_id") + 1] if "--class_id" in words[:-1] else None
+
+
+def pictures_beside(path: str, datasets: Sequence[str]) -> Dict[str, Tuple[str, str]]:
+    """Where the curves of each data set go, and how a page at `path` links them."""
+    stem = os.path.splitext(path)[0]
+    return {name: (f"{stem}-{name}.png", f"{os.path.basename(stem)}-{name}.png") for name in datasets}

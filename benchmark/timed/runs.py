@@ -1,0 +1,198 @@
+"""One cell: a process of main.py that trains and evaluates, and the checkpoints on its way, scored behind it.
+
+The clock of a checkpoint starts with the process and stops when the checkpoint lies whole on the disk: importing,
+looking at the data, measuring the pace, the steps and the saving of this and earlier checkpoints count; evaluating does
+not, unless the recipe itself evaluates on the way.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import hashlib
+import json
+import math
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
+
+import yaml
+
+from benchmark.timed.cells import Cell, Subject
+from benchmark.timed.scores import headline
+from utils.errors import UserError
+from utils.files import read_json, write_json, write_text
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+MAIN = (sys.executable, os.path.join(ROOT, "main.py"))
+CHECKPOINTS, MARK = "model_checkpoint", re.compile(r"model\.ckpt-(\d+)\.complete$")
+TOLD = re.compile(r"error: (?P<found>.*?)\n  expected: (?P<expected>.*?)\n  repair:   (?P<repair>[^\n]*)", re.DOTALL)
+DEVICE = re.compile(r"^device: (\w+), (\w+)", re.MULTILINE)
+GRACE = 60.0
+"""Seconds that a process that is told to stop may take to save."""
+_SAME = 1e-6
+_SHOWN = 600
+
+
+class Place(NamedTuple):
+    """Where a cell is trained.
+
+    Attributes:
+        out: the directory of all runs.
+        data: the directory of the data set, or "phantom".
+        points: checkpoints that are scored on the way, beside the last.
+        command: main.py.
+    """
+
+    out: str
+    data: str
+    points: int
+    command: Sequence[str] = MAIN
+
+
+def measured(cell: Cell, subject: Subject, place: Place) -> Dict[str, Any]:
+    """Train and score a cell, or go on where that was broken off: what is trained is not trained again.
+
+    Returns:
+        "cell", "device", "precision", "steps", "minutes" of the last checkpoint, "points" (each "step", "minutes" and
+        "score", the headline's), and of the evaluation "score", its name, "scores", "intervals", "images" (the
+        headline score of each where it is their mean), "second_observer", "counts", "official_counts_hold"; the "load"
+        before and the "date".
+
+    Raises:
+        UserError: main.py refused or failed.
+    """
+    directory = os.path.join(place.out, name_of(cell))
+    trained = os.path.join(directory, "trained.json")
+    if not os.path.exists(trained):
+        _train(cell, subject, place, directory)
+    begun = read_json(trained)
+    evaluation = read_json(os.path.join(run_of(directory), "evaluation.json"))
+    name = headline(cell.dataset, evaluation["scores"])
+    points = [{"step": step, "minutes": minutes, "score": _scores_at(step, directory, place)[name]}
+              for step, minutes in begun["points"][:-1]]
+    step, minutes = begun["points"][-1]
+    shutil.rmtree(os.path.join(directory, "points"), ignore_errors=True)
+    kept = {key: evaluation.get(key) for key in ("scores", "intervals", "second_observer", "counts",
+                                                 "official_counts_hold")}
+    return {"cell": cell.document(), "device": begun["device"], "precision": begun["precision"], "steps": step,
+            "minutes": minutes, "points": [*points, {"step": step, "minutes": minutes,
+                                                     "score": evaluation["scores"][name]}],
+            "score": name, **kept, "images": _images(run_of(directory), name, evaluation["scores"][name]),
+            "load": begun["load"], "date": begun["date"]}
+
+
+def name_of(cell: Cell) -> str:
+    """The name of a cell's directory: readable, and its own."""
+    digest = hashlib.sha256(json.dumps(cell.document(), sort_keys=True).encode("utf-8")).hexdigest()[:8]
+    recipe = os.path.splitext(cell.recipe)[0]
+    fold = "" if cell.fold is None else f"-fold{cell.fold}"
+    return f"{recipe}{fold}-seed{cell.seed}-{cell.minutes:g}min-{digest}"
+
+
+def run_of(directory: str) -> str:
+    """The run's own directory in that of a cell."""
+    return os.path.join(directory, "run")
+
+
+def _train(cell: Cell, subject: Subject, place: Place, directory: str) -> None:
+    shutil.rmtree(directory, ignore_errors=True)
+    os.makedirs(directory)
+    recipe = subject.recipe
+    if cell.variant:
+        recipe = os.path.join(directory, "recipe.yaml")
+        write_text(recipe, yaml.safe_dump({"title": f"{cell.recipe}: {cell.variant}",
+                                           "settings": dict(subject.settings)}))
+    words = ["--recipe", recipe, "--exec_mode", "train_and_evaluate", "--model_dir", run_of(directory), "--data_dir",
+             place.data, "--seed", str(cell.seed), "--train_minutes", f"{cell.minutes:g}", "--keep_checkpoint_max",
+             str(2 * place.points + 2)]
+    words += ["--save_checkpoints_minutes", f"{cell.minutes / (place.points + 1):.6g}"] if place.points else []
+    words += ["--split_rule", cell.split_rule] if cell.split_rule else []
+    words += [] if cell.fold is None else ["--crossvalidation_idx", str(cell.fold)]
+    load, begun = os.getloadavg()[1], time.time()
+    text = carried_out([*place.command, *words, *cell.flags], os.path.join(directory, "output.txt"))
+    device, precision = (DEVICE.findall(text) or [("", "")])[0]
+    write_json(os.path.join(directory, "trained.json"), {
+        "points": _points(run_of(directory), begun), "device": device, "precision": precision, "load": round(load, 2),
+        "date": datetime.date.today().isoformat()})
+
+
+def _points(run: str, begun: float) -> List[Any]:
+    """[step, minutes] of every complete checkpoint, in the order of their steps."""
+    folder = os.path.join(run, CHECKPOINTS)
+    marks = {int(match.group(1)): match.group(0) for match in map(MARK.search, os.listdir(folder)) if match}
+    if not marks:
+        raise UserError(f"{folder}: no checkpoint", "a run that ended well", "see output.txt beside the run")
+    return [[step, (os.path.getmtime(os.path.join(folder, name)) - begun) / 60.0]
+            for step, name in sorted(marks.items())]
+
+
+def _scores_at(step: int, directory: str, place: Place) -> Mapping[str, Any]:
+    """The scores of an earlier checkpoint of a run, as of a run that has no other."""
+    run, point = run_of(directory), os.path.join(directory, "points", str(step))
+    result = os.path.join(point, "evaluation.json")
+    if not os.path.exists(result):
+        shutil.rmtree(point, ignore_errors=True)
+        os.makedirs(os.path.join(point, CHECKPOINTS))
+        for name in ("settings.json", "dataset.json"):
+            if os.path.exists(os.path.join(run, name)):
+                shutil.copy(os.path.join(run, name), point)
+        for name in os.listdir(os.path.join(run, CHECKPOINTS)):
+            if name.startswith(f"model.ckpt-{step}."):
+                shutil.copy(os.path.join(run, CHECKPOINTS, name), os.path.join(point, CHECKPOINTS))
+        words = ["--exec_mode", "evaluate", "--model_dir", point, "--data_dir", place.data]
+        carried_out([*place.command, *words], os.path.join(directory, f"output-{step}.txt"))
+    return read_json(result)["scores"]
+
+
+def carried_out(words: Sequence[str], path: str) -> str:
+    """The output of a command that ends well, which is written to `path`. Where this process is stopped, so is it.
+
+    Raises:
+        UserError: what it told, or its last words.
+    """
+    with open(path, "w", encoding="utf-8") as output:
+        # In a session of its own Ctrl-C does not reach it, and it is stopped once.
+        process = subprocess.Popen(words, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+        try:
+            code = process.wait()
+        except BaseException:
+            _end(process)
+            raise
+    with open(path, encoding="utf-8", errors="replace") as stream:
+        text = stream.read()
+    if code:
+        raise _failure(code, text, path)
+    return text
+
+
+def _end(process: subprocess.Popen) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(GRACE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _failure(code: int, text: str, path: str) -> UserError:
+    told = TOLD.search(text)
+    if told:
+        return UserError(**told.groupdict())
+    return UserError(f"exit code {code}: {text.strip()[-_SHOWN:]}", "a process that ends well", f"see {path}")
+
+
+def _images(run: str, name: str, score: Any) -> Dict[str, float]:
+    """The headline score of each image where the split's is their mean; none of a pooled score."""
+    with open(os.path.join(run, "evaluation.csv"), encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    for column in (name, "score"):
+        values = {row["file"]: float(row[column]) for row in rows if row.get(column)}
+        if values and score is not None and math.isclose(sum(values.values()) / len(values), score, abs_tol=_SAME):
+            return values
+    return {}

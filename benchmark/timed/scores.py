@@ -1,0 +1,118 @@
+"""From cells to figures: means over folds, deviations over seeds, intervals over images."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any, Dict, Hashable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+from utils.bootstrap import intervals
+
+Record = Mapping[str, Any]
+_VESSELS = ("Dice_vessel", "mDice", "AUC")
+COMPARED: Dict[str, Tuple[str, ...]] = {
+    "sstem": ("eval_dice_score_388", "eval_dice_score", "mDice", "V_rand", "V_info"),
+    "drive": _VESSELS, "stare": _VESSELS, "chase_db1": _VESSELS, "hrf": _VESSELS,
+    "dagm2007": ("IoU_THS_0.99", "IoU_THS_0.5", "AUC", "AP"), "cityscapes": ("mIoU",),
+    "folder": ("mDice", "mIoU", "eval_dice_score")}
+"""The scores that are told of each data set. The first that a run has is its headline."""
+
+
+class Figure(NamedTuple):
+    """A score over seeds; of a single one there is no deviation."""
+
+    mean: float
+    deviation: Optional[float]
+    seeds: int
+
+
+def headline(dataset: str, scores: Mapping[str, Any]) -> str:
+    """The score of a data set that is compared; the first of a run's that has none of those."""
+    return next((name for name in COMPARED[dataset] if name in scores), next(iter(scores)))
+
+
+def group_of(record: Record) -> Tuple[Hashable, ...]:
+    """What records have in common that are one row of a table: all but fold and seed."""
+    cell = record["cell"]
+    return (cell["dataset"], cell["recipe"], cell["variant"], cell["data"], cell["split_rule"], tuple(cell["flags"]),
+            cell["fold"] is not None, record["precision"], cell["minutes"])
+
+
+def grouped(records: Sequence[Record]) -> List[List[Record]]:
+    """The records of each row, by data set; of a recipe that has been changed meanwhile, the newest settings alone."""
+    rows: Dict[Any, List[Record]] = {}
+    for record in records:
+        rows.setdefault(group_of(record), []).append(record)
+    return [[record for record in row if record["cell"]["digest"] == row[-1]["cell"]["digest"]]
+            for _, row in sorted(rows.items(), key=lambda item: (item[0][0], item[0][1:3]))]
+
+
+def complete(row: Sequence[Record]) -> List[Record]:
+    """The records of the seeds that have all folds that any seed has."""
+    seeds: Dict[int, List[Record]] = {}
+    for record in row:
+        seeds.setdefault(record["cell"]["seed"], []).append(record)
+    most = max(map(len, seeds.values()))
+    return [record for own in seeds.values() if len(own) == most for record in own]
+
+
+def folds(row: Sequence[Record]) -> List[Optional[int]]:
+    """The folds of a row."""
+    return sorted({record["cell"]["fold"] for record in row}, key=lambda fold: -1 if fold is None else fold)
+
+
+def per_seed(row: Sequence[Record], name: str) -> List[float]:
+    """The mean over the folds of each seed, in the order of seeds; without those seeds that do not define it."""
+    found: Dict[int, List[Optional[float]]] = {}
+    for record in row:
+        found.setdefault(record["cell"]["seed"], []).append(record["scores"].get(name))
+    return [statistics.mean(own) for _, own in sorted(found.items())
+            if all(value is not None for value in own)]
+
+
+def figure(values: Sequence[float]) -> Optional[Figure]:
+    """Mean and deviation (n - 1 in the denominator); None of nothing."""
+    if not values:
+        return None
+    return Figure(statistics.mean(values), statistics.stdev(values) if len(values) > 1 else None, len(values))
+
+
+def interval(row: Sequence[Record], name: str) -> Optional[Tuple[float, float]]:
+    """Where the headline would lie with other images.
+
+    Of a mean over images: draws of all images of all folds, each with its mean over seeds. Of a pooled score on one
+    split: the ends that the runs tell, each the mean over the seeds. Of a pooled score on several folds: None.
+    """
+    if all(record["images"] for record in row):
+        return _over_images(row)
+    told = [(record["intervals"] or {}).get(name) for record in row]
+    if len(folds(row)) > 1 or not all(ends and None not in ends for ends in told):
+        return None
+    low, high = (statistics.mean(ends[side] for ends in told) for side in (0, 1))
+    return low, high
+
+
+def _over_images(row: Sequence[Record]) -> Optional[Tuple[float, float]]:
+    values: Dict[str, List[float]] = {}
+    for record in row:
+        for image, value in record["images"].items():
+            values.setdefault(image, []).append(value)
+    means = np.array([statistics.mean(own) for _, own in sorted(values.items())])
+    return intervals(lambda drawn: {"mean": float(drawn["mean"].mean())}, {"mean": means}, 0).get("mean")
+
+
+def curve(row: Sequence[Record]) -> List[Tuple[float, float]]:
+    """(minutes, score) of the points of a row's runs: the k-th points of all runs together, their means.
+
+    Only as many points as every run has; the last is always that of the ends.
+    """
+    runs = [[(point["minutes"], point["score"]) for point in record["points"] if point["score"] is not None]
+            for record in row]
+    runs = [points for points in runs if points]
+    if not runs:
+        return []
+    least = min(map(len, runs))
+    aligned = [[*points[:least - 1], points[-1]] for points in runs]
+    return [(statistics.mean(place[0] for place in places), statistics.mean(place[1] for place in places))
+            for places in zip(*aligned)]
