@@ -44,10 +44,11 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     return exit_code(lambda: stoppable(lambda: _compare(flags)), debug=False)
 
 
-def parser(text: str) -> argparse.ArgumentParser:
-    """The flags that all who measure cells have."""
+def parser(text: str, recipes: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The flags that all who measure cells have; with the recipes that are measured where none is named."""
     found = argparse.ArgumentParser(description=text.split("\n\n", maxsplit=1)[0])
-    found.add_argument("--recipes", nargs="+", required=True, help="names from recipes/, or YAML files")
+    found.add_argument("--recipes", nargs="+", required=not recipes, default=list(recipes),
+                       help="names from recipes/, or YAML files")
     found.add_argument("--minutes", nargs="+", type=float, default=[10.0], help="budgets of each (default: 10)")
     found.add_argument("--seeds", type=int, default=3, help="how many, from 0 (default: 3)")
     found.add_argument("--folds", nargs="+", default=[], help="folds, 'all' or 'none' (default: all where nothing else "
@@ -101,7 +102,7 @@ class Lab:
     """Measures cells on this machine, and keeps and tells what it found.
 
     Args:
-        flags: of the command.
+        flags: of the command; `flags` afterwards, too.
         subjects: all that cells may be of.
         machine: this one; None to look.
         measured: what measures a cell.
@@ -118,7 +119,7 @@ class Lab:
     def __init__(self, flags: argparse.Namespace, subjects: Sequence[Subject],
                  machine: Optional[Mapping[str, Any]] = None,
                  measured: Callable[[Cell, Subject, runs.Place], Record] = runs.measured) -> None:
-        self._flags, self._measured = flags, measured
+        self.flags, self._measured = flags, measured
         self._subjects = {(own.name, own.digest): own for own in subjects}
         self._places = places.located(known_names(subjects), flags.data_dir)
         self.kinds = {name: places.kind(place) for name, place in self._places.items()}
@@ -134,7 +135,7 @@ class Lab:
 
     def records(self) -> List[Record]:
         """What has been kept so far, on any machine."""
-        return read_json(self._flags.results) if os.path.exists(self._flags.results) else []
+        return read_json(self.flags.results) if os.path.exists(self.flags.results) else []
 
     def found(self, cell: Cell) -> Optional[Record]:
         """What was measured of a cell on this machine."""
@@ -147,12 +148,12 @@ class Lab:
             UserError: some failed; the others are measured all the same.
         """
         for number, cell in enumerate(wished, 1):
-            if not self._flags.again and self.found(cell) is not None:
+            if not self.flags.again and self.found(cell) is not None:
                 continue
             name = runs.name_of(cell)
             print(f"{number} of {len(wished)}: {name}", flush=True)
-            if self._flags.again:
-                shutil.rmtree(os.path.join(self._flags.out, name), ignore_errors=True)
+            if self.flags.again:
+                shutil.rmtree(os.path.join(self.flags.out, name), ignore_errors=True)
             self._measure(cell)
         self.write()
         if self.failures:
@@ -161,19 +162,26 @@ class Lab:
                             error.expected, error.repair)
 
     def _measure(self, cell: Cell) -> None:
-        place = runs.Place(os.path.abspath(self._flags.out), self._places[cell.dataset], self._flags.points)
         try:
-            record = self._measured(cell, self._subjects[cell.recipe, cell.digest], place)
+            record = self._measured(cell, self._subjects[cell.recipe, cell.digest], self.place(cell))
         except UserError as error:
             self.failures[cell] = error
             print(f"failed: {error}", file=sys.stderr, flush=True)
             return
+        self.keep(record, cell)
+
+    def keep(self, record: Record, cell: Cell) -> None:
+        """Write down what was measured of a cell, and tell it."""
         record = {**record, "machine": self.machine}
-        write_json(self._flags.results, [*(each for each in self.records() if not self._is(each, cell)), record])
+        write_json(self.flags.results, [*(each for each in self.records() if not self._is(each, cell)), record])
         score = record["scores"][record["score"]]
         told = "not defined" if score is None else f"{score:.4f}"
         print(f"{record['score']} {told} after {record['minutes']:.1f} minutes, {record['steps']} steps", flush=True)
         self.write()
+
+    def place(self, cell: Cell) -> runs.Place:
+        """Where a cell is trained."""
+        return runs.Place(os.path.abspath(self.flags.out), self._places[cell.dataset], self.flags.points)
 
     def _is(self, record: Record, cell: Cell) -> bool:
         return record["cell"] == cell.document() and described(record["machine"]) == described(self.machine)
@@ -182,12 +190,12 @@ class Lab:
         """Write the tables and the curves; those of variants are not among them."""
         records = [record for record in self.records() if not record["cell"]["variant"]]
         names = sorted({record["cell"]["dataset"] for record in records})
-        pictures = pictures_beside(self._flags.page, names)
+        pictures = pictures_beside(self.flags.page, names)
         for name, (path, _) in pictures.items():
             own = [record for record in records if record["cell"]["dataset"] == name]
             newest = described(own[-1]["machine"])
             draw(name, [record for record in own if described(record["machine"]) == newest], path)
-        write_marked(self._flags.page, SECTION, page(records, {name: link for name, (_, link) in pictures.items()}))
+        write_marked(self.flags.page, SECTION, page(records, {name: link for name, (_, link) in pictures.items()}))
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ class AffineRule:
         rotation_degrees: a crop is turned by up to this, either way; 180 for any direction.
         log_scale: it is enlarged by exp(u), u from minus this to this.
         elastic_pixels: how far, at most, the knots of a smooth field move what they lie on; 0 for no field.
+        zoom: it is enlarged by this, too, always.
     """
 
     height: int
@@ -39,6 +40,7 @@ class AffineRule:
     rotation_degrees: float
     log_scale: float
     elastic_pixels: float
+    zoom: float = 1.0
 
     @property
     def extent(self) -> Tuple[int, int]:
@@ -75,7 +77,7 @@ def drawn_map(key: Tensor, size: Tensor, rule: AffineRule) -> Tuple[Tensor, Tens
     row, column, turn, zoom, coin = tf.unstack(uniform(purpose_key(key, "affine/map"), [5]))
     centre = tf.stack([row, column]) * tf.cast(size, tf.float32) - 0.5
     angle = (2.0 * turn - 1.0) * math.radians(rule.rotation_degrees)
-    step = tf.exp((1.0 - 2.0 * zoom) * rule.log_scale)
+    step = tf.exp((1.0 - 2.0 * zoom) * rule.log_scale) / rule.zoom
     down, along = step * tf.cos(angle), step * tf.sin(angle)
     mirror = tf.where(coin < 0.5, -1.0, 1.0)
     return centre, tf.stack([tf.stack([down, -along * mirror]), tf.stack([along, down * mirror])])

@@ -106,8 +106,17 @@ class Affine(Augmentation):
         return random_intensity(pixels, key)
 
 
+class AffineShape(Affine):
+    """The resampling alone: intensities stay as they are."""
+
+    def distorted(self, pixels: Tensor, key: Tensor) -> Tensor:
+        """See `Augmentation.distorted`."""
+        return pixels
+
+
 AUGMENTATIONS: Dict[str, Callable[[], Augmentation]] = {
-    "crop": Crop, "quarter_turns": QuarterTurns, "photometric": Photometric, "affine": Affine}
+    "crop": Crop, "quarter_turns": QuarterTurns, "photometric": Photometric, "affine": Affine,
+    "affine_shape": AffineShape}
 
 
 def random_quarter_turn(arrays: Arrays, key: Tensor) -> Arrays:

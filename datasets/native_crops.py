@@ -175,7 +175,8 @@ class NativeCrops(Feeding):
     @property
     def _affine_rule(self) -> AffineRule:
         options = self.options
-        return AffineRule(*self._crop, self.margin, options.rotation_degrees, options.log_scale, options.elastic_pixels)
+        return AffineRule(*self._crop, self.margin, options.rotation_degrees, options.log_scale, options.elastic_pixels,
+                          options.zoom)
 
     def _sample(self, image: Tensor, label: Tensor, valid: Tensor) -> Samples:
         return {"image": tf.ensure_shape(image, [*self.window, self.spec.channels]),

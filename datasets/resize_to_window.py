@@ -6,7 +6,7 @@ from typing import List, Tuple
 
 import tensorflow.compat.v1 as tf
 
-from datasets.augmentation import WHOLE, Augmentation
+from datasets.augmentation import AUGMENTATIONS, WHOLE, Augmentation
 from datasets.feeding import Decoded, Feeding, Function, Samples
 from datasets.options import DataOptions
 from datasets.variants import placed, placed_back, variants_of
@@ -32,9 +32,9 @@ class ResizeToWindow(Feeding):
     """
 
     def __init__(self, spec: DataSpec, geometry: Geometry, options: DataOptions) -> None:
-        if options.augment and options.augmentation == "affine":
-            raise UserError("augmentation affine with the feeding resize_to_window", "crops at the images' own scale",
-                            "use the feeding native_crops, or another augmentation")
+        if options.augment and AUGMENTATIONS[options.augmentation]().resamples:
+            raise UserError(f"augmentation {options.augmentation} with the feeding resize_to_window",
+                            "crops at the images' own scale", "use the feeding native_crops, or another augmentation")
         self.spec = spec
         self._scales, self._positions = variants_of(options)
         if self._scales != (1.0,):

@@ -30,7 +30,7 @@ def draw(dataset: str, records: Sequence[Record], path: str) -> None:
              ylabel=" / ".join(dict.fromkeys(row[-1]["score"] for row in rows)))
     axes.set_xlim(left=0)
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right", fontsize=7)
+    axes.legend(loc="best", fontsize=7)
     drawing.tight_layout()
     with replacing(path) as temporary:
         drawing.savefig(temporary, format="png")

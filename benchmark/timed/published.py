@@ -45,7 +45,7 @@ class Published(NamedTuple):
 
 
 def published(dataset: str, class_id: Optional[str] = None) -> List[Published]:
-    """The published figures of a data set by score, the best first; of DAGM2007 those of a class, and the mean of all."""
+    """The published figures of a data set by score, the best first; of DAGM2007 the means, and those of a class."""
     found: List[Published] = []
     for name in recipe_names():
         recipe = load_recipe(name)

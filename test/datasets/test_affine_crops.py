@@ -119,6 +119,16 @@ def test_maps_use_their_ranges() -> None:
     np.testing.assert_allclose(products, np.broadcast_to(np.eye(2), products.shape), atol=1e-5)
 
 
+def test_zoom_enlarges_what_the_map_shows() -> None:
+    """At half the scale a crop's step is two of the image, or as much more or less as without it."""
+    own, half = (AffineRule(8, 8, 0, 90.0, 0.3, 0.0, zoom) for zoom in (1.0, 0.5))
+    with tf.Graph().as_default():
+        (centre, matrix), (same, twice) = run([drawn_map(sample_key(0, 3), tf.constant([40, 60]), rule)
+                                               for rule in (own, half)])
+    np.testing.assert_array_equal(centre, same)
+    np.testing.assert_allclose(twice, 2.0 * matrix, rtol=1e-6)
+
+
 def test_the_elastic_field_is_smooth_and_bounded_at_its_knots() -> None:
     rule = AffineRule(2 * KNOTS, KNOTS, 0, 0.0, 0.0, 4.0)
     with tf.Graph().as_default():
@@ -182,6 +192,15 @@ def test_the_name() -> None:
     assert AUGMENTATIONS["affine"] is Affine and Affine().resamples and not Affine().rescales
 
 
+def test_the_shape_alone_leaves_intensities() -> None:
+    assert AUGMENTATIONS["affine_shape"]().resamples
+    with tf.Graph().as_default():
+        pixels = tf.fill([2, 2, 1], 100.0)
+        kept, changed = run([AUGMENTATIONS[name]().distorted(pixels, sample_key(0, 1))
+                             for name in ("affine_shape", "affine")])
+    assert (kept == 100.0).all() and not (changed == 100.0).any()
+
+
 def test_float_images_are_cut_on_their_scale() -> None:
     image = np.linspace(-1, 1, 25, dtype=np.float32).reshape([5, 5, 1])
     label = np.zeros([5, 5], np.int32)
@@ -198,9 +217,10 @@ def test_a_crop_depends_on_its_key_alone() -> None:
     assert not np.array_equal(first[1], other[1])
 
 
-def test_a_whole_slice_scaled_to_the_window_is_not_resampled() -> None:
-    with pytest.raises(UserError, match="affine"):
-        build_feeding(SPEC, SAME, DataOptions(augment=True, augmentation="affine"))
+@pytest.mark.parametrize("name", ["affine", "affine_shape"])
+def test_a_whole_slice_scaled_to_the_window_is_not_resampled(name: str) -> None:
+    with pytest.raises(UserError, match=name):
+        build_feeding(SPEC, SAME, DataOptions(augment=True, augmentation=name))
 
 
 # Images smaller than a crop -----------------------------------------------------------------------------------------

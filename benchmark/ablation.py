@@ -1,0 +1,99 @@
+"""What each ingredient of a fast recipe is worth: the recipe without each in turn, for the same minutes.
+
+    python benchmark/ablation.py --minutes 4 --seeds 3 --data_dir /data
+    python benchmark/ablation.py --recipes stare-fast --minutes 6 --folds all --data_dir /data/stare
+
+Every variant trains on the same folds and seeds as the recipe itself, as benchmark/time_to_score.py does it, and is
+kept in the same file; the table goes into --page. Averaging over positions is scored with the weights that are there.
+Nothing is scored on images that a data set keeps for testing, with one exception: where all folds of a retina are
+measured (--folds all), the mean of their networks is, on the published test part, which none of them has seen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import Dict, List, Optional, Sequence
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, ROOT)
+
+from benchmark.marked import write_marked  # noqa: E402
+from benchmark.time_to_score import Lab, parser, stoppable, wanted  # noqa: E402
+from benchmark.timed import rescored  # noqa: E402
+from benchmark.timed.ablation_page import ablation_page  # noqa: E402
+from benchmark.timed.cells import BY_FOLDS, FIXED, FOLDS, NONE, Cell, Subject, cells, subject, varied  # noqa: E402
+from benchmark.timed.ingredients import AVERAGED, ENSEMBLE, SINGLE, trained  # noqa: E402
+from utils.commands import exit_code  # noqa: E402
+from utils.errors import UserError  # noqa: E402
+
+SECTION = "ablation"
+RECIPES = ("sstem-fast", "stare-fast")
+
+
+class AblationLab(Lab):
+    """Measures variants, and writes their table."""
+
+    def write(self) -> None:
+        """Write the table of ingredients."""
+        write_marked(self.flags.page, SECTION, ablation_page(self.records()))
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> int:
+    """Measure what is asked for and not there yet, and write the table."""
+    found = parser(str(__doc__), RECIPES)
+    found.set_defaults(folds=["0"], minutes=[4.0], points=0)
+    flags = found.parse_args(arguments)
+    return exit_code(lambda: stoppable(lambda: _ablate(flags)), debug=False)
+
+
+def _ablate(flags: argparse.Namespace) -> None:
+    bases = [subject(name) for name in flags.recipes]
+    _require_folds(bases, flags.folds)
+    variants = [varied(base, part.variant, part.changes) for base in bases for part in trained(base)]
+    lab = AblationLab(flags, [*bases, *variants])
+    own = cells(bases, wanted(flags), lab.kinds)
+    lab.measure([*own, *cells(variants, wanted(flags), lab.kinds)])
+    for cell in own:
+        _average(lab, cell)
+    for members in _by_seed(own):
+        _ensemble(lab, members)
+
+
+def _require_folds(bases: Sequence[Subject], folds: Sequence[str]) -> None:
+    """Make sure that nothing is chosen on images that are reported."""
+    for base in bases:
+        if base.dataset in FIXED or NONE in folds:
+            raise UserError(f"{base.recipe}, --folds {' '.join(folds)}: scored on what the data set keeps for testing",
+                            "folds inside the training part", "give --folds 0, and recipes whose data sets have folds")
+
+
+def _average(lab: Lab, cell: Cell) -> None:
+    """Score a trained cell with its predictions averaged."""
+    record = lab.found(cell)
+    for part in AVERAGED:
+        if record is not None and (lab.flags.again or lab.found(cell._replace(variant=part.variant)) is None):
+            kept, found = rescored.evaluated(record, cell, lab.place(cell), part.variant, part.flags)
+            lab.keep(found, kept)
+
+
+def _ensemble(lab: Lab, members: Sequence[Cell]) -> None:
+    """Score the mean of all folds' networks where there are images that none of them has seen."""
+    known = [record for record in map(lab.found, members) if record is not None]
+    there = lab.found(members[0]._replace(fold=None, variant=ENSEMBLE.variant)) is not None
+    if members[0].dataset in BY_FOLDS or len(known) < FOLDS or (there and not lab.flags.again):
+        return
+    for cell, record in rescored.of_folds(known, members, lab.place(members[0]), (SINGLE, ENSEMBLE.variant)):
+        lab.keep(record, cell)
+
+
+def _by_seed(own: Sequence[Cell]) -> List[List[Cell]]:
+    groups: Dict[Cell, List[Cell]] = {}
+    for cell in own:
+        groups.setdefault(cell._replace(fold=None), []).append(cell)
+    return list(groups.values())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

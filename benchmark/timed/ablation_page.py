@@ -1,0 +1,90 @@
+"""The table of ingredients in docs/accuracy.md."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+from benchmark.timed.ingredients import ENSEMBLE, SINGLE
+from benchmark.timed.page import NOTHING, mean_and_deviation, table
+from benchmark.timed.scores import Record, figure
+from benchmark.versus.report import BUSY, described
+from datasets.options import PHANTOM
+
+HEAD = ("ingredient", "score", "with", "without", "difference ± sd", "seeds", "folds")
+ADDED, TAKEN = "with ", "without "
+
+
+class Pair(NamedTuple):
+    """With and without an ingredient: the score of each seed that has both, over the folds that both have."""
+
+    name: str
+    score: str
+    own: Sequence[float]
+    without: Sequence[float]
+    folds: int
+
+
+def ablation_page(records: Sequence[Record]) -> str:
+    """A table for each recipe, budget and machine of which variants were measured."""
+    groups: Dict[Any, List[Record]] = {}
+    for record in records:
+        cell = record["cell"]
+        place = (cell["dataset"], cell["recipe"], cell["data"], cell["split_rule"], tuple(cell["flags"]),
+                 cell["minutes"], record["precision"], described(record["machine"]))
+        groups.setdefault(place, []).append(record)
+    found = [_group(own) for _, own in sorted(groups.items())]
+    return "\n\n".join(filter(None, found)) or NOTHING
+
+
+def pairs(records: Sequence[Record]) -> List[Pair]:
+    """What the records of one recipe and budget tell of each ingredient, in the order in which they came."""
+    variants: Dict[str, Dict[Tuple[int, Any], Record]] = {}
+    for record in records:
+        cell = record["cell"]
+        variants.setdefault(cell["variant"], {})[cell["seed"], cell["fold"]] = record
+    found = []
+    for variant, own in variants.items():
+        if not variant.startswith((ADDED, TAKEN)):
+            continue
+        other = variants.get(SINGLE if variant == ENSEMBLE.variant else "", {})
+        added = variant.startswith(ADDED)
+        pair = _pair(variant.partition(" ")[2] + " (added)" * added, *((own, other) if added else (other, own)))
+        found += [pair] if pair is not None else []
+    return found
+
+
+def _pair(name: str, own: Dict[Tuple[int, Any], Record], without: Dict[Tuple[int, Any], Record]) -> Optional[Pair]:
+    both: Dict[int, List[Tuple[float, float]]] = {}
+    for place in own:
+        if place in without:
+            score = own[place]["score"]
+            values = own[place]["scores"].get(score), without[place]["scores"].get(score)
+            if None not in values:
+                both.setdefault(place[0], []).append(values)
+    most = max(map(len, both.values()), default=0)
+    means = [[sum(side) / most for side in zip(*seed)] for _, seed in sorted(both.items()) if len(seed) == most]
+    if not means:
+        return None
+    return Pair(name, score, *zip(*means), most)
+
+
+def _group(records: Sequence[Record]) -> str:
+    rows = [_row(pair) for pair in pairs(records)]
+    if not rows:
+        return ""
+    cell, machine = records[-1]["cell"], records[-1]["machine"]
+    words = [cell["recipe"], cell["split_rule"], *cell["flags"], f"{cell['minutes']:g} minutes each",
+             "**synthetic data**" if cell["data"] == PHANTOM else "", records[-1]["precision"]]
+    load = max(record["load"] for record in records)
+    busy = [f"**Other programs kept the machine busy (load {load:.1f}): the minutes say little.**"]
+    return "\n\n".join([f"{', '.join(filter(None, words))}; {described(machine)}.", table(HEAD, rows),
+                        *busy * (load > BUSY * machine["cores"])])
+
+
+def _row(pair: Pair) -> List[str]:
+    differences = [own - without for own, without in zip(pair.own, pair.without)]
+    found = figure(differences)
+    gain = "" if found is None else f"**{found.mean:+.4f}**"
+    gain += "" if found is None or found.deviation is None else f" ± {found.deviation:.4f}"
+    return [pair.name, pair.score, mean_and_deviation(pair.own), mean_and_deviation(pair.without), gain,
+            str(len(differences)), str(pair.folds)]

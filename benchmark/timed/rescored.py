@@ -1,0 +1,85 @@
+"""Trained cells, evaluated in another way: nothing is trained."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
+
+from benchmark.timed.cells import Cell
+from benchmark.timed.runs import Place, carried_out, name_of, run_of
+from benchmark.timed.scores import Record
+from utils.errors import UserError
+from utils.files import read_json, write_json
+
+
+def evaluated(record: Record, cell: Cell, place: Place, variant: str, flags: Sequence[str]) -> Tuple[Cell, Record]:
+    """The last checkpoint of a cell with further flags of main.py.
+
+    Raises:
+        UserError: its run is gone, or main.py refused.
+    """
+    run = _kept(cell, place)
+    output = os.path.join(os.path.dirname(run), variant.replace(" ", "_"))
+    words = ["--exec_mode", "evaluate", "--model_dir", run, "--data_dir", place.data, *flags]
+    return _changed(record, cell, variant, _evaluation(words, output, place))
+
+
+def of_folds(records: Sequence[Record], cells: Sequence[Cell], place: Place,
+             variants: Tuple[str, str]) -> List[Tuple[Cell, Record]]:
+    """The networks of all folds on the validation part of the published split, which none of them has seen.
+
+    Args:
+        records, cells: of the folds of one seed.
+        place: of all.
+        variants: what the mean over the single networks is called, and their ensemble.
+
+    Returns:
+        Both, as of the published split.
+    """
+    opened = [_without_fold(_kept(cell, place)) for cell in cells]
+    single = [_evaluation(["--exec_mode", "evaluate", "--model_dir", run, "--data_dir", place.data],
+                          run + "-scored", place) for run in opened]
+    ensemble = _evaluation(["--exec_mode", "evaluate", "--ensemble", *opened, "--data_dir", place.data],
+                           opened[0] + "-ensemble", place)
+    whole = cells[0]._replace(fold=None)
+    mean = dict(single[0], intervals={}, scores={name: _mean([each["scores"][name] for each in single])
+                                                 for name in single[0]["scores"]})
+    return [_changed(records[0], whole, variant, found) for variant, found in zip(variants, (mean, ensemble))]
+
+
+def _mean(values: Sequence[Any]) -> Any:
+    return None if None in values else statistics.mean(values)
+
+
+def _changed(record: Record, cell: Cell, variant: str, evaluation: Mapping[str, Any]) -> Tuple[Cell, Record]:
+    own = cell._replace(variant=variant)
+    kept: Dict[str, Any] = {key: evaluation.get(key) for key in ("scores", "intervals", "second_observer", "counts",
+                                                                 "official_counts_hold")}
+    return own, {**record, **kept, "cell": own.document(), "points": [], "images": {}}
+
+
+def _evaluation(words: Sequence[str], output: str, place: Place) -> Dict[str, Any]:
+    # What was broken off before is begun anew; main.py overwrites nothing.
+    shutil.rmtree(output, ignore_errors=True)
+    carried_out([*place.command, *words, "--output", output], output + ".txt")
+    return read_json(os.path.join(output, "evaluation.json"))
+
+
+def _kept(cell: Cell, place: Place) -> str:
+    run = run_of(os.path.join(place.out, name_of(cell)))
+    if not os.path.isdir(run):
+        raise UserError(f"{run}: no run", "the trained run of a cell that is in the results",
+                        "name the --out that it was trained in, or train it again with --again")
+    return run
+
+
+def _without_fold(run: str) -> str:
+    """A copy of a run that validates on the part that no fold is cut from."""
+    copy = run + "-published"
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(run, copy)
+    path = os.path.join(copy, "settings.json")
+    write_json(path, dict(read_json(path), crossvalidation_idx=None))
+    return copy
