@@ -12,6 +12,7 @@ counts as minutes, and what the columns mean, says docs/accuracy.md. It ends wit
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import shutil
 import signal
@@ -153,7 +154,7 @@ class Lab:
             name = runs.name_of(cell)
             print(f"{number} of {len(wished)}: {name}", flush=True)
             if self.flags.again:
-                shutil.rmtree(os.path.join(self.flags.out, name), ignore_errors=True)
+                shutil.rmtree(os.path.join(self.place(cell).out, name), ignore_errors=True)
             self._measure(cell)
         self.write()
         if self.failures:
@@ -180,8 +181,10 @@ class Lab:
         self.write()
 
     def place(self, cell: Cell) -> runs.Place:
-        """Where a cell is trained."""
-        return runs.Place(os.path.abspath(self.flags.out), self._places[cell.dataset], self.flags.points)
+        """Where a cell is trained: machines that share a disk have directories of their own."""
+        machine = hashlib.sha256(described(self.machine).encode("utf-8")).hexdigest()[:8]
+        out = os.path.join(os.path.abspath(self.flags.out), f"machine-{machine}")
+        return runs.Place(out, self._places[cell.dataset], self.flags.points)
 
     def _is(self, record: Record, cell: Cell) -> bool:
         return record["cell"] == cell.document() and described(record["machine"]) == described(self.machine)

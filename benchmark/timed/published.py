@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
-from runtime.settings.recipes import load_recipe, recipe_names
+from runtime.settings.recipes import all_recipes
 
 MINUTES: Dict[str, Dict[str, str]] = {
     # The README of UNet_Medical, 20.06 container: of each fold.
@@ -47,8 +47,7 @@ class Published(NamedTuple):
 def published(dataset: str, class_id: Optional[str] = None) -> List[Published]:
     """The published figures of a data set by score, the best first; of DAGM2007 the means, and those of a class."""
     found: List[Published] = []
-    for name in recipe_names():
-        recipe = load_recipe(name)
+    for name, recipe in all_recipes().items():
         if recipe.settings.get("dataset") != dataset:
             continue
         if name in SCORE:

@@ -75,7 +75,7 @@ def measured(cell: Cell, subject: Subject, place: Place) -> Dict[str, Any]:
     evaluation = read_json(os.path.join(run_of(directory), "evaluation.json"))
     name = headline(cell.dataset, evaluation["scores"])
     points = [{"step": step, "minutes": minutes, "score": _scores_at(step, directory, place)[name]}
-              for step, minutes in begun["points"][:-1]]
+              for step, minutes in (begun["points"][:-1] if place.points else [])]
     step, minutes = begun["points"][-1]
     shutil.rmtree(os.path.join(directory, "points"), ignore_errors=True)
     kept = {key: evaluation.get(key) for key in ("scores", "intervals", "second_observer", "counts",
@@ -90,7 +90,7 @@ def measured(cell: Cell, subject: Subject, place: Place) -> Dict[str, Any]:
 def name_of(cell: Cell) -> str:
     """The name of a cell's directory: readable, and its own."""
     digest = hashlib.sha256(json.dumps(cell.document(), sort_keys=True).encode("utf-8")).hexdigest()[:8]
-    recipe = os.path.splitext(cell.recipe)[0]
+    recipe = re.sub("[^A-Za-z0-9.]+", "-", f"{os.path.splitext(cell.recipe)[0]} {cell.variant}").strip("-")
     fold = "" if cell.fold is None else f"-fold{cell.fold}"
     return f"{recipe}{fold}-seed{cell.seed}-{cell.minutes:g}min-{digest}"
 

@@ -47,6 +47,15 @@ def recipe_names() -> List[str]:
     return sorted(_known())
 
 
+def all_recipes() -> Dict[str, Recipe]:
+    """The recipes that come with the project, by name: read once for all, which takes a while.
+
+    Raises:
+        UserError: one of them cannot be read.
+    """
+    return _known()
+
+
 def canonical_recipe(name: str) -> str:
     """`name` as it means the same from every directory: the recipe's own name, or the absolute path of a YAML file.
 
