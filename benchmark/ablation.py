@@ -19,7 +19,7 @@ from typing import Dict, List, Optional, Sequence
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
-from benchmark.marked import write_marked  # noqa: E402
+from benchmark.kit.results import write_section  # noqa: E402
 from benchmark.time_to_score import Lab, parser, stoppable, wanted  # noqa: E402
 from benchmark.timed import rescored  # noqa: E402
 from benchmark.timed.ablation_page import ablation_page  # noqa: E402
@@ -37,7 +37,7 @@ class AblationLab(Lab):
 
     def write(self) -> None:
         """Write the table of ingredients."""
-        write_marked(self.flags.page, SECTION, ablation_page(self.records()))
+        write_section(self.flags.page, SECTION, ablation_page(self.records()))
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:

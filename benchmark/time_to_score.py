@@ -22,17 +22,15 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
-from benchmark.marked import write_marked  # noqa: E402
+from benchmark.kit.processes import ask  # noqa: E402
+from benchmark.kit.results import Record, described, read_records, same, write_section  # noqa: E402
 from benchmark.timed import places, runs  # noqa: E402
 from benchmark.timed.cells import Cell, Subject, Wanted, cells, known_names, subject  # noqa: E402
 from benchmark.timed.curves import draw  # noqa: E402
 from benchmark.timed.page import page, pictures_beside  # noqa: E402
-from benchmark.timed.scores import Record  # noqa: E402
-from benchmark.versus.children import ask  # noqa: E402
-from benchmark.versus.report import described  # noqa: E402
 from utils.commands import Stopped, exit_code  # noqa: E402
 from utils.errors import UserError  # noqa: E402
-from utils.files import read_json, write_json  # noqa: E402
+from utils.files import write_json  # noqa: E402
 
 SECTION = "measured"
 LIMIT = 300.0
@@ -84,8 +82,7 @@ def stoppable(action: Callable[[], None]) -> None:
 
 def this_machine() -> Dict[str, Any]:
     """What must be the same for minutes to be compared. The process that looks imports TensorFlow, not this one."""
-    found = ask("machine", {"networks": [], "size": 0}, LIMIT, {})["machine"]
-    return {**found, "versions": {"TensorFlow": found["versions"]["TensorFlow"]}}
+    return ask("kit.machine", {"modules": {}}, LIMIT, {})
 
 
 def _compare(flags: argparse.Namespace) -> None:
@@ -136,11 +133,11 @@ class Lab:
 
     def records(self) -> List[Record]:
         """What has been kept so far, on any machine."""
-        return read_json(self.flags.results) if os.path.exists(self.flags.results) else []
+        return read_records(self.flags.results)
 
     def found(self, cell: Cell) -> Optional[Record]:
         """What was measured of a cell on this machine."""
-        return next((record for record in self.records() if self._is(record, cell)), None)
+        return next((record for record in self.records() if same(record, cell, self.machine)), None)
 
     def measure(self, wished: Sequence[Cell]) -> None:
         """Measure the cells that are not there yet, and keep and tell each as soon as it is done.
@@ -174,7 +171,8 @@ class Lab:
     def keep(self, record: Record, cell: Cell) -> None:
         """Write down what was measured of a cell, and tell it."""
         record = {**record, "machine": self.machine}
-        write_json(self.flags.results, [*(each for each in self.records() if not self._is(each, cell)), record])
+        others = [each for each in self.records() if not same(each, cell, self.machine)]
+        write_json(self.flags.results, [*others, record])
         score = record["scores"][record["score"]]
         told = "not defined" if score is None else f"{score:.4f}"
         print(f"{record['score']} {told} after {record['minutes']:.1f} minutes, {record['steps']} steps", flush=True)
@@ -186,19 +184,16 @@ class Lab:
         out = os.path.join(os.path.abspath(self.flags.out), f"machine-{machine}")
         return runs.Place(out, self._places[cell.dataset], self.flags.points)
 
-    def _is(self, record: Record, cell: Cell) -> bool:
-        return record["cell"] == cell.document() and described(record["machine"]) == described(self.machine)
-
     def write(self) -> None:
         """Write the tables and the curves; those of variants are not among them."""
-        records = [record for record in self.records() if not record["cell"]["variant"]]
-        names = sorted({record["cell"]["dataset"] for record in records})
+        records = [record for record in self.records() if not record["case"]["variant"]]
+        names = sorted({record["case"]["dataset"] for record in records})
         pictures = pictures_beside(self.flags.page, names)
         for name, (path, _) in pictures.items():
-            own = [record for record in records if record["cell"]["dataset"] == name]
+            own = [record for record in records if record["case"]["dataset"] == name]
             newest = described(own[-1]["machine"])
             draw(name, [record for record in own if described(record["machine"]) == newest], path)
-        write_marked(self.flags.page, SECTION, page(records, {name: link for name, (_, link) in pictures.items()}))
+        write_section(self.flags.page, SECTION, page(records, {name: link for name, (_, link) in pictures.items()}))
 
 
 if __name__ == "__main__":

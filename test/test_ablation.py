@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from benchmark import ablation, time_to_score
+from benchmark.kit.results import NOTHING
 from benchmark.timed import rescored, runs
 from benchmark.timed.ablation_page import ablation_page, pairs
 from benchmark.timed.cells import subject, varied
 from benchmark.timed.ingredients import AVERAGED, ENSEMBLE, SINGLE, TRAINED, trained
-from benchmark.timed.page import NOTHING
 from utils.errors import UserError
 
 from .test_time_to_score import BEGUN, CELL, MACHINE, Stand, record
@@ -37,7 +37,7 @@ def test_differences_are_those_of_the_same_seeds():
 
 def test_folds_of_a_seed_are_averaged_first():
     found = [of("", 0, 0.8, fold=0), of("", 0, 0.6, fold=1), of("", 1, 0.9, fold=0)]
-    (pair,) = pairs([*found, *(dict(each, cell=dict(each["cell"], variant="without scale")) for each in found)])
+    (pair,) = pairs([*found, *(dict(each, case=dict(each["case"], variant="without scale")) for each in found)])
     assert pair.own == (pytest.approx(0.7),) and pair.folds == 2
 
 
@@ -112,7 +112,7 @@ def stand(monkeypatch):
     for module in (runs, rescored):
         monkeypatch.setattr(module, "carried_out", found)
     monkeypatch.setattr(runs.time, "time", lambda: BEGUN)
-    monkeypatch.setattr(time_to_score, "ask", lambda *question: {"machine": MACHINE})
+    monkeypatch.setattr(time_to_score, "ask", lambda *question: MACHINE)
     return found
 
 
@@ -147,7 +147,7 @@ def test_all_folds_make_an_ensemble_on_images_that_none_has_seen(tmp_path, stand
 def test_a_run_that_is_gone_is_told(tmp_path, stand, capsys):
     assert ablation.main(flags(tmp_path)) == 0
     results = tmp_path / "results.json"
-    kept = [each for each in json.loads(results.read_text()) if "tta" not in each["cell"]["variant"]]
+    kept = [each for each in json.loads(results.read_text()) if "tta" not in each["case"]["variant"]]
     results.write_text(json.dumps(kept))
     assert ablation.main(flags(tmp_path, "--out", str(tmp_path / "elsewhere"))) == 2
     assert "name the --out that it was trained in" in capsys.readouterr().err

@@ -14,19 +14,20 @@ import pytest
 
 import main as command_line
 from benchmark import time_to_score
+from benchmark.kit.results import NOTHING
 from benchmark.timed import cells, page, places, published, runs, scores
 from benchmark.timed.cells import Cell, Subject, Wanted
 from benchmark.timed.curves import draw
 from utils.errors import UserError
 
 MACHINE = {"processor": "Abacus", "cores": 2, "memory_gib": 24, "versions": {"TensorFlow": "2.15.1"}}
-CELL = Cell("stare-fast", "", "0123", "stare", "data", "", None, 0, 4.0, ())
+CELL = Cell("stare-fast", "", "0123", "stare", "data", "", None, 0, 4.0, "")
 BEGUN = 1.0e9
 
 
 def record(cell=CELL, score=0.8, minutes=4.5, **changes):
     """What was measured of a cell on the stand-in's machine."""
-    found = {"cell": cell.document(), "machine": MACHINE, "device": "cpu", "precision": "bfloat16", "steps": 300,
+    found = {"case": cell._asdict(), "machine": MACHINE, "device": "cpu", "precision": "bfloat16", "steps": 300,
              "minutes": minutes, "points": [{"step": 100, "minutes": 2.0, "score": score - 0.1},
                                             {"step": 300, "minutes": minutes, "score": score}],
              "score": "Dice_vessel", "scores": {"mDice": 0.9, "Dice_vessel": score, "AUC": None},
@@ -64,7 +65,7 @@ def test_a_seed_that_does_not_define_a_score_has_no_mean():
 
 def test_seeds_that_lack_folds_wait():
     row = [record(CELL._replace(fold=fold, seed=seed)) for seed, fold in ((0, 0), (0, 1), (1, 0), (2, 1), (2, 0))]
-    assert [(each["cell"]["seed"], each["cell"]["fold"]) for each in scores.complete(row)] == [
+    assert [(each["case"]["seed"], each["case"]["fold"]) for each in scores.complete(row)] == [
         (0, 0), (0, 1), (2, 1), (2, 0)]
     assert scores.folds(row) == [0, 1]
 
@@ -105,7 +106,7 @@ def test_curves_are_means_of_the_same_points_and_end_at_the_ends():
 
 
 def test_a_row_has_all_of_it():
-    row = [record(CELL._replace(seed=seed, flags=("--tta", "flip")), score, minutes)
+    row = [record(CELL._replace(seed=seed, flags="--tta flip"), score, minutes)
            for seed, score, minutes in ((0, 0.8, 4.5), (1, 0.82, 4.7))]
     text = page.page(row, {"stare": "accuracy-stare.png"})
     assert ("| stare-fast, --tta flip | 4 | 4.6 | 300 | bfloat16 | Dice_vessel | **0.8100 ± 0.0141** | 2 "
@@ -139,7 +140,7 @@ def test_the_second_observer_stands_beside():
 
 
 def test_nothing_is_said_where_nothing_was_measured():
-    assert page.page([], {}) == page.NOTHING
+    assert page.page([], {}) == NOTHING
     text = (Path(time_to_score.ROOT) / "docs" / "accuracy.md").read_text(encoding="utf-8")
     assert text.count(": begin -->") == text.count(": end -->") == 2
 
@@ -294,12 +295,12 @@ def test_a_cell_is_trained_once_and_its_checkpoints_are_scored(tmp_path, stand):
     assert (found["device"], found["precision"]) == ("cpu", "bfloat16")
     # The images' scores have the mean 0.5, which is no mean of Dice_vessel.
     assert found["images"] == {} and found["intervals"] == {"Dice_vessel": [0.1, 0.4]}
-    assert found["cell"] == CELL.document() and "/" not in json.dumps({**found, "date": ""})
+    assert found["case"] == CELL._asdict() and "/" not in json.dumps({**found, "date": ""})
     assert not (tmp_path / runs.name_of(CELL) / "points").exists()
 
 
 def test_the_command_of_a_cell(tmp_path, stand):
-    cell = CELL._replace(dataset="sstem", fold=3, seed=2, split_rule="nvidia", minutes=6.0, flags=("--use_amp",))
+    cell = CELL._replace(dataset="sstem", fold=3, seed=2, split_rule="nvidia", minutes=6.0, flags="--use_amp")
     with contextlib.suppress(KeyError):
         measured(tmp_path, cell, SSTEM)
     run = str(tmp_path / runs.name_of(cell) / "run")
@@ -344,7 +345,7 @@ def test_what_is_trained_and_scored_is_not_done_again(tmp_path, stand, monkeypat
 
 def test_cells_have_directories_of_their_own():
     names = {runs.name_of(cell) for cell in (CELL, CELL._replace(seed=1), CELL._replace(fold=0),
-                                             CELL._replace(flags=("--use_amp",)), CELL._replace(digest="other"))}
+                                             CELL._replace(flags="--use_amp"), CELL._replace(digest="other"))}
     assert len(names) == 5 and min(names).startswith("stare-fast-fold0-seed0-4min-")
 
 
@@ -389,8 +390,7 @@ def flags(tmp_path, *more):
 
 @pytest.fixture()
 def command(stand, monkeypatch):
-    monkeypatch.setattr(time_to_score, "ask", lambda *question: {"machine": {
-        **MACHINE, "versions": {"TensorFlow": "2.15.1", "PyTorch": "2"}}})
+    monkeypatch.setattr(time_to_score, "ask", lambda *question: MACHINE)
     monkeypatch.setattr(time_to_score, "draw", lambda dataset, records, path: Path(path).write_text(dataset))
     return time_to_score.main
 
@@ -398,7 +398,7 @@ def command(stand, monkeypatch):
 def test_a_command_measures_keeps_and_tells(tmp_path, command, stand):
     assert command(flags(tmp_path)) == 0
     kept = json.loads((tmp_path / "results.json").read_text())
-    assert [each["cell"]["seed"] for each in kept] == [0, 1] and kept[0]["machine"] == MACHINE
+    assert [each["case"]["seed"] for each in kept] == [0, 1] and kept[0]["machine"] == MACHINE
     text = (tmp_path / "page.md").read_text()
     assert "| **0.3000 ± 0.0000** | 2 |" in text and "![score of stare against minutes](page-stare.png)" in text
     assert (tmp_path / "page-stare.png").read_text() == "stare"
@@ -416,7 +416,7 @@ def test_what_is_there_is_not_measured_again_unless_asked(tmp_path, command, sta
 
 def test_another_machine_is_measured_beside(tmp_path, command, stand, monkeypatch):
     command(flags(tmp_path))
-    monkeypatch.setattr(time_to_score, "ask", lambda *question: {"machine": {**MACHINE, "cores": 64}})
+    monkeypatch.setattr(time_to_score, "ask", lambda *question: {**MACHINE, "cores": 64})
     del stand.modes[:]
     assert command(flags(tmp_path)) == 0
     assert stand.modes.count("train_and_evaluate") == 2
@@ -426,7 +426,7 @@ def test_another_machine_is_measured_beside(tmp_path, command, stand, monkeypatc
 def test_a_cell_that_fails_does_not_keep_the_others_from_it(tmp_path, command, stand, capsys):
     stand.failing = ["0"]
     assert command(flags(tmp_path)) == 2
-    assert [each["cell"]["seed"] for each in json.loads((tmp_path / "results.json").read_text())] == [1]
+    assert [each["case"]["seed"] for each in json.loads((tmp_path / "results.json").read_text())] == [1]
     said = capsys.readouterr().err
     assert "1 of 2 failed, stare-fast-seed0-4min-" in said and "repair:   give more" in said
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
+from benchmark.kit.results import BUSY, NOTHING, Record, described
 from benchmark.timed.ingredients import ENSEMBLE, SINGLE
-from benchmark.timed.page import NOTHING, mean_and_deviation, table
-from benchmark.timed.scores import Record, figure
-from benchmark.versus.report import BUSY, described
+from benchmark.timed.page import mean_and_deviation, table
+from benchmark.timed.scores import figure
 from datasets.options import PHANTOM
 
 HEAD = ("ingredient", "score", "with", "without", "difference ± sd", "seeds", "folds")
@@ -28,8 +28,8 @@ def ablation_page(records: Sequence[Record]) -> str:
     """A table for each recipe, budget and machine of which variants were measured."""
     groups: Dict[Any, List[Record]] = {}
     for record in records:
-        cell = record["cell"]
-        place = (cell["dataset"], cell["recipe"], cell["data"], cell["split_rule"], tuple(cell["flags"]),
+        cell = record["case"]
+        place = (cell["dataset"], cell["recipe"], cell["data"], cell["split_rule"], cell["flags"],
                  cell["minutes"], record["precision"], described(record["machine"]))
         groups.setdefault(place, []).append(record)
     found = [_group(own) for _, own in sorted(groups.items())]
@@ -40,7 +40,7 @@ def pairs(records: Sequence[Record]) -> List[Pair]:
     """What the records of one recipe and budget tell of each ingredient, in the order in which they came."""
     variants: Dict[str, Dict[Tuple[int, Any], Record]] = {}
     for record in records:
-        cell = record["cell"]
+        cell = record["case"]
         variants.setdefault(cell["variant"], {})[cell["seed"], cell["fold"]] = record
     found = []
     for variant, own in variants.items():
@@ -72,8 +72,8 @@ def _group(records: Sequence[Record]) -> str:
     rows = [_row(pair) for pair in pairs(records)]
     if not rows:
         return ""
-    cell, machine = records[-1]["cell"], records[-1]["machine"]
-    words = [cell["recipe"], cell["split_rule"], *cell["flags"], f"{cell['minutes']:g} minutes each",
+    cell, machine = records[-1]["case"], records[-1]["machine"]
+    words = [cell["recipe"], cell["split_rule"], cell["flags"], f"{cell['minutes']:g} minutes each",
              "**synthetic data**" if cell["data"] == PHANTOM else "", records[-1]["precision"]]
     load = max(record["load"] for record in records)
     busy = [f"**Other programs kept the machine busy (load {load:.1f}): the minutes say little.**"]

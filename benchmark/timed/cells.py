@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+import shlex
+from typing import Any, Iterable, List, Mapping, NamedTuple, Optional, Sequence
 
 from runtime.settings.recipes import canonical_recipe, load_recipe
 from runtime.settings.tree import settings_from
@@ -65,7 +66,7 @@ class Cell(NamedTuple):
         fold: None where a part of its own validates.
         seed: of everything random.
         minutes: the budget.
-        flags: further ones of main.py.
+        flags: further ones of main.py, as a shell reads them.
     """
 
     recipe: str
@@ -77,11 +78,7 @@ class Cell(NamedTuple):
     fold: Optional[int]
     seed: int
     minutes: float
-    flags: Tuple[str, ...]
-
-    def document(self) -> Dict[str, Any]:
-        """The cell as JSON holds it."""
-        return dict(self._asdict(), flags=list(self.flags))
+    flags: str
 
 
 class Wanted(NamedTuple):
@@ -135,8 +132,9 @@ def cells(subjects: Sequence[Subject], wanted: Wanted, data: Mapping[str, str]) 
             set, or nothing would validate.
     """
     _check(subjects, wanted)
+    flags = " ".join(map(shlex.quote, wanted.flags))
     return [Cell(own.name, own.variant, own.digest, own.dataset, data[own.dataset], rule, fold, seed, minutes,
-                 tuple(wanted.flags))
+                 flags)
             for seed in range(wanted.seeds) for minutes in wanted.minutes for own in subjects
             for rule in _rules(own, wanted) for fold in folds_of(own.dataset, wanted.folds)]
 

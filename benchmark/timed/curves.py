@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, List, Sequence
 
+from benchmark.kit.results import Record
 from benchmark.timed.page import title
 from benchmark.timed.published import best, published
-from benchmark.timed.scores import Record, complete, curve, figure, grouped, per_seed
+from benchmark.timed.scores import complete, curve, figure, grouped, per_seed
 from utils.files import replacing
 
 
@@ -42,7 +43,7 @@ def _draw_row(axes: Any, row: Sequence[Record]) -> None:
         return
     first = row[-1]
     found = figure(per_seed(row, first["score"]))
-    label = f"{title(first)}, {first['cell']['minutes']:g} min".replace("**", "")
+    label = f"{title(first)}, {first['case']['minutes']:g} min".replace("**", "")
     (line,) = axes.plot(*zip(*points), marker=".", label=label)
     if found is not None and found.deviation is not None:
         axes.errorbar(points[-1][0], points[-1][1], yerr=found.deviation, color=line.get_color(), capsize=3)

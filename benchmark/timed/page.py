@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
+from benchmark.kit import results
+from benchmark.kit.results import BUSY, NOTHING, Record, described
 from benchmark.timed.published import published
-from benchmark.timed.scores import COMPARED, Record, complete, figure, folds, grouped, interval, per_seed
-from benchmark.versus.report import BUSY, described
+from benchmark.timed.scores import COMPARED, complete, figure, folds, grouped, interval, per_seed
 from datasets.options import PHANTOM
 
-NOTHING = "Nothing has been measured yet: this takes a machine that nobody else uses."
 HEAD = ("recipe", "minutes: given", "taken", "steps", "precision", "score", "mean ± sd", "seeds", "95 % over images",
         "others")
 THEIRS = ("published", "score", "figure", "their machine", "their minutes")
@@ -25,14 +25,14 @@ def page(records: Sequence[Record], pictures: Mapping[str, str]) -> str:
     """
     if not records:
         return NOTHING
-    datasets = sorted({record["cell"]["dataset"] for record in records})
-    return "\n\n".join(_section(name, [record for record in records if record["cell"]["dataset"] == name],
+    datasets = sorted({record["case"]["dataset"] for record in records})
+    return "\n\n".join(_section(name, [record for record in records if record["case"]["dataset"] == name],
                                 pictures.get(name)) for name in datasets)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Markdown."""
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *rows))
+    return "\n".join([*results.head(head, len(head)), *map(results.row, rows)])
 
 
 def mean_and_deviation(values: Sequence[float]) -> str:
@@ -45,8 +45,8 @@ def mean_and_deviation(values: Sequence[float]) -> str:
 
 def title(record: Record) -> str:
     """What a row is of: the recipe, and what else was said."""
-    cell = record["cell"]
-    parts = [cell["recipe"], cell["variant"], cell["split_rule"], " ".join(cell["flags"]),
+    cell = record["case"]
+    parts = [cell["recipe"], cell["variant"], cell["split_rule"], cell["flags"],
              "**synthetic data**" if cell["data"] == PHANTOM else ""]
     return ", ".join(filter(None, parts))
 
@@ -78,31 +78,31 @@ def _row(row: Sequence[Record]) -> List[str]:
     minutes = figure([record["minutes"] for record in counted])
     own = folds(counted)
     where = "" if own == [None] else f", fold{'s' * (len(own) > 1)} {' '.join(map(str, own))}"
-    return [title(first) + where, f"{first['cell']['minutes']:g}", f"{minutes.mean:.1f}" if minutes else "",
+    return [title(first) + where, f"{first['case']['minutes']:g}", f"{minutes.mean:.1f}" if minutes else "",
             " - ".join(f"{each:,}" for each in dict.fromkeys([steps[0], steps[-1]])), first["precision"], name,
             f"**{mean_and_deviation(values)}**", _seeds(row, values),
             "-" if ends is None else f"{ends[0]:.4f} - {ends[1]:.4f}", _others(counted, name)]
 
 
 def _seeds(row: Sequence[Record], values: Sequence[float]) -> str:
-    left = len({record["cell"]["seed"] for record in row}) - len(values)
+    left = len({record["case"]["seed"] for record in row}) - len(values)
     return f"{len(values)}" + (f" ({left} more unfinished or undefined)" if left else "")
 
 
 def _others(row: Sequence[Record], name: str) -> str:
-    told = [other for other in COMPARED[row[0]["cell"]["dataset"]] if other != name and other in row[0]["scores"]]
+    told = [other for other in COMPARED[row[0]["case"]["dataset"]] if other != name and other in row[0]["scores"]]
     return "; ".join(f"{other} {mean_and_deviation(per_seed(row, other))}" for other in told)
 
 
 def _observer(records: Sequence[Record]) -> str:
     """The second observer, on the images of the published split where that was measured."""
-    known = [record for record in records if record.get("second_observer") and record["cell"]["data"] != PHANTOM]
-    known.sort(key=lambda record: record["cell"]["fold"] is not None)
+    known = [record for record in records if record.get("second_observer") and record["case"]["data"] != PHANTOM]
+    known.sort(key=lambda record: record["case"]["fold"] is not None)
     if not known:
         return ""
     seen = known[0]["second_observer"]
-    names = [name for name in COMPARED[known[0]["cell"]["dataset"]] if seen["scores"].get(name) is not None]
-    fold = known[0]["cell"]["fold"]
+    names = [name for name in COMPARED[known[0]["case"]["dataset"]] if seen["scores"].get(name) is not None]
+    fold = known[0]["case"]["fold"]
     where = "" if fold is None else f" of fold {fold}"
     told = ", ".join(f"{name} {seen['scores'][name]:.4f}" for name in names)
     return f"The second observer reaches on the same {seen['images']} images{where}: {told}."
@@ -114,7 +114,7 @@ def _remarks(records: Sequence[Record]) -> List[str]:
     if load > BUSY * records[0]["machine"]["cores"]:
         said.append(f"**Other programs kept the machine busy (load {load:.1f}): the minutes say little.**")
     partial = [record for record in records if record["official_counts_hold"] is False
-               and record["cell"]["data"] != PHANTOM]
+               and record["case"]["data"] != PHANTOM]
     if partial:
         counts = ", ".join(f"{number} {name}" for name, number in partial[-1]["counts"].items())
         said.append(f"The data differs from the published set ({counts}): the figures are no comparison.")
@@ -123,7 +123,7 @@ def _remarks(records: Sequence[Record]) -> List[str]:
 
 def _class_of(records: Sequence[Record]) -> Optional[str]:
     """The class of DAGM2007 that is told among the flags of the newest record."""
-    words: List[str] = [word for flag in records[-1]["cell"]["flags"] for word in flag.split("=")]
+    words: List[str] = [word for flag in records[-1]["case"]["flags"].split() for word in flag.split("=")]
     return words[words.index("--class_id") + 1] if "--class_id" in words[:-1] else None
 
 

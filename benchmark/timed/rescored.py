@@ -7,9 +7,9 @@ import shutil
 import statistics
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
+from benchmark.kit.results import Record
 from benchmark.timed.cells import Cell
 from benchmark.timed.runs import Place, carried_out, name_of, run_of
-from benchmark.timed.scores import Record
 from utils.errors import UserError
 from utils.files import read_json, write_json
 
@@ -57,7 +57,7 @@ def _changed(record: Record, cell: Cell, variant: str, evaluation: Mapping[str, 
     own = cell._replace(variant=variant)
     kept: Dict[str, Any] = {key: evaluation.get(key) for key in ("scores", "intervals", "second_observer", "counts",
                                                                  "official_counts_hold")}
-    return own, {**record, **kept, "cell": own.document(), "points": [], "images": {}}
+    return own, {**record, **kept, "case": own._asdict(), "points": [], "images": {}}
 
 
 def _evaluation(words: Sequence[str], output: str, place: Place) -> Dict[str, Any]:

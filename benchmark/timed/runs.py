@@ -14,6 +14,7 @@ import json
 import math
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -23,13 +24,14 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
 
 import yaml
 
+from benchmark.kit.results import load
+from benchmark.kit.runs import MAIN
 from benchmark.timed.cells import Cell, Subject
 from benchmark.timed.scores import headline
 from utils.errors import UserError
 from utils.files import read_json, write_json, write_text
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-MAIN = (sys.executable, os.path.join(ROOT, "main.py"))
+COMMAND = (sys.executable, MAIN)
 CHECKPOINTS, MARK = "model_checkpoint", re.compile(r"model\.ckpt-(\d+)\.complete$")
 TOLD = re.compile(r"error: (?P<found>.*?)\n  expected: (?P<expected>.*?)\n  repair:   (?P<repair>[^\n]*)", re.DOTALL)
 DEVICE = re.compile(r"^device: (\w+), (\w+)", re.MULTILINE)
@@ -52,14 +54,14 @@ class Place(NamedTuple):
     out: str
     data: str
     points: int
-    command: Sequence[str] = MAIN
+    command: Sequence[str] = COMMAND
 
 
 def measured(cell: Cell, subject: Subject, place: Place) -> Dict[str, Any]:
     """Train and score a cell, or go on where that was broken off: what is trained is not trained again.
 
     Returns:
-        "cell", "device", "precision", "steps", "minutes" of the last checkpoint, "points" (each "step", "minutes" and
+        "case", "device", "precision", "steps", "minutes" of the last checkpoint, "points" (each "step", "minutes" and
         "score", the headline's), and of the evaluation "score", its name, "scores", "intervals", "images" (the
         headline score of each where it is their mean), "second_observer", "counts", "official_counts_hold"; the "load"
         before and the "date".
@@ -80,7 +82,7 @@ def measured(cell: Cell, subject: Subject, place: Place) -> Dict[str, Any]:
     shutil.rmtree(os.path.join(directory, "points"), ignore_errors=True)
     kept = {key: evaluation.get(key) for key in ("scores", "intervals", "second_observer", "counts",
                                                  "official_counts_hold")}
-    return {"cell": cell.document(), "device": begun["device"], "precision": begun["precision"], "steps": step,
+    return {"case": cell._asdict(), "device": begun["device"], "precision": begun["precision"], "steps": step,
             "minutes": minutes, "points": [*points, {"step": step, "minutes": minutes,
                                                      "score": evaluation["scores"][name]}],
             "score": name, **kept, "images": _images(run_of(directory), name, evaluation["scores"][name]),
@@ -89,7 +91,7 @@ def measured(cell: Cell, subject: Subject, place: Place) -> Dict[str, Any]:
 
 def name_of(cell: Cell) -> str:
     """The name of a cell's directory: readable, and its own."""
-    digest = hashlib.sha256(json.dumps(cell.document(), sort_keys=True).encode("utf-8")).hexdigest()[:8]
+    digest = hashlib.sha256(json.dumps(cell._asdict(), sort_keys=True).encode("utf-8")).hexdigest()[:8]
     recipe = re.sub("[^A-Za-z0-9.]+", "-", f"{os.path.splitext(cell.recipe)[0]} {cell.variant}").strip("-")
     fold = "" if cell.fold is None else f"-fold{cell.fold}"
     return f"{recipe}{fold}-seed{cell.seed}-{cell.minutes:g}min-{digest}"
@@ -114,11 +116,11 @@ def _train(cell: Cell, subject: Subject, place: Place, directory: str) -> None:
     words += ["--save_checkpoints_minutes", f"{cell.minutes / (place.points + 1):.6g}"] if place.points else []
     words += ["--split_rule", cell.split_rule] if cell.split_rule else []
     words += [] if cell.fold is None else ["--crossvalidation_idx", str(cell.fold)]
-    load, begun = os.getloadavg()[1], time.time()
-    text = carried_out([*place.command, *words, *cell.flags], os.path.join(directory, "output.txt"))
+    before, begun = load(), time.time()
+    text = carried_out([*place.command, *words, *shlex.split(cell.flags)], os.path.join(directory, "output.txt"))
     device, precision = (DEVICE.findall(text) or [("", "")])[0]
     write_json(os.path.join(directory, "trained.json"), {
-        "points": _points(run_of(directory), begun), "device": device, "precision": precision, "load": round(load, 2),
+        "points": _points(run_of(directory), begun), "device": device, "precision": precision, "load": round(before, 2),
         "date": datetime.date.today().isoformat()})
 
 

@@ -7,9 +7,9 @@ from typing import Any, Dict, Hashable, List, Mapping, NamedTuple, Optional, Seq
 
 import numpy as np
 
+from benchmark.kit.results import Record
 from utils.bootstrap import intervals
 
-Record = Mapping[str, Any]
 _VESSELS = ("Dice_vessel", "mDice", "AUC")
 COMPARED: Dict[str, Tuple[str, ...]] = {
     "sstem": ("eval_dice_score_388", "eval_dice_score", "mDice", "V_rand", "V_info"),
@@ -34,8 +34,8 @@ def headline(dataset: str, scores: Mapping[str, Any]) -> str:
 
 def group_of(record: Record) -> Tuple[Hashable, ...]:
     """What records have in common that are one row of a table: all but fold and seed."""
-    cell = record["cell"]
-    return (cell["dataset"], cell["recipe"], cell["variant"], cell["data"], cell["split_rule"], tuple(cell["flags"]),
+    cell = record["case"]
+    return (cell["dataset"], cell["recipe"], cell["variant"], cell["data"], cell["split_rule"], cell["flags"],
             cell["fold"] is not None, record["precision"], cell["minutes"])
 
 
@@ -44,7 +44,7 @@ def grouped(records: Sequence[Record]) -> List[List[Record]]:
     rows: Dict[Any, List[Record]] = {}
     for record in records:
         rows.setdefault(group_of(record), []).append(record)
-    return [[record for record in row if record["cell"]["digest"] == row[-1]["cell"]["digest"]]
+    return [[record for record in row if record["case"]["digest"] == row[-1]["case"]["digest"]]
             for _, row in sorted(rows.items(), key=lambda item: (item[0][0], item[0][1:3]))]
 
 
@@ -52,21 +52,21 @@ def complete(row: Sequence[Record]) -> List[Record]:
     """The records of the seeds that have all folds that any seed has."""
     seeds: Dict[int, List[Record]] = {}
     for record in row:
-        seeds.setdefault(record["cell"]["seed"], []).append(record)
+        seeds.setdefault(record["case"]["seed"], []).append(record)
     most = max(map(len, seeds.values()))
     return [record for own in seeds.values() if len(own) == most for record in own]
 
 
 def folds(row: Sequence[Record]) -> List[Optional[int]]:
     """The folds of a row."""
-    return sorted({record["cell"]["fold"] for record in row}, key=lambda fold: -1 if fold is None else fold)
+    return sorted({record["case"]["fold"] for record in row}, key=lambda fold: -1 if fold is None else fold)
 
 
 def per_seed(row: Sequence[Record], name: str) -> List[float]:
     """The mean over the folds of each seed, in the order of seeds; without those seeds that do not define it."""
     found: Dict[int, List[Optional[float]]] = {}
     for record in row:
-        found.setdefault(record["cell"]["seed"], []).append(record["scores"].get(name))
+        found.setdefault(record["case"]["seed"], []).append(record["scores"].get(name))
     return [statistics.mean(own) for _, own in sorted(found.items())
             if all(value is not None for value in own)]
 
