@@ -12,7 +12,7 @@ from datasets.options import DataOptions
 from datasets.variants import placed, placed_back, variants_of
 from utils.contracts import DataSpec, Geometry, Tensor
 from utils.errors import UserError
-from utils.resample import enlarge, resample, resample_labels
+from utils.resample import enlarge, resample, resample_labels, resample_where_needed
 
 
 class ResizeToWindow(Feeding):
@@ -52,13 +52,13 @@ class ResizeToWindow(Feeding):
         """See `Feeding.training_sample`."""
         image, label, valid = augmentation.turned((self._unit(decoded.image), decoded.label, decoded.valid), key)
         window = augmentation.window(key, self.padding)
-        return {"image": augmentation.toned(self.input(image, window), key), "label": self.labels(label, window),
+        return {"image": augmentation.toned(self._fed(image, window), key), "label": self.labels(label, window),
                 "valid": self.mask(valid, window)}
 
     def evaluation_sample(self, decoded: Decoded) -> Samples:
         """See `Feeding.evaluation_sample`."""
         window = tf.constant(WHOLE)
-        sample = {"image": self.input(self._unit(decoded.image), window), "label": self.labels(decoded.label, window),
+        sample = {"image": self._fed(self._unit(decoded.image), window), "label": self.labels(decoded.label, window),
                   "valid": self.mask(decoded.valid, window)}
         if self.spec.has_region:
             sample["region"] = self.mask(decoded.region, window)
@@ -105,7 +105,7 @@ class ResizeToWindow(Feeding):
 
     def mask(self, mask: Tensor, window: Tensor) -> Tensor:
         """Bool [height, width] -> float32 [output_size, output_size]: 1 where the nearer pixels all hold."""
-        share = resample(tf.cast(mask, tf.float32)[..., tf.newaxis], window, self.output_size)
+        share = resample_where_needed(tf.cast(mask, tf.float32)[..., tf.newaxis], window, self.output_size)
         return tf.cast(share[..., 0] > 1.0 - 1e-3, tf.float32)
 
     def shown(self, images: Tensor, training: bool = False) -> Tensor:
@@ -116,6 +116,10 @@ class ResizeToWindow(Feeding):
     def restore(self, probabilities: Tensor, size: Tuple[int, int]) -> Tensor:
         """See `Feeding.restore`: half-pixel bilinear."""
         return tf.image.resize_bilinear(probabilities, size, half_pixel_centers=True)
+
+    def _fed(self, image: Tensor, window: Tensor) -> Tensor:
+        """As `input`, in the input pipeline."""
+        return resample_where_needed(image, enlarge(window, self._margin), self.input_size, self.border)
 
     def _unit(self, image: Tensor) -> Tensor:
         """An image as decoded, in [-1, 1]."""

@@ -32,6 +32,13 @@ def resample(image: Tensor, window: Tensor, size: int, border: str = "zero") -> 
     return tf.ensure_shape(tf.transpose(columns, [1, 0, 2]), [size, size, image.shape[2]])
 
 
+def resample_where_needed(image: Tensor, window: Tensor, size: int, border: str = "zero") -> Tensor:
+    """What `resample` gives, sooner where that is the image as it is; it branches, which exported graphs must not."""
+    resampled = tf.cond(_changes_nothing(image, window, size), lambda: image,
+                        lambda: resample(image, window, size, border))
+    return tf.ensure_shape(resampled, [size, size, image.shape[2]])
+
+
 def resample_labels(labels: Tensor, window: Tensor, size: int, classes: int) -> Tensor:
     """The class that holds most of each output pixel; a tie goes to the higher class.
 
@@ -41,8 +48,12 @@ def resample_labels(labels: Tensor, window: Tensor, size: int, classes: int) -> 
     Returns:
         int32 [size, size].
     """
-    shares = resample(tf.one_hot(labels, classes), window, size)
-    return tf.cast(classes - 1 - tf.argmax(tf.reverse(shares, [-1]), axis=-1), tf.int32)
+
+    def resampled() -> Tensor:
+        shares = resample(tf.one_hot(labels, classes), window, size)
+        return tf.cast(classes - 1 - tf.argmax(tf.reverse(shares, [-1]), axis=-1), tf.int32)
+
+    return tf.ensure_shape(tf.cond(_changes_nothing(labels, window, size), lambda: labels, resampled), [size, size])
 
 
 def enlarge(window: Tensor, margin: float) -> Tensor:
@@ -55,8 +66,7 @@ def enlarge(window: Tensor, margin: float) -> Tensor:
 def _resample_rows(image: Tensor, start: Tensor, stop: Tensor, size: int, border: str) -> Tensor:
     length = tf.shape(image)[0]
     extent = tf.cast(length, tf.float32)
-    steps = (tf.range(size, dtype=tf.float32) + 0.5) / size
-    centres = (start + steps * (stop - start)) * extent - 0.5
+    centres = _centres(start, stop, extent, size)
     lower = tf.floor(centres)
     weight = tf.reshape(centres - lower, [-1, 1, 1])
     index = tf.cast(lower, tf.int32)
@@ -67,6 +77,19 @@ def _resample_rows(image: Tensor, start: Tensor, stop: Tensor, size: int, border
         return values
     within = tf.logical_and(centres >= -0.5, centres <= extent - 0.5)
     return values * tf.reshape(tf.cast(within, tf.float32), [-1, 1, 1])
+
+
+def _centres(start: Tensor, stop: Tensor, extent: Tensor, size: int) -> Tensor:
+    steps = (tf.range(size, dtype=tf.float32) + 0.5) / size
+    return (start + steps * (stop - start)) * extent - 0.5
+
+
+def _changes_nothing(image: Tensor, window: Tensor, size: int) -> Tensor:
+    """Whether every pixel is one of the image, in the same place, with a weight that was not rounded."""
+    shape = tf.shape(image)[:2]
+    extents = tf.cast(shape, tf.float32)
+    centres = [_centres(window[2 * axis], window[2 * axis + 1], extents[axis], size) for axis in (0, 1)]
+    return tf.reduce_all(tf.equal(shape, size)) & tf.reduce_all(tf.equal(centres, tf.range(size, dtype=tf.float32)))
 
 
 def _inside(index: Tensor, length: Tensor, border: str) -> Tensor:

@@ -10,7 +10,7 @@ import tensorflow.compat.v1 as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utils.resample import BORDERS, enlarge, resample, resample_labels
+from utils.resample import BORDERS, enlarge, resample, resample_labels, resample_where_needed
 
 WHOLE = (0.0, 1.0, 0.0, 1.0)
 RAMP_SIZE = 7
@@ -181,6 +181,36 @@ class TestLabels:
         share = _resample(mask[..., np.newaxis], window, 17)[..., 0]
         assert np.abs(share - 0.5).min() > 1e-5
         np.testing.assert_array_equal(_labels(mask, window, 17, 2), share >= 0.5)
+
+
+class TestWhereNeeded:
+    @pytest.mark.parametrize("border", BORDERS)
+    @pytest.mark.parametrize("window", [WHOLE, (1.0, 0.0, 0.0, 1.0), (0.0, 1.0, 0.0, 0.5), (0.125, 1.125, 0.0, 1.0)])
+    @pytest.mark.parametrize("height, width", [(8, 8), (8, 7), (7, 7), (16, 16)])
+    def test_the_same_numbers_whatever_window_and_size(self, height: int, width: int, window: Window,
+                                                       border: str) -> None:
+        image = _image(height, width, 2)
+        for size in (7, 8):
+            found = _evaluate(lambda size=size: resample_where_needed(tf.constant(image), tf.constant(window), size,
+                                                                      border))
+            np.testing.assert_array_equal(found, _resample(image, window, size, border))
+
+    @pytest.mark.parametrize("size, window, computed", [(8, WHOLE, 0), (8, (1.0, 0.0, 0.0, 1.0), 1), (4, WHOLE, 1)])
+    def test_nothing_is_computed_where_nothing_changes(self, monkeypatch: pytest.MonkeyPatch, size: int,
+                                                       window: Window, computed: int) -> None:
+        made = []
+
+        def watched(image: Any, *arguments: Any) -> Any:
+            return tf.py_func(lambda found: made.append(found) or found, [resample(image, *arguments)], tf.float32)
+
+        monkeypatch.setattr("utils.resample.resample", watched)
+        _evaluate(lambda: resample_where_needed(tf.constant(_image(8, 8)), tf.constant(window), size))
+        assert len(made) == computed
+
+    def test_labels_that_change_are_computed_and_others_stay(self) -> None:
+        labels = np.random.RandomState(0).randint(0, 3, [8, 8])
+        np.testing.assert_array_equal(_labels(labels, WHOLE, 8, 3), labels)
+        np.testing.assert_array_equal(_labels(labels, (1.0, 0.0, 0.0, 1.0), 8, 3), labels[::-1])
 
 
 class TestEnlarge:
