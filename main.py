@@ -14,6 +14,7 @@ from runtime.settings.tree import CHECK, RANK_TABLE
 from runtime.stop import Stop
 from runtime.terminal import outliving_terminal
 from utils.commands import exit_code
+from utils.garbage import made_to_stay
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
@@ -37,9 +38,10 @@ def _run(flags: Dict[str, Any], stop: Stop) -> None:
 
         check(flags)
         return
-    # TensorFlow takes seconds to import and reads its environment then: after the flags, after the silence.
-    from runtime.modes.dispatch import carry_out
-    from runtime.settings.compose import compose, compose_members
+    with made_to_stay():
+        # TensorFlow takes seconds to import and reads its environment then: after the flags, after the silence.
+        from runtime.modes.dispatch import carry_out
+        from runtime.settings.compose import compose, compose_members
 
     distributed = connect()
     ranks = distributed.place.size

@@ -47,7 +47,15 @@ def all_finite(tensors: Sequence[Tensor]) -> Tensor:
     Devices that saturate end at the largest number instead of Inf. The comparison alone would not do for NaN:
     TensorFlow takes the opposite of "less" for "greater or equal".
     """
-    total = tf.add_n([tf.reduce_sum(tensor) for tensor in tensors])
+    return _finite(tf.add_n([tf.reduce_sum(tensor) for tensor in tensors]))
+
+
+def each_finite(tensors: Sequence[Tensor]) -> Tensor:
+    """Bool [number of tensors]: the same of each by itself, in few operations: all of them are built at every start."""
+    return _finite(tf.stack([tf.reduce_sum(tensor) for tensor in tensors]))
+
+
+def _finite(total: Tensor) -> Tensor:
     return tf.logical_and(tf.math.is_finite(total), tf.abs(total) < tf.float32.max)
 
 
@@ -60,7 +68,7 @@ def fail_step(faults: Faults, losses: Dict[str, Tensor], pairs: Pairs, overflowe
     variables = tf.global_variables()
 
     def fail() -> Tensor:
-        flags = tf.stack([all_finite([gradient]) for gradient, _ in pairs])
+        flags = each_finite([gradient for gradient, _ in pairs])
         values = [variable.read_value() for variable in variables]
         names = [variable.op.name for _, variable in pairs]
         report = _reporter(faults, list(losses), names, [variable.op.name for variable in variables])
@@ -72,7 +80,7 @@ def fail_step(faults: Faults, losses: Dict[str, Tensor], pairs: Pairs, overflowe
 def note_failure(losses: Dict[str, Tensor], pairs: Pairs, overflowed: Tensor) -> Failure:
     """The same question, whose answer stays in the graph until a hook looks; to be computed with every step."""
     parts = tf.stack(list(losses.values()))
-    flags = tf.cast(tf.stack([all_finite([gradient]) for gradient, _ in pairs]), tf.float32)
+    flags = tf.cast(each_finite([gradient for gradient, _ in pairs]), tf.float32)
     bad = tf.logical_or(tf.logical_not(all_finite(list(losses.values()))), overflowed)
     with tf.variable_scope("failure"):
         kept = [_local("step", tf.int64, []), _local("losses", tf.float32, parts.shape.as_list()),

@@ -274,7 +274,8 @@ def _scaffold(run: Run, restored: Optional[Mapping[str, Tuple[int, ...]]]) -> tf
     new = [variable for variable in tf.global_variables() if restored is not None and
            restored.get(variable.op.name) != tuple(variable.shape.as_list())]
     if not new:
-        return tf.train.Scaffold(saver=saver)
+        # No variable of a session's own begins with the value of another; that all have one is asked once, behind it.
+        return tf.train.Scaffold(saver=saver, ready_for_local_init_op=tf.constant([], tf.string))
     if not run.settings.run.resume_with_changes:
         names = ", ".join(variable.op.name for variable in new[:3]) + (", ..." if len(new) > 3 else "")
         raise UserError(f"the checkpoint lacks {len(new)} variables of this run ({names})",

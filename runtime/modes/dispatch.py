@@ -1,11 +1,11 @@
-"""From settings to the modes that carry them out."""
+"""From settings to the modes that carry them out. What one of them alone needs is imported once it is asked for."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import shlex
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import tensorflow.compat.v1 as tf
 
@@ -23,18 +23,14 @@ from runtime.distributed.base import Distributed
 from runtime.journal import open_journal
 from runtime.loop import check_loop
 from runtime.modes.benchmark import benchmark
-from runtime.modes.bring_in import bring_in, read_weights
 from runtime.modes.budget import decided_steps
 from runtime.modes.crossvalidate import crossvalidate, fold_settings
 from runtime.modes.ensemble import Member, require_agreement, require_same_view
 from runtime.modes.evaluate import NAMES as EVALUATED
 from runtime.modes.evaluate import evaluate
-from runtime.modes.export import check_export, export, exported_settings
 from runtime.modes.levels import NAMES as LEVELS
 from runtime.modes.levels import compare_levels
 from runtime.modes.output import check_output
-from runtime.modes.predict import NAMES as PREDICTED
-from runtime.modes.predict import predict
 from runtime.modes.say import say
 from runtime.modes.summary import announce, summary, table
 from runtime.modes.train import train
@@ -75,7 +71,10 @@ def carry_out(settings: Settings, distributed: Distributed, stop: Optional[Stop]
         Stopped: a signal ended the run; what was trained is saved.
     """
     stop = stop or Stop()
-    settings = exported_settings(settings) if settings.exports else settings
+    if settings.exports:
+        from runtime.modes.export import exported_settings
+
+        settings = exported_settings(settings)
     try:
         if settings.data.crossvalidation_idx == ALL_FOLDS:
             return _all_folds(settings, distributed, stop)
@@ -99,7 +98,7 @@ def run_once(settings: Settings, distributed: Distributed, stop: Stop,
     others = _others(run, members[1:])
     settings = with_values(settings, **decided_steps(run))
     run = dataclasses.replace(run, settings=settings)
-    weights = read_weights(run) if settings.imports else {}
+    bring_in = _import(run) if settings.imports else None
     lines = announce(run)
     with contextlib.ExitStack() as held:
         if (settings.trains and not settings.benchmark.benchmark) or settings.imports:
@@ -107,9 +106,17 @@ def run_once(settings: Settings, distributed: Distributed, stop: Stop,
         say(distributed, lines + checked.remarks)
         with open_journal(settings, distributed.is_chief) as logger:
             logger.log(step="PARAMETER", data=settings.values())
-            if settings.imports:
-                return {"import": bring_in(run, weights), "settings": settings}
+            if bring_in is not None:
+                return {"import": bring_in(), "settings": settings}
             return dict(_run_modes(run, logger, checked.choice, others), settings=settings)
+
+
+def _import(run: Run) -> Callable[[], Dict[str, Any]]:
+    """What carries out an import, whose weights have been read."""
+    from runtime.modes.bring_in import bring_in, read_weights
+
+    weights = read_weights(run)
+    return lambda: bring_in(run, weights)
 
 
 def _others(run: Run, members: Sequence[Settings]) -> List[Member]:
@@ -143,8 +150,12 @@ def _run_modes(run: Run, logger: Logger, chosen: Optional[Choice], others: Seque
     if settings.run.compare_levels:
         result["levels"] = compare_levels(run, logger, checkpoint, result["evaluation"]["scores"])
     if settings.predicts:
+        from runtime.modes.predict import predict
+
         result["prediction"] = predict(members)
     if settings.exports:
+        from runtime.modes.export import export
+
         result["export"] = export(run, checkpoint)
     return result
 
@@ -193,6 +204,8 @@ def _check(run: Run) -> _Checked:
 def _written(settings: Settings) -> Tuple[str, ...]:
     """The names of what goes to --output."""
     if settings.predicts:
+        from runtime.modes.predict import NAMES as PREDICTED
+
         return PREDICTED
     return EVALUATED + LEVELS if settings.run.compare_levels else EVALUATED
 
@@ -202,6 +215,8 @@ def _check_directories(settings: Settings) -> None:
     if not (settings.run.output and settings.run.log_dir):
         require_writable(settings.run.model_dir, "--model_dir")
     if settings.exports:
+        from runtime.modes.export import check_export
+
         check_export(settings)
 
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from runtime.faults import Faults
-from runtime.guard import all_finite, note_failure
+from runtime.guard import all_finite, each_finite, note_failure
 from runtime.hooks.guarding import GuardHook
 
 NAN, INF, LARGEST = float("nan"), float("inf"), float(np.finfo(np.float32).max)
@@ -72,3 +72,11 @@ def test_both_answers_hold_after_the_graph_is_optimised(value, fine):
         answer = all_finite([given])
         assert session.run([answer, tf.logical_not(answer)], {given: value}) == [fine, not fine]
         assert session.run(tf.logical_not(all_finite([given])), {given: value}) == (not fine)
+
+
+def test_each_of_several_by_itself():
+    values = [0.0, NAN, -1e38, INF, LARGEST, 1.0]
+    with tf.Graph().as_default(), tf.Session() as session:
+        tensors = [tf.placeholder_with_default(tf.fill([size], value), [None])
+                   for size, value in enumerate(values, 1)]
+        assert session.run(each_finite(tensors)).tolist() == [True, False, True, False, False, True]

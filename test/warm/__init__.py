@@ -19,8 +19,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 LAUNCHER = Path(sys.executable).parent / "horovodrun"
 SCRIPTS = (ROOT / "main.py", ROOT / "benchmark" / "kill_anywhere.py", LAUNCHER)
-IMPORTS = ("tensorflow.compat.v1", "main", "runtime.modes.dispatch", "runtime.settings.compose", "horovod.tensorflow",
-           "horovod.runner.launch")
+IMPORTS = ("tensorflow.compat.v1", "main", "runtime.modes.dispatch", "runtime.modes.predict", "runtime.modes.export",
+           "runtime.settings.compose", "horovod.tensorflow", "horovod.runner.launch")
 # The kind of socket is Linux's; so is what the first line of a script may be.
 POSSIBLE = sys.platform.startswith("linux") and " " not in sys.executable and len(sys.executable) < 120
 # What a test changes for a while is not what later ones find.
