@@ -111,6 +111,19 @@ def averaged(members: Sequence[Member], predict: Callable[[Member], Pages]) -> P
         yield mean(pages)
 
 
+def ahead(make: Callable[[], Pages]) -> Pages:
+    """The pages of the stream that `make` makes; the next one is computed while whoever takes them uses the last."""
+    with contextlib.ExitStack() as held:
+        ask = _asked(held, make)
+        answer = ask()
+        while True:
+            page = answer()
+            if page is None:
+                return
+            answer = ask()
+            yield page
+
+
 def together(members: Sequence[Member], predict: Callable[[Member], Pages]) -> Iterator[List[Page]]:
     """What each member predicts of an image, or of a batch, in turn.
 

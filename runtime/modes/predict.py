@@ -9,7 +9,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
 from datasets.base import TEST
 from runtime.assembly import Run
-from runtime.modes.ensemble import Member, averaged, decided, pages_of
+from runtime.modes.ensemble import Member, ahead, averaged, decided, pages_of
 from runtime.modes.evaluate import choose_threshold
 from runtime.modes.output import UNFINISHED, is_unfinished, make_room
 from runtime.modes.results import (
@@ -47,7 +47,8 @@ def predict(members: Sequence[Member]) -> Dict[str, Any]:
     Of two classes these are 0 / 255 and the probability of the second; of more, numbers of classes in their colours and
     the probability of the class that was chosen. Of several members the mean of their probabilities decides.
 
-    Each image is written as it is computed, so that they are never in memory together; the chief works alone.
+    Each image is written while the next one is computed, so that two of them are in memory at most; the chief works
+    alone.
     Predictions that are there already are moved to a numbered sibling. Images that are larger than memory come first,
     and a prediction of such that was interrupted goes on where it stopped.
 
@@ -123,8 +124,8 @@ def _write(members: Sequence[Member], results: Results, folder: str, threshold: 
     """Write every image; the score of each by id, where images are judged."""
     run, scores = members[0].run, {}
     names = run.dataset.ids(TEST)
-    # Its graph is the current one until it is closed, whatever ends this.
-    with results, contextlib.closing(averaged(members, lambda own: pages_of(own, TEST))) as pages:
+    # Its thread ends, and the session in it, when it is closed, whatever ends this.
+    with results, contextlib.closing(ahead(lambda: averaged(members, lambda own: pages_of(own, TEST)))) as pages:
         for large in run.dataset.large:
             place = LargeImage(large.path, large.page, large.size, results.large_paths(large.name),
                                scratch_of(folder, large.name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from types import SimpleNamespace
 from typing import Any, Dict
 
@@ -13,7 +14,7 @@ import tensorflow.compat.v1 as tf
 from datasets.pixels import PixelRule
 from objectives.catalogue import build_objective
 from objectives.options import ObjectiveOptions
-from runtime.modes.ensemble import Member, averaged, count_together, mean, require_agreement, require_same_view
+from runtime.modes.ensemble import Member, ahead, averaged, count_together, mean, require_agreement, require_same_view
 from utils.contracts import DataSpec, Geometry
 from utils.errors import UserError
 
@@ -87,6 +88,43 @@ def test_an_error_of_one_member_reaches_the_caller_and_ends_the_others() -> None
     with pytest.raises(UserError):
         list(averaged(["good", "bad"], predict))  # type: ignore[list-item]
     assert sorted(closed) == ["bad", "good"]
+
+
+def test_the_next_image_is_computed_while_the_last_is_used() -> None:
+    begun = [threading.Event() for _ in range(3)]
+
+    def stream() -> Any:
+        for number, event in enumerate(begun):
+            event.set()
+            yield {"number": np.array(number)}
+
+    seen = []
+    for page in ahead(stream):
+        seen.append(int(page["number"]))
+        assert all(event.wait(60) for event in begun[:seen[-1] + 2])
+    assert seen == [0, 1, 2]
+
+
+def test_a_stream_ahead_is_closed_in_its_own_thread_and_tells_its_error() -> None:
+    threads = []
+
+    def stream() -> Any:
+        threads.append(threading.current_thread())
+        try:
+            yield {"number": np.array(0)}
+            raise UserError("found", "expected", "repair")
+        finally:
+            threads.append(threading.current_thread())
+
+    pages = ahead(stream)
+    next(pages)
+    pages.close()
+    other = ahead(stream)
+    next(other)
+    with pytest.raises(UserError, match="found"):
+        next(other)
+    assert threads[0] is threads[1] and threads[2] is threads[3]
+    assert threading.current_thread() not in threads
 
 
 def test_counts_are_those_of_the_mean_probabilities() -> None:
