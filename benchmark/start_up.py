@@ -147,12 +147,12 @@ def main(arguments: Sequence[str]) -> None:
         with open(flags.marks[0], "w", encoding="utf-8") as stream:
             json.dump(marks, stream)
         return
-    load = os.getloadavg()[0]
-    runs = [measured(command) for _ in range(flags.runs + 1)][1:]
-    from runtime.devices.kernel_gradients import processor_name
+    from benchmark.kit.machine import machine
+    from benchmark.kit.results import described, load
 
-    print(f"main.py {' '.join(command)}\n{processor_name()}, {len(os.sched_getaffinity(0))} cores, Python "
-          f"{sys.version.split()[0]}; {flags.runs} runs; load before {load:.1f}\n")
+    busy = load()
+    runs = [measured(command) for _ in range(flags.runs + 1)][1:]
+    print(f"main.py {' '.join(command)}\n{described(machine({}))}; {flags.runs} runs; load before {busy:.1f}\n")
     print("\n".join(table(runs)))
 
 

@@ -18,7 +18,7 @@ from benchmark import start_up
 marks = start_up.run_marked(time.time(), sys.argv[2:])
 print(json.dumps([marks, sorted(sys.modules)]))
 """
-OTHERS = ("predict", "stream", "results", "export", "bring_in")
+OTHERS = ("predict", "stream", "export", "bring_in")
 """Modes, and parts of them, that training does without."""
 HEAVY = ("matplotlib", "pandas", "skimage", "sklearn", "IPython", "tf2onnx", "onnx", "torch", "horovod")
 
