@@ -1,7 +1,8 @@
 """Which way to the gradient of a convolution's kernel is the fastest on this processor: measured once, then remembered.
 
 A measurement takes some runs of each way, once for each convolution of a network on each kind of processor; small
-convolutions are not worth it. What was found lies in the user's cache directory.
+convolutions are not worth it. What was found lies in the user's cache directory. A run waits for it so long and no
+longer: what is not measured by then is left to a later run.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ WORTH_MEASURING = 2 * 10 ** 9
 """Floating-point operations of a pass, below which the library's own way is taken unmeasured."""
 FILE_NAME = "kernel-gradients.json"
 RUNS = 3
+LONG = 0.2
+"""Seconds that a run takes, or several of them, after which there is nothing to gain from another."""
+PATIENCE = 20.0
+"""Seconds of measured runs in one start, after which no further convolution is looked at."""
 HOPELESS = 1.5
 """Times the best so far, after which a way is run no more."""
 
@@ -33,7 +38,7 @@ Measure = Callable[[Convolution, str], Iterator[float]]
 
 
 class KernelGradients:
-    """Chooses a way for each convolution.
+    """Chooses a way for each convolution; the library's own for those that there was no time for.
 
     Args:
         processor: names what the measurements hold for: processor, cores, precision, version of TensorFlow.
@@ -46,6 +51,7 @@ class KernelGradients:
         self._measure = measure
         self._path = os.path.join(directory, FILE_NAME)
         self._known: Optional[Dict[str, str]] = None
+        self._spent = 0.0
 
     def __call__(self, convolution: Convolution) -> str:
         """The fastest way; what was not known before is measured, and said to be."""
@@ -55,7 +61,9 @@ class KernelGradients:
             self._known = dict(self._stored().get(self._processor, {}))
         name = "x".join(map(str, convolution))
         if self._known.get(name) not in (PLAIN, SHIFTED, *STRIPS):
-            if not self._known:
+            if self._spent > PATIENCE:
+                return PLAIN
+            if not self._spent:
                 print("measuring, once for this processor, how to compute the gradients of this network's kernels",
                       file=sys.stderr)
             self._known[name] = self._fastest(convolution)
@@ -68,10 +76,13 @@ class KernelGradients:
                                   else ()))
         best: Dict[str, float] = {}
         for way in ways:
+            taken = 0.0
             for run, seconds in enumerate(self._measure(convolution, way)):
                 best[way] = min(seconds, best.get(way, seconds))
-                if run + 1 == RUNS or seconds > HOPELESS * min(best.values()):
+                taken += seconds
+                if run + 1 == RUNS or taken > LONG or seconds > HOPELESS * min(best.values()):
                     break
+            self._spent += taken
         return min(best, key=lambda way: best[way])
 
     def _stored(self) -> Mapping[str, Mapping[str, str]]:
@@ -114,11 +125,15 @@ def _seconds(convolution: Convolution, way: str, dtype: tf.DType, config: tf.Con
         begin = tf.global_variables_initializer()
     with tf.Session(graph=graph, config=config) as session:
         session.run(begin)
-        session.run(found)
+        is_first = True
         while True:
             start = time.perf_counter()
             session.run(found)
-            yield time.perf_counter() - start
+            seconds = time.perf_counter() - start
+            # The first run prepares the graph, which a long one does not show.
+            if seconds > LONG or not is_first:
+                yield seconds
+            is_first = False
 
 
 def _filled(name: str, shape: Any, dtype: tf.DType) -> Any:

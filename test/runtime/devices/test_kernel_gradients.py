@@ -10,7 +10,7 @@ import tensorflow.compat.v1 as tf
 
 from runtime.devices.cpu import CPU
 from runtime.devices.gpu import GPU
-from runtime.devices.kernel_gradients import FILE_NAME, RUNS, KernelGradients, measured
+from runtime.devices.kernel_gradients import FILE_NAME, PATIENCE, RUNS, KernelGradients, measured
 from runtime.settings.tree import DeviceOptions
 from utils.contracts import PLAIN, SHIFTED, STRIPS, Convolution
 
@@ -32,14 +32,14 @@ class Clock:
 
 
 def test_the_fastest_is_chosen_and_the_hopeless_run_once(tmp_path):
-    clock = Clock(plain=4.0, shifted=1.0, strips_16=2.0, strips_32=1.2)
+    clock = Clock(plain=0.04, shifted=0.01, strips_16=0.02, strips_32=0.012)
     assert KernelGradients("this one", clock, str(tmp_path))(LARGE) == SHIFTED
     assert {way: clock.runs.count(way) for way in clock.seconds} == {
         "plain": RUNS, "shifted": RUNS, "strips_16": 1, "strips_32": RUNS}
 
 
 def test_what_was_measured_is_not_measured_again(tmp_path, capsys):
-    clock = Clock(plain=1.0, shifted=2.0, strips_16=2.0, strips_32=0.5)
+    clock = Clock(plain=0.01, shifted=0.02, strips_16=0.02, strips_32=0.005)
     first = KernelGradients("this one", clock, str(tmp_path))
     assert [first(LARGE), first(LARGE)] == ["strips_32", "strips_32"]
     count = len(clock.runs)
@@ -48,9 +48,28 @@ def test_what_was_measured_is_not_measured_again(tmp_path, capsys):
     assert "measuring" in capsys.readouterr().err
 
 
+def test_long_runs_are_not_repeated(tmp_path):
+    clock = Clock(plain=0.25, shifted=0.125, strips_16=0.125, strips_32=0.25)
+    assert KernelGradients("this one", clock, str(tmp_path))(LARGE) == SHIFTED
+    assert {way: clock.runs.count(way) for way in clock.seconds} == {
+        "plain": 1, "shifted": 2, "strips_16": 2, "strips_32": 1}
+
+
+def test_what_there_is_no_time_for_is_left_to_a_later_run(tmp_path):
+    """Four ways of a convolution take two fifths of what a run waits for."""
+    clock = Clock(**{way: 0.1 * PATIENCE * share for way, share in (
+        ("plain", 1.0), ("shifted", 0.9), ("strips_16", 1.1), ("strips_32", 1.0))})
+    convolutions = [LARGE._replace(height=height) for height in (64, 65, 66, 67, 68)]
+    first = KernelGradients("this one", clock, str(tmp_path))
+    assert [first(each) for each in convolutions] == [SHIFTED, SHIFTED, SHIFTED, PLAIN, PLAIN]
+    assert [first(each) for each in convolutions] == [SHIFTED, SHIFTED, SHIFTED, PLAIN, PLAIN]
+    later = KernelGradients("this one", clock, str(tmp_path))
+    assert [later(each) for each in convolutions] == [SHIFTED] * 5
+
+
 def test_every_processor_has_its_own(tmp_path):
-    fast, slow = Clock(plain=1.0, shifted=2.0, strips_16=2.0, strips_32=2.0), Clock(
-        plain=2.0, shifted=1.0, strips_16=2.0, strips_32=2.0)
+    fast, slow = Clock(plain=0.01, shifted=0.02, strips_16=0.02, strips_32=0.02), Clock(
+        plain=0.02, shifted=0.01, strips_16=0.02, strips_32=0.02)
     assert KernelGradients("one", fast, str(tmp_path))(LARGE) == PLAIN
     assert KernelGradients("another", slow, str(tmp_path))(LARGE) == SHIFTED
     assert set(json.loads((tmp_path / FILE_NAME).read_text())) == {"one", "another"}
@@ -62,7 +81,7 @@ def test_small_convolutions_are_not_measured(tmp_path):
 
 
 def test_dilated_kernels_and_low_images_have_no_strips(tmp_path):
-    clock = Clock(plain=2.0, shifted=1.0)
+    clock = Clock(plain=0.02, shifted=0.01)
     choose = KernelGradients("this one", clock, str(tmp_path))
     assert choose(LARGE._replace(dilation=2)) == SHIFTED
     assert choose(LARGE._replace(height=16)) == SHIFTED
@@ -71,14 +90,14 @@ def test_dilated_kernels_and_low_images_have_no_strips(tmp_path):
 @pytest.mark.parametrize("content", ["", "[]", '{"this one": 3}', '{"this one": {"1x64x64x512x512x3x1": "no way"}}'])
 def test_a_damaged_memory_is_made_anew(tmp_path, content):
     (tmp_path / FILE_NAME).write_text(content)
-    clock = Clock(plain=1.0, shifted=2.0, strips_16=2.0, strips_32=2.0)
+    clock = Clock(plain=0.01, shifted=0.02, strips_16=0.02, strips_32=0.02)
     assert KernelGradients("this one", clock, str(tmp_path))(LARGE) == PLAIN
     assert json.loads((tmp_path / FILE_NAME).read_text())["this one"] == {"1x64x64x512x512x3x1": PLAIN}
 
 
 def test_where_nothing_can_be_kept_it_is_measured_each_time(tmp_path):
     (tmp_path / "file").write_text("")
-    clock = Clock(plain=1.0, shifted=0.5, strips_16=2.0, strips_32=2.0)
+    clock = Clock(plain=0.01, shifted=0.005, strips_16=0.02, strips_32=0.02)
     assert KernelGradients("this one", clock, str(tmp_path / "file" / "below"))(LARGE) == SHIFTED
 
 
