@@ -24,7 +24,7 @@ NETWORKS: Dict[str, Type[Network]] = {
     "plain_unet": PlainUNet,
     "unet_compact": UNetCompact,
 }
-SPECIAL = ("normalisation", "deep_supervision")
+SPECIAL = ("normalisation", "deep_supervision", "depth")
 """Options that change few networks; where they would change nothing they are refused."""
 
 

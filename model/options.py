@@ -29,6 +29,8 @@ class ModelOptions:
     sync_batch_norm: bool = option(True, "take the statistics of batch normalisation over all ranks", kind=TRAINING)
     filters: Optional[int] = option(None, "channels of the first level, those below in proportion (default: as "
                                     "published)", flag=False, check=at_least(1))
+    depth: Optional[int] = option(None, "unet, plain_unet, unet_compact: how many times the image is halved on the way "
+                                  "down, 1-5 (default: as published, 4)", flag=False, check=within(1, 5))
     activation: str = option("relu", "what follows every convolution but the last", flag=False, choices=(
         "relu", "leaky_relu", "prelu_shared", "prelu_not_shared", "selu", "crelu", "elu"))
     kernel_initialiser: Optional[str] = option(

@@ -6,27 +6,34 @@ output there are 7,759,521 parameters; with 35 channels in the first level, the 
 
 from __future__ import annotations
 
-from typing import List, Sequence
+from typing import List, Optional, Sequence, Tuple
 
-from model.unetpp import DEPTH, NodeNetwork
-from utils.contracts import StepContext, Tensor
+from model.options import ModelOptions
+from model.unetpp import DEPTH, NodeNetwork, sizes
+from utils.contracts import DataSpec, StepContext, Tensor
 
 
 class PlainUNet(NodeNetwork):
-    """Five encoder nodes, four on the way up, one head."""
+    """Five encoder nodes, four on the way up, one head; of another `depth` one more than that, and that."""
 
     scope = "plain_unet"
+    takes: Tuple[str, ...] = ("normalisation", "depth")
+
+    def __init__(self, options: ModelOptions, spec: DataSpec, outputs: Optional[int] = None) -> None:
+        super().__init__(options, spec, outputs)
+        self.depth = options.depth or DEPTH
+        self.geometry = sizes(self.depth)
 
     def _heads(self, images: Tensor, context: StepContext) -> Sequence[Tensor]:
         skips = self._encode(images, context)
-        features = skips[DEPTH]
-        for level in reversed(range(DEPTH)):
-            features = self._nested((level, DEPTH - level), features, [skips[level]], context)
-        return [self._head(DEPTH, features, context)]
+        features = skips[self.depth]
+        for level in reversed(range(self.depth)):
+            features = self._nested((level, self.depth - level), features, [skips[level]], context)
+        return [self._head(self.depth, features, context)]
 
     def _encode(self, images: Tensor, context: StepContext) -> List[Tensor]:
         """The features of each level, the finest first."""
         found: List[Tensor] = []
-        for level in range(DEPTH + 1):
+        for level in range(self.depth + 1):
             found.append(self._encoder((level, 0), found[-1] if found else images, context))
         return found

@@ -19,5 +19,5 @@ class UNetCompact(PlainUNet):
 
     scope = "unet_compact"
     published_filters = 16
-    takes: Tuple[str, ...] = ()
+    takes: Tuple[str, ...] = ("depth",)
     published_style = Style(padding="SAME", kernel_initialiser="he_normal", normalisation="batch")

@@ -35,6 +35,11 @@ def nodes(level: int) -> List[Node]:
     return [(diagonal - j, j) for diagonal in range(level + 1) for j in range(diagonal + 1)]
 
 
+def sizes(depth: int) -> Geometry:
+    """The sizes of a network of so many poolings."""
+    return Geometry(divisor=2 ** depth, remainder=0, minimum=2 ** depth, margin=0)
+
+
 class NodeNetwork(Network):
     """A network of nodes of one kind, `filters` x 2^i channels wide at level i.
 
@@ -45,7 +50,7 @@ class NodeNetwork(Network):
     al., arXiv:1801.05134).
     """
 
-    geometry = Geometry(divisor=2 ** DEPTH, remainder=0, minimum=2 ** DEPTH, margin=0)
+    geometry = sizes(DEPTH)
     published_filters = 32
     takes: Tuple[str, ...] = ("normalisation",)
     published_style = Style(padding="SAME", kernel_initialiser="he_normal")

@@ -119,8 +119,9 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="session")
 def tiny_recipe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A recipe for a UNet that trains in a blink: two filters, 204 -> 20 pixels."""
-    return write_recipe(tmp_path_factory.mktemp("recipes") / "tiny.yaml", filters=2, input_size=204, log_every=1)
+    """A recipe for a UNet that trains in a blink: two filters, one level, 36 -> 20 pixels."""
+    path = tmp_path_factory.mktemp("recipes") / "tiny.yaml"
+    return write_recipe(path, filters=2, depth=1, input_size=36, log_every=1)
 
 
 @pytest.fixture()

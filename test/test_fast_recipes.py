@@ -46,7 +46,7 @@ def place(tmp_path_factory):
     write_images(place / "grey")
     write_images(place / "colour", colour=True)
     recipe = write_recipe(place / "small.yaml", **dict(
-        load_recipe("folder-fast").settings, filters=2, crop_height=64, crop_width=64, window_stride=32,
+        load_recipe("folder-fast").settings, filters=2, depth=2, crop_height=64, crop_width=64, window_stride=32,
         global_batch_size=2, max_steps=1))
     said = call("--recipe", recipe, "--data_dir", place / "grey", "--exec_mode", "train_and_evaluate",
                 "--crossvalidation_idx", "0", "--model_dir", place / "run")

@@ -84,7 +84,7 @@ class House:
 @pytest.fixture(scope="module")
 def house(tmp_path_factory):
     directory = tmp_path_factory.mktemp("hou se")
-    write_recipe(directory / "ti ny.yaml", filters=2, input_size=204)
+    write_recipe(directory / "ti ny.yaml", filters=2, depth=1, input_size=36)
     return House(directory, f'exec "{python()}" "$@"')
 
 

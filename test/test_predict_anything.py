@@ -21,8 +21,8 @@ from utils.ledger import Ledger
 
 from .conftest import write_recipe
 
-SMALL = dict(model="plain_unet", normalisation="batch", filters=2, crop_height=32, crop_width=32, window_stride=24,
-             log_every=1, global_batch_size=2)
+SMALL = dict(model="plain_unet", normalisation="batch", filters=2, depth=2, crop_height=32, crop_width=32,
+             window_stride=24, log_every=1, global_batch_size=2)
 
 
 def call(*arguments, code=0):

@@ -7,7 +7,7 @@ from runtime.settings.recipes import load_recipe
 SSTEM, DAGM2007, FUNDUS = "sstem-unet", "dagm2007-tinyunet", "drive-pspnet-dice"
 FAMILIES = (SSTEM, DAGM2007, FUNDUS)
 SMALLER = {
-    SSTEM: {"filters": 2, "input_size": 204, "step_rule": "keep", "batch_size": 2},
+    SSTEM: {"filters": 2, "depth": 1, "input_size": 36, "step_rule": "keep", "batch_size": 2},
     DAGM2007: {"filters": 2, "input_size": 64, "global_batch_size": 4},
     FUNDUS: {"filters": 4, "crop_height": 32, "crop_width": 32, "window_stride": 32, "global_batch_size": 4},
 }

@@ -190,7 +190,7 @@ def bench(tmp_path_factory):
     directory = tmp_path_factory.mktemp("ben ch")
     (directory / "da ta").mkdir()
     write_sstem(str(directory / "da ta"), slices=SLICES, size=64)
-    write_recipe(directory / "ti ny.yaml", filters=2, input_size=204, log_every=1, weight_decay=0.0)
+    write_recipe(directory / "ti ny.yaml", filters=2, depth=1, input_size=36, log_every=1, weight_decay=0.0)
     return directory
 
 

@@ -71,10 +71,12 @@ class TableUNet:
 
     Args:
         weights: kernel and bias of each layer, in that order.
+        depth: how many levels lie above the lowest; the table has 4.
     """
 
-    def __init__(self, weights: Weights) -> None:
+    def __init__(self, weights: Weights, depth: int = 4) -> None:
         self._weights = weights
+        self._depth = depth
         self._layers: Iterator[int] = iter(range(len(weights)))
         self.gradients: Dict[int, Tuple[np.ndarray, np.ndarray]] = {}
 
@@ -91,9 +93,9 @@ class TableUNet:
         return logits, lambda gradient: encoder(last(gradient))
 
     def _nested(self, features: np.ndarray, level: int) -> Tuple[np.ndarray, Backward]:
-        """Two convolutions; below level 4 also the way down, the level below, the way up and two more."""
+        """Two convolutions; above the lowest level also the way down, the level below, the way up and two more."""
         features, into = self._pair(features)
-        if level == 4:
+        if level == self._depth:
             return features, into
         skip = features
         below, through = self._nested(pool(skip), level + 1)

@@ -77,10 +77,12 @@ class TableUNetPP:
 
 
 class TablePlainUNet(TableUNetPP):
-    """Of each skip pathway the first node and the last; the diagonal i + j = 4 is the way up."""
+    """Of each skip pathway the first node and the last; the diagonal i + j = `depth` is the way up."""
+
+    depth = 4
 
     def _inputs(self, i: int, j: int) -> np.ndarray:
-        assert j == 0 or i + j == 4, f"node {i}, {j} is no part of the plain U-Net"
+        assert j == 0 or i + j == self.depth, f"node {i}, {j} is no part of the plain U-Net"
         return super()._inputs(i, j)
 
     @staticmethod

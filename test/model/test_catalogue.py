@@ -56,5 +56,13 @@ def test_what_is_not_said_is_as_published(name: str, filters: int, initialiser: 
     assert (network.style.activation, network.style.data_format) == ("elu", "channels_first")
 
 
+@pytest.mark.parametrize("name", sorted(set(NETWORKS) - {"unet", "plain_unet", "unet_compact"}))
+def test_a_network_of_one_depth_takes_no_other(name: str) -> None:
+    with pytest.raises(UserError) as caught:
+        build_network(ModelOptions(model=name, depth=2), SPEC)
+    assert caught.value.found == f"depth 2 with --model {name}"
+    assert caught.value.expected == "depth with --model unet or plain_unet or unet_compact alone"
+
+
 def test_every_network_is_held_to_the_contract() -> None:
     assert {contract.model for contract in contracts()} == set(NETWORKS)

@@ -40,7 +40,8 @@ def test_published_parameter_counts(options: Dict[str, Any], channels: int, expe
         assert sum(int(np.prod(variable.shape)) for variable in tf.global_variables()) == expected
 
 
-@pytest.mark.parametrize("options", [{}, {"normalisation": "batch"}, {"upsampling": "bilinear"}])
+@pytest.mark.parametrize("options", [{}, {"normalisation": "batch"}, {"upsampling": "bilinear"}, {"depth": 1},
+                                     {"depth": 3}])
 def test_values_are_those_of_the_rendering(options: Dict[str, Any]) -> None:
     images = np.random.RandomState(5).uniform(-1, 1, [2, 32, 32, 2]).astype(np.float32)
     with tf.Graph().as_default(), tf.Session() as session:
@@ -48,4 +49,6 @@ def test_values_are_those_of_the_rendering(options: Dict[str, Any]) -> None:
         weights = start_with_random_weights(session)
         logits = session.run(outputs.logits)
     assert outputs.auxiliaries == () and logits.std() > 1e-3
-    assert_close(logits, TablePlainUNet(weights, images, "upsampling" in options).logits(4), "logits")
+    expected = TablePlainUNet(weights, images, "upsampling" in options)
+    expected.depth = options.get("depth", 4)
+    assert_close(logits, expected.logits(expected.depth), "logits")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -89,3 +90,13 @@ class TestPublished:
 def test_values_and_gradients_are_those_of_the_table(size: int, filters: int, channels: int, classes: int) -> None:
     spec = DataSpec("toy", channels, tuple("abcd"[:classes]), 0)
     assert_values_and_gradients(UNet(ModelOptions(filters=filters), spec), TableUNet, size)
+
+
+@pytest.mark.parametrize("depth, size, output", [(1, 20, 4), (2, 52, 12), (3, 92, 4), (5, 380, 4)])
+def test_another_depth_has_the_same_layers_fewer_times(depth: int, size: int, output: int) -> None:
+    spec = DataSpec("toy", 1, ("a", "b"), 0)
+    network = UNet(ModelOptions(filters=3, depth=depth), spec)
+    assert network.geometry.output_size(size) == output
+    assert network.geometry.output_size(network.geometry.usual) == 572 - 12 * 2 ** depth + 8
+    if depth < 4:
+        assert_values_and_gradients(network, functools.partial(TableUNet, depth=depth), size)

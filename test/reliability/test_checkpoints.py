@@ -68,7 +68,7 @@ def test_no_mode_starts_from_random_weights(trained, run, mode, capsys):
 def test_the_checkpoint_of_another_network_is_named(trained, run, tmp_path, capsys):
     from ..conftest import write_recipe
 
-    other = write_recipe(tmp_path / "other.yaml", filters=3, input_size=204, log_every=1)
+    other = write_recipe(tmp_path / "other.yaml", filters=3, depth=1, input_size=36, log_every=1)
     foreign = run("--recipe", other, "--max_steps", "9", name="other")
     for path in Path(str(foreign / "model_checkpoint")).glob("model.ckpt-9.*"):
         path.rename(trained / "model_checkpoint" / path.name)

@@ -17,7 +17,7 @@ FINE = {"train_ce_loss": 0.5, "train_total_loss": 0.9}
 
 @pytest.fixture(scope="module")
 def run(phantom):
-    return assemble(settings_from({"data_dir": phantom, "filters": 2, "input_size": 204, "device": "cpu"}),
+    return assemble(settings_from({"data_dir": phantom, "filters": 2, "depth": 1, "input_size": 36, "device": "cpu"}),
                     Distributed())
 
 

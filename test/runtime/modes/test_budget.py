@@ -71,7 +71,7 @@ def trained(monkeypatch):
 
 def test_a_run_has_the_steps_of_its_budget_and_keeps_them(paced, trained, phantom, train, tmp_path, capsys):
     """Schedule and all; it goes on without being measured again."""
-    recipe = write_recipe(tmp_path / "r.yaml", filters=2, input_size=204, learning_rate_schedule="one_cycle")
+    recipe = write_recipe(tmp_path / "r.yaml", filters=2, depth=1, input_size=36, learning_rate_schedule="one_cycle")
     directory = train("--data_dir", phantom, "--recipe", recipe, "--train_minutes", "1.5", fresh=False)
     assert "--train_minutes 1.5: 3 steps of 30 s" in capsys.readouterr().out
     assert saved(directory, "train_minutes", "budget_steps", "max_steps") == [1.5, 3, 3]
