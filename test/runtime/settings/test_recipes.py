@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runtime.settings.recipes import canonical_recipe, load_recipe, recipe_names
+from runtime.settings.recipes import all_recipes, canonical_recipe, load_recipe, recipe_names
 from runtime.settings.tree import settings_from
 from utils.errors import UserError
 
@@ -142,8 +142,9 @@ def test_older_and_shorter_names_mean_the_same():
     for alias in ("pspnet_unet_s5-d16_64x64_40k_drive", "drive-pspnet"):
         assert canonical_recipe(alias) == own
         assert load_recipe(alias) == load_recipe(own)
-    aliases = [alias for name in recipe_names() for alias in load_recipe(name).aliases]
-    assert len(set(aliases) | set(recipe_names())) == len(aliases) + len(recipe_names())
+    every = all_recipes()
+    aliases = [alias for recipe in every.values() for alias in recipe.aliases]
+    assert len(set(aliases) | set(every)) == len(aliases) + len(every)
     assert sum(alias.count("_unet_s5-d16_") for alias in aliases) == 12
     assert any("87.52" in str(value) for value in load_recipe(own).expect.values())
 
