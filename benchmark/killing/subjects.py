@@ -31,7 +31,7 @@ class Subject(NamedTuple):
 def subjects() -> Dict[str, Subject]:
     """All of them by name."""
     return {
-        "sstem": Subject({"filters": 2, "input_size": 204, "log_every": 1, "augment": True}, _write_sstem,
+        "sstem": Subject({"filters": 2, "depth": 1, "input_size": 36, "log_every": 1, "augment": True}, _write_sstem,
                          validating=("--crossvalidation_idx", "0")),
         "dagm2007": Subject(dict(load_recipe("dagm2007-tinyunet").settings, filters=2, input_size=64, log_every=1,
                                  global_batch_size=2, learning_rate_decay_steps=4), _write_dagm2007,
@@ -41,8 +41,9 @@ def subjects() -> Dict[str, Subject]:
         "unetpp": Subject(dict(load_recipe("drive-unetpp").settings, filters=2, crop_height=32, crop_width=32,
                                window_stride=32, log_every=1, global_batch_size=2, crossvalidation_idx=None,
                                evaluate_every=None, early_stopping_patience=None), _write_drive),
-        "fast": Subject(dict(load_recipe("sstem-fast").settings, filters=2, crop_height=32, crop_width=32, log_every=1,
-                             global_batch_size=2, dice_score_size=48, best_metric="eval_dice_score_48"), _write_sstem,
+        "fast": Subject(dict(load_recipe("sstem-fast").settings, filters=2, depth=2, crop_height=32, crop_width=32,
+                             log_every=1, global_batch_size=2, dice_score_size=48,
+                             best_metric="eval_dice_score_48"), _write_sstem,
                         validating=("--crossvalidation_idx", "0")),
     }
 

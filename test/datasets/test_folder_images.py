@@ -31,7 +31,7 @@ GREY = np.random.RandomState(0).randint(0, 256, [12, 16]).astype(np.uint8)
 COLOUR = np.random.RandomState(1).randint(0, 256, [12, 16, 3]).astype(np.uint8)
 DEEP = GREY.astype(np.uint16) * 250
 NOBODY = 65534
-EXAMPLES = 300
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "100"))
 """Mutations that each format is read with."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import os
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
@@ -20,7 +21,7 @@ from datasets.folder_mask_looks import COLOURS, VALUES, look_at_mask
 from datasets.folder_masks import IGNORED, MOST_DERIVED, THRESHOLD, Understood, distinct, rule_of, understand
 from utils.errors import UserError
 
-EXAMPLES = 300
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "100"))
 
 
 def grey(*rows: Any, dtype: Any = np.uint8) -> Picture:
