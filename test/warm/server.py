@@ -13,6 +13,7 @@ import array
 import contextlib
 import gc
 import importlib
+import io
 import json
 import os
 import select
@@ -26,6 +27,8 @@ READ_AT_IMPORT = ("ABSL_", "CUDA_", "GLIBC_", "GOMP_", "GRPC_", "KMP_", "LANG", 
                   "NUMEXPR_", "NVIDIA_", "OMP_", "OPENBLAS_", "PYTHON", "TF_", "XLA_")
 # scikit-learn sets these when it is imported, for those that it starts as for itself; to what is here they are nothing.
 SET_ON_IMPORT = {"KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK"}
+# What the interpreter reads when it starts, and a fork can be given later; the launcher of ranks sets it for them.
+UNBUFFERED = "PYTHONUNBUFFERED"
 SITE = {"sitecustomize", "usercustomize"}
 REQUEST_BYTES = 1 << 20
 
@@ -52,7 +55,7 @@ def fits(request, scripts):
 
 def read_at_import(environment):
     return {name: value for name, value in environment.items()
-            if name.startswith(READ_AT_IMPORT) and name != "PYTHONPATH" and name not in SET_ON_IMPORT}
+            if name.startswith(READ_AT_IMPORT) and name not in {"PYTHONPATH", UNBUFFERED, *SET_ON_IMPORT}}
 
 
 def python_path(environment):
@@ -73,9 +76,18 @@ def become(request, descriptors):
         default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
         signal.signal(number, signal.SIG_IGN if number in request["ignored"] else default)
     sys.stdout.reconfigure(line_buffering=os.isatty(1))
+    if os.environ.get(UNBUFFERED):
+        sys.stdout = sys.__stdout__ = unbuffered(sys.stdout)
+        sys.stderr = sys.__stderr__ = unbuffered(sys.stderr)
     sys.argv[:] = request["arguments"]
     sys.path[0] = os.path.dirname(os.path.realpath(sys.argv[0]))
     sys.path[1:1] = python_path(os.environ)
+
+
+def unbuffered(stream):
+    raw = io.FileIO(stream.fileno(), "wb", closefd=False)
+    return io.TextIOWrapper(raw, stream.encoding, stream.errors, line_buffering=stream.line_buffering,
+                            write_through=True)
 
 
 def receive(connection):

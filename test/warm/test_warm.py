@@ -21,7 +21,8 @@ atexit.register(print, "at exit")
 def state():
     return {"arguments": sys.argv, "directory": os.getcwd(), "environment": dict(os.environ), "path": sys.path,
             "name": __name__, "file": __file__, "umask": oct(os.umask(0)), "executable": sys.executable,
-            "streams": [[stream.fileno(), stream.isatty(), stream.line_buffering, stream.encoding, stream.errors]
+            "streams": [[stream.fileno(), stream.isatty(), stream.line_buffering, stream.encoding, stream.errors,
+                         stream.write_through, type(stream.buffer).__name__]
                         for stream in (sys.stdin, sys.stdout, sys.stderr)],
             "descriptors": sorted(os.listdir("/proc/self/fd")), "wakeup": signal.set_wakeup_fd(-1),
             "signals": {number: str(signal.getsignal(number)).split(" at ")[0] for number in range(1, signal.NSIG)},
@@ -80,11 +81,12 @@ def is_warm(interpreter, script, **details):
     return {"True\nat exit\n": True, "False\nat exit\n": False}[shown.stdout]
 
 
-def test_a_fork_finds_everything_as_the_interpreter_would(warm, script, tmp_path):
+@pytest.mark.parametrize("unbuffered", [{}, {"PYTHONUNBUFFERED": "1"}])
+def test_a_fork_finds_everything_as_the_interpreter_would(warm, script, tmp_path, unbuffered):
     states = []
     for program in (warm, sys.executable):
-        details = {"cwd": str(tmp_path), "env": dict(os.environ, OWN="ä \udc80", PYTHONPATH=str(tmp_path)),
-                   "stdin": subprocess.DEVNULL}
+        details = {"cwd": str(tmp_path), "stdin": subprocess.DEVNULL,
+                   "env": dict(os.environ, OWN="ä \udc80", PYTHONPATH=str(tmp_path), **unbuffered)}
         assert run(program, script, "state", tmp_path / "state.json", "ä \udc80", **details).returncode == 0
         states.append(json.loads((tmp_path / "state.json").read_text()))
     assert states[0] == states[1]
@@ -101,6 +103,10 @@ def test_it_is_a_fork(warm, script):
 def test_what_is_read_at_import_asks_for_the_interpreter(warm, script, details):
     (name, value), = details["env"].items()
     assert not is_warm(warm, script, env={**os.environ, name: value})
+
+
+def test_ranks_are_forks_too(warm, script):
+    assert is_warm(warm, script, env={**os.environ, "PYTHONUNBUFFERED": "1"})
 
 
 def test_what_libraries_set_by_themselves_does_not(warm, script):
