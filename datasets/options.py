@@ -75,14 +75,14 @@ class DataOptions:
     augment: bool = option(False, "augment training images", kind=TRAINING)
     augmentation: str = option("crop", "how training images are augmented", kind=TRAINING, flag=False,
                                choices=("crop", "quarter_turns", "photometric", "affine", "affine_shape"))
-    rotation_degrees: float = option(180.0, "augmentation affine: a crop is turned by up to this, either way; 180 for "
+    rotation_degrees: float = option(180.0, "affine, affine_shape: a crop is turned by up to this, either way; 180 for "
                                      "any direction", kind=TRAINING, flag=False, check=within(0.0, 180.0))
-    log_scale: float = option(0.25, "augmentation affine: a crop is enlarged by exp(u), u from minus this to this",
+    log_scale: float = option(0.25, "affine, affine_shape: a crop is enlarged by exp(u), u from minus this to this",
                               kind=TRAINING, flag=False, check=within(0.0, 2.0))
-    zoom: float = option(1.0, "augmentation affine: the scale that crops are seen at, before log_scale changes it; "
+    zoom: float = option(1.0, "affine, affine_shape: the scale that crops are seen at, before log_scale changes it; "
                          "images are then predicted at the same with tta_scales", kind=TRAINING, flag=False,
                          check=within(0.1, 4.0))
-    elastic_pixels: float = option(0.0, "augmentation affine: how far a smooth field moves pixels, 0 for no field",
+    elastic_pixels: float = option(0.0, "affine, affine_shape: how far a smooth field moves pixels, 0 for no field",
                                    kind=TRAINING, flag=False, check=within(0.0, 16.0))
     defective_share: Optional[float] = option(
         None, "DAGM2007 with train_on all: the share of the training samples that are drawn from the defective images, "

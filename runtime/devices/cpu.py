@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import Callable, List
+from typing import Callable, List, Optional
 
 import tensorflow.compat.v1 as tf
 
 from runtime.devices.base import BFLOAT16, FLOAT32, Device
-from runtime.devices.kernel_gradients import measured
-from runtime.settings.tree import MEASURED
+from runtime.devices.kernel_gradients import KernelGradients, measured
+from runtime.settings.tree import MEASURED, DeviceOptions
 from utils.contracts import Convolution
 
 _BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
@@ -21,6 +21,11 @@ class CPU(Device):
     """Any number of cores of the host."""
 
     name = "cpu"
+
+    def __init__(self, options: DeviceOptions, local_rank: int = 0) -> None:
+        super().__init__(options, local_rank)
+        # One for all graphs of a run: what it chose for one holds for the next.
+        self._measured: Optional[KernelGradients] = None
 
     @property
     def precision(self) -> str:
@@ -45,8 +50,10 @@ class CPU(Device):
             return super().kernel_gradient
         if asked != MEASURED:
             return lambda convolution: asked
-        dtype = tf.bfloat16 if self.precision == BFLOAT16 else tf.float32
-        return measured(self.precision, dtype, self.session_config())
+        if self._measured is None:
+            dtype = tf.bfloat16 if self.precision == BFLOAT16 else tf.float32
+            self._measured = measured(self.precision, dtype, self.session_config())
+        return self._measured
 
     @property
     def computes_channels_first(self) -> bool:

@@ -13,7 +13,7 @@ import os
 import platform
 import sys
 import time
-from typing import Any, Callable, Dict, Iterator, Mapping, Optional
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
 
 import pooch
 import tensorflow.compat.v1 as tf
@@ -52,6 +52,7 @@ class KernelGradients:
         self._path = os.path.join(directory, FILE_NAME)
         self._known: Optional[Dict[str, str]] = None
         self._spent = 0.0
+        self._said: List[str] = []
 
     def __call__(self, convolution: Convolution) -> str:
         """The fastest way; what was not known before is measured, and said to be."""
@@ -62,13 +63,19 @@ class KernelGradients:
         name = "x".join(map(str, convolution))
         if self._known.get(name) not in (PLAIN, SHIFTED, *STRIPS):
             if self._spent > PATIENCE:
+                self._known[name] = PLAIN  # for this run; it is not stored
+                self._say("the rest of the kernels is measured by the next run")
                 return PLAIN
-            if not self._spent:
-                print("measuring, once for this processor, how to compute the gradients of this network's kernels",
-                      file=sys.stderr)
+            self._say("measuring how to compute the gradients of this network's kernels, and keeping it for later runs")
             self._known[name] = self._fastest(convolution)
             self._store(name, self._known[name])
         return self._known[name]
+
+    def _say(self, line: str) -> None:
+        """Once."""
+        if line not in self._said:
+            print(line, file=sys.stderr)
+            self._said.append(line)
 
     def _fastest(self, convolution: Convolution) -> str:
         # A dilated kernel has no operation of its own that takes strips.

@@ -48,10 +48,13 @@ def draw_error_pictures(members: Sequence[Member], scored: Scored, folder: str) 
     run, ids = members[0].run, members[0].run.dataset.ids(scored.split)
     values = run.objective.per_image(scored.counts)
     rows = chosen_rows(values, _eventful(members[0], scored.counts))
-    if run.distributed.is_chief and rows:
+
+    def draw() -> None:
         with run.faults.told(), reading(members[0].checkpoint):
             _draw(members, scored, rows, folder)
-    run.distributed.barrier()
+
+    if rows:
+        run.distributed.on_chief(draw)
     return {role: ids[scored.counts["index"][row]] for role, row in rows.items()}
 
 

@@ -185,10 +185,8 @@ def _files(settings: Settings, result: Mapping[str, Any]) -> List[str]:
 
 def _fed(run: Run) -> List[str]:
     """What must be said of how images are fed, once for all splits."""
-    if not run.splits:
-        return []
-    heights, widths = zip(*(run.dataset.native_size(split) for split in run.splits))
-    return list(run.feeding.remarks(min(heights), min(widths)))
+    told = (run.feeding.remarks(*run.dataset.native_size(split)) for split in run.splits)
+    return list(next(filter(None, told), []))
 
 
 def _partial(run: Run) -> List[str]:

@@ -55,7 +55,7 @@ def test_long_runs_are_not_repeated(tmp_path):
         "plain": 1, "shifted": 2, "strips_16": 2, "strips_32": 1}
 
 
-def test_what_there_is_no_time_for_is_left_to_a_later_run(tmp_path):
+def test_what_there_is_no_time_for_is_left_to_a_later_run(tmp_path, capsys):
     """Four ways of a convolution take two fifths of what a run waits for."""
     clock = Clock(**{way: 0.1 * PATIENCE * share for way, share in (
         ("plain", 1.0), ("shifted", 0.9), ("strips_16", 1.1), ("strips_32", 1.0))})
@@ -63,6 +63,7 @@ def test_what_there_is_no_time_for_is_left_to_a_later_run(tmp_path):
     first = KernelGradients("this one", clock, str(tmp_path))
     assert [first(each) for each in convolutions] == [SHIFTED, SHIFTED, SHIFTED, PLAIN, PLAIN]
     assert [first(each) for each in convolutions] == [SHIFTED, SHIFTED, SHIFTED, PLAIN, PLAIN]
+    assert [line.split()[0] for line in capsys.readouterr().err.splitlines()] == ["measuring", "the"]
     later = KernelGradients("this one", clock, str(tmp_path))
     assert [later(each) for each in convolutions] == [SHIFTED] * 5
 
@@ -117,6 +118,11 @@ def test_a_real_measurement(tmp_path, monkeypatch):
 ])
 def test_what_the_cpu_does_when_it_does_not_measure(options, way):
     assert CPU(DeviceOptions(**options)).kernel_gradient(LARGE) == way
+
+
+def test_all_graphs_of_a_run_have_one_chooser():
+    device = CPU(DeviceOptions())
+    assert device.kernel_gradient is device.kernel_gradient
 
 
 def test_elsewhere_the_plain_way_is_taken():
