@@ -54,11 +54,17 @@ def _ablate(flags: argparse.Namespace) -> None:
     variants = [varied(base, part.variant, part.changes) for base in bases for part in trained(base)]
     lab = AblationLab(flags, [*bases, *variants])
     own = cells(bases, wanted(flags), lab.kinds)
-    lab.measure([*own, *cells(variants, wanted(flags), lab.kinds)])
+    failure = None
+    try:
+        lab.measure([*own, *cells(variants, wanted(flags), lab.kinds)])
+    except UserError as error:
+        failure = error
     for cell in own:
         _average(lab, cell)
     for members in _by_seed(own):
         _ensemble(lab, members)
+    if failure is not None:
+        raise failure
 
 
 def _require_folds(bases: Sequence[Subject], folds: Sequence[str]) -> None:

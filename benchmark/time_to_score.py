@@ -136,8 +136,9 @@ class Lab:
         return read_records(self.flags.results)
 
     def found(self, cell: Cell) -> Optional[Record]:
-        """What was measured of a cell on this machine."""
-        return next((record for record in self.records() if same(record, cell, self.machine)), None)
+        """What was measured of a cell on this machine; with points on its way where points are asked for."""
+        return next((record for record in self.records() if same(record, cell, self.machine)
+                     and (record["asked_points"] or not self.flags.points)), None)
 
     def measure(self, wished: Sequence[Cell]) -> None:
         """Measure the cells that are not there yet, and keep and tell each as soon as it is done.

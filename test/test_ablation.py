@@ -41,6 +41,23 @@ def test_folds_of_a_seed_are_averaged_first():
     assert pair.own == (pytest.approx(0.7),) and pair.folds == 2
 
 
+def test_seeds_are_averaged_over_the_same_folds():
+    found = [of("", seed, score, fold) for seed, fold, score in ((0, 0, 0.8), (0, 1, 0.6), (1, 1, 0.7), (1, 2, 0.1),
+                                                                 (2, 0, 0.4), (2, 1, 0.6))]
+    (pair,) = pairs([*found, *(dict(each, case=dict(each["case"], variant="without scale")) for each in found)])
+    assert pair.own == (pytest.approx(0.7), pytest.approx(0.5)) and pair.folds == 2
+
+
+def test_a_changed_recipe_is_paired_with_its_own_variants():
+    def changed(found):
+        return dict(found, case=dict(found["case"], origin="new", digest="new" + found["case"]["variant"]))
+
+    old = [of("", 0, 0.8), of("without scale", 0, 0.7), of("", 1, 0.8), of("without scale", 1, 0.7)]
+    assert pairs([*old, changed(of("", 0, 0.9))]) == []
+    (pair,) = pairs([*old, changed(of("", 0, 0.9)), changed(of("without scale", 0, 0.6))])
+    assert pair.own == (0.9,) and pair.without == (0.6,)
+
+
 def test_what_is_added_is_better_with_it():
     (pair,) = pairs([of("", 0, 0.8), of("with --tta flip", 0, 0.85)])
     assert pair.name == "--tta flip (added)" and pair.own == (0.85,) and pair.without == (0.8,)
@@ -136,10 +153,17 @@ def test_every_ingredient_is_measured_once(tmp_path, stand):
     assert ablation.main(flags(tmp_path)) == 0 and stand.modes == []
 
 
+def test_a_training_that_fails_keeps_nothing_else_from_being_scored(tmp_path, stand, capsys):
+    stand.failing = ["1"]
+    assert ablation.main(flags(tmp_path, "--seeds", "2")) == 2
+    assert stand.modes.count("rescore") == len(AVERAGED) and "give more" in capsys.readouterr().err
+
+
 def test_all_folds_make_an_ensemble_on_images_that_none_has_seen(tmp_path, stand):
     assert ablation.main(flags(tmp_path, "--folds", "all")) == 0
     (together,) = [words for words in stand.words if "--ensemble" in words]
     assert len([word for word in together if word.endswith("run-published")]) == 5
+    assert not list((tmp_path / "out").rglob("run-published"))
     text = (tmp_path / "page.md").read_text()
     assert f"| {ENSEMBLE.name} (added) | Dice_vessel | 0.4000 | 0.3000 | **+0.1000** | 1 | 1 |" in text
 

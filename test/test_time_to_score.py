@@ -10,6 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import main as command_line
@@ -17,11 +18,17 @@ from benchmark import time_to_score
 from benchmark.kit.results import NOTHING
 from benchmark.timed import cells, page, places, published, runs, scores
 from benchmark.timed.cells import Cell, Subject, Wanted
-from benchmark.timed.curves import draw
+from benchmark.timed.curves import draw, levels
+from objectives.base import Objective
+from objectives.catalogue import build_objective
+from objectives.extended import Truth
+from runtime.settings.recipes import all_recipes
+from runtime.settings.tree import settings_from
+from utils.contracts import DataSpec
 from utils.errors import UserError
 
 MACHINE = {"processor": "Abacus", "cores": 2, "memory_gib": 24, "versions": {"TensorFlow": "2.15.1"}}
-CELL = Cell("stare-fast", "", "0123", "stare", "data", "", None, 0, 4.0, "")
+CELL = Cell("stare-fast", "", "0123", "stare", "data", "", None, 0, 4.0, "", "0123")
 BEGUN = 1.0e9
 
 
@@ -29,7 +36,7 @@ def record(cell=CELL, score=0.8, minutes=4.5, **changes):
     """What was measured of a cell on the stand-in's machine."""
     found = {"case": cell._asdict(), "machine": MACHINE, "device": "cpu", "precision": "bfloat16", "steps": 300,
              "minutes": minutes, "points": [{"step": 100, "minutes": 2.0, "score": score - 0.1},
-                                            {"step": 300, "minutes": minutes, "score": score}],
+                                            {"step": 300, "minutes": minutes, "score": score}], "asked_points": 1,
              "score": "Dice_vessel", "scores": {"mDice": 0.9, "Dice_vessel": score, "AUC": None},
              "intervals": {"Dice_vessel": [score - 0.02, score + 0.04]}, "images": {}, "second_observer": None,
              "counts": {"training": 10}, "official_counts_hold": True, "load": 0.5, "date": "2026-01-02"}
@@ -68,6 +75,10 @@ def test_seeds_that_lack_folds_wait():
     assert [(each["case"]["seed"], each["case"]["fold"]) for each in scores.complete(row)] == [
         (0, 0), (0, 1), (2, 1), (2, 0)]
     assert scores.folds(row) == [0, 1]
+    places_of = ((0, 1), (0, 2), (1, 0), (1, 1), (2, 0), (2, 1))
+    other = [record(CELL._replace(fold=fold, seed=seed)) for seed, fold in places_of]
+    assert {(each["case"]["seed"], each["case"]["fold"]) for each in scores.complete(other)} == {
+        (1, 0), (1, 1), (2, 0), (2, 1)}
 
 
 def test_the_interval_of_a_pooled_score_is_the_mean_of_the_ends():
@@ -100,6 +111,34 @@ def test_curves_are_means_of_the_same_points_and_end_at_the_ends():
     first["points"][0]["score"] = None
     assert scores.curve([first]) == [(4.5, 0.8)]
     assert scores.curve([{**first, "points": []}]) == []
+
+
+CLASSES = {"sstem": ("membrane", "cell"), "dagm2007": ("sound", "defect"), "cityscapes": ("road", "sky", "car"),
+           "folder": ("background", "foreground")}
+
+
+def told(dataset, settings):
+    """The scores that a run of a recipe tells."""
+    options = settings_from({**settings, "extended_scores": "isbi" if dataset == "sstem" else None}).objective
+    spec = DataSpec(dataset, 1, CLASSES.get(dataset, ("background", "vessel")), 0)
+    objective: Objective = build_objective(options, spec)
+    names = set(objective.score_names)
+    if objective.extended is not None:
+        square = np.eye(8, dtype=np.int64)
+        seen = objective.extended.counts(square.astype(np.float32), Truth(square, square >= 0, None))
+        names |= set(objective.extended.scores({name: values[np.newaxis] for name, values in seen.items()}))
+    return names
+
+
+@pytest.mark.parametrize("dataset", sorted(scores.COMPARED))
+def test_the_scores_compared_are_those_that_runs_tell(dataset):
+    own = {name: told(dataset, recipe.settings) for name, recipe in all_recipes().items()
+           if recipe.settings.get("dataset", "sstem") == dataset}
+    if dataset == "folder":
+        own["of somebody's own"] = told(dataset, {"objective": "cross_entropy_dice"})
+    compared = set(scores.COMPARED[dataset])
+    assert own and not [name for name, names in own.items() if not names & compared]
+    assert compared <= set().union(*own.values())
 
 
 # The page ---------------------------------------------------------------------------------------------------------
@@ -163,6 +202,18 @@ def test_curves_are_drawn(tmp_path):
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
+def test_lines_across_are_what_the_figures_may_be_compared_with():
+    seen = {"images": 10, "scores": {"Dice_vessel": 0.7611}}
+    assert levels("stare", [record(second_observer=seen)]) == [("published: 0.8284", 0.8284, "--"),
+                                                               ("second observer", 0.7611, ":")]
+    assert levels("stare", [record(CELL._replace(data="phantom"), second_observer=seen)]) == []
+    defects = CELL._replace(dataset="dagm2007", flags="--class_id 1")
+    ((_, of_class, _),) = levels("dagm2007", [{**record(defects), "score": "IoU_THS_0.99"}])
+    known = published.published("dagm2007", "1")
+    assert of_class == max(each.value for each in known if "class 1" in each.recipe)
+    assert of_class != published.best(published.published("dagm2007"), "IoU_THS_0.99").value
+
+
 # What is asked for ------------------------------------------------------------------------------------------------
 
 
@@ -200,6 +251,7 @@ def test_settings_tell_recipes_of_one_name_apart():
     ([STARE], {"folds": ["5"]}, "--folds 5"),
     ([STARE], {"split_rules": ["nvidia"]}, "a recipe on sstem"),
     ([STARE], {"flags": ("--crossvalidation_idx", "0")}, "use --folds in front of --"),
+    ([STARE], {"flags": ("--weights", "other")}, "--weights behind --"),
     ([STARE], {"flags": ("--max_steps=5",)}, "--max_steps=5 behind --"),
 ])
 def test_what_means_nothing_is_refused(subjects, changes, words):
@@ -412,6 +464,16 @@ def test_what_is_there_is_not_measured_again_unless_asked(tmp_path, command, sta
     assert command(flags(tmp_path, "--again")) == 0 and stand.modes.count("train_and_evaluate") == 3
     assert len(json.loads((tmp_path / "results.json").read_text())) == 3
     assert command(flags(tmp_path, "--", "--use_amp")) == 0 and stand.modes.count("train_and_evaluate") == 5
+
+
+def test_what_was_measured_without_points_is_measured_with_them(tmp_path, command, stand):
+    command(flags(tmp_path, "--points", "0"))
+    assert stand.modes == ["train_and_evaluate"] * 2
+    assert command(flags(tmp_path, "--points", "2")) == 0 and stand.modes.count("train_and_evaluate") == 4
+    kept = json.loads((tmp_path / "results.json").read_text())
+    assert [len(each["points"]) for each in kept] == [3, 3]
+    del stand.modes[:]
+    assert command(flags(tmp_path, "--points", "0")) == 0 and stand.modes == []
 
 
 def test_another_machine_is_measured_beside(tmp_path, command, stand, monkeypatch):

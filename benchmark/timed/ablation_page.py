@@ -7,7 +7,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 from benchmark.kit.results import BUSY, NOTHING, Record, described
 from benchmark.timed.ingredients import ENSEMBLE, SINGLE
 from benchmark.timed.page import mean_and_deviation, table
-from benchmark.timed.scores import figure
+from benchmark.timed.scores import figure, shared
 from datasets.options import PHANTOM
 
 HEAD = ("ingredient", "score", "with", "without", "difference ± sd", "seeds", "folds")
@@ -37,9 +37,12 @@ def ablation_page(records: Sequence[Record]) -> str:
 
 
 def pairs(records: Sequence[Record]) -> List[Pair]:
-    """What the records of one recipe and budget tell of each ingredient, in the order in which they came."""
+    """What the records of one recipe and budget tell of each ingredient, in the order in which they came.
+
+    Of a recipe, or a variant, that has been changed meanwhile, the newest settings alone.
+    """
     variants: Dict[str, Dict[Tuple[int, Any], Record]] = {}
-    for record in records:
+    for record in _newest(records):
         cell = record["case"]
         variants.setdefault(cell["variant"], {})[cell["seed"], cell["fold"]] = record
     found = []
@@ -53,19 +56,26 @@ def pairs(records: Sequence[Record]) -> List[Pair]:
     return found
 
 
+def _newest(records: Sequence[Record]) -> List[Record]:
+    own = [record for record in records if record["case"]["origin"] == records[-1]["case"]["origin"]]
+    last = {record["case"]["variant"]: record["case"]["digest"] for record in own}
+    return [record for record in own if record["case"]["digest"] == last[record["case"]["variant"]]]
+
+
 def _pair(name: str, own: Dict[Tuple[int, Any], Record], without: Dict[Tuple[int, Any], Record]) -> Optional[Pair]:
-    both: Dict[int, List[Tuple[float, float]]] = {}
+    both: Dict[int, Dict[Any, Tuple[float, float]]] = {}
     for place in own:
         if place in without:
             score = own[place]["score"]
             values = own[place]["scores"].get(score), without[place]["scores"].get(score)
             if None not in values:
-                both.setdefault(place[0], []).append(values)
-    most = max(map(len, both.values()), default=0)
-    means = [[sum(side) / most for side in zip(*seed)] for _, seed in sorted(both.items()) if len(seed) == most]
+                both.setdefault(place[0], {})[place[1]] = values
+    counted = shared({seed: set(values) for seed, values in both.items()})
+    means = [[sum(side) / len(counted) for side in zip(*values.values())] for _, values in sorted(both.items())
+             if set(values) == counted]
     if not means:
         return None
-    return Pair(name, score, *zip(*means), most)
+    return Pair(name, score, *zip(*means), len(counted))
 
 
 def _group(records: Sequence[Record]) -> str:

@@ -22,7 +22,8 @@ FIXED = ("dagm2007", "cityscapes")
 """Those that have no folds."""
 OWN = ("--recipe", "--exec_mode", "--model_dir", "--log_dir", "--output", "--overwrite", "--resume_training", "--seed",
        "--crossvalidation_idx", "--split_rule", "--data_dir", "--max_steps", "--train_minutes", "--benchmark",
-       "--save_checkpoints_steps", "--save_checkpoints_minutes", "--keep_checkpoint_max", "--checkpoint", "--ensemble")
+       "--save_checkpoints_steps", "--save_checkpoints_minutes", "--keep_checkpoint_max", "--checkpoint", "--ensemble",
+       "--weights", "--input", "--compare_levels", "--resume_with_changes")
 """Flags of main.py that are the benchmark's to give."""
 
 
@@ -33,11 +34,13 @@ class Subject(NamedTuple):
         recipe: as main.py takes it.
         variant: what differs from the recipe, in words; empty where nothing does.
         settings: all of its settings.
+        origin: the digest of the recipe that a variant differs from; empty of a recipe itself.
     """
 
     recipe: str
     variant: str
     settings: Mapping[str, Any]
+    origin: str = ""
 
     @property
     def name(self) -> str:
@@ -67,6 +70,7 @@ class Cell(NamedTuple):
         seed: of everything random.
         minutes: the budget.
         flags: further ones of main.py, as a shell reads them.
+        origin: the digest of the recipe itself.
     """
 
     recipe: str
@@ -79,6 +83,7 @@ class Cell(NamedTuple):
     seed: int
     minutes: float
     flags: str
+    origin: str
 
 
 class Wanted(NamedTuple):
@@ -116,7 +121,7 @@ def varied(base: Subject, variant: str, changes: Mapping[str, Any]) -> Subject:
     """
     settings = {**base.settings, **changes}
     settings_from(settings)
-    return Subject(base.recipe, variant, settings)
+    return Subject(base.recipe, variant, settings, base.digest)
 
 
 def cells(subjects: Sequence[Subject], wanted: Wanted, data: Mapping[str, str]) -> List[Cell]:
@@ -134,7 +139,7 @@ def cells(subjects: Sequence[Subject], wanted: Wanted, data: Mapping[str, str]) 
     _check(subjects, wanted)
     flags = " ".join(map(shlex.quote, wanted.flags))
     return [Cell(own.name, own.variant, own.digest, own.dataset, data[own.dataset], rule, fold, seed, minutes,
-                 flags)
+                 flags, own.origin or own.digest)
             for seed in range(wanted.seeds) for minutes in wanted.minutes for own in subjects
             for rule in _rules(own, wanted) for fold in folds_of(own.dataset, wanted.folds)]
 

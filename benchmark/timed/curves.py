@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Sequence
+from typing import Any, List, Sequence, Tuple
 
 from benchmark.kit.results import Record
-from benchmark.timed.page import title
+from benchmark.timed.page import class_of, title
 from benchmark.timed.published import best, published
 from benchmark.timed.scores import complete, curve, figure, grouped, per_seed
+from datasets.options import PHANTOM
 from utils.files import replacing
 
 
 def draw(dataset: str, records: Sequence[Record], path: str) -> None:
     """Write the curves of the records, of one data set and one machine, as a PNG: a line for each row of the table, its
-    last point with the deviation over the seeds, and what is published and what a second observer reaches across.
+    last point with the deviation over the seeds, and what is published and what a second observer reaches across, which
+    mean nothing where all data is synthetic.
     """
     # Imported where it is needed: it takes most of a second.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -25,7 +27,7 @@ def draw(dataset: str, records: Sequence[Record], path: str) -> None:
     rows = [complete(row) for row in grouped(records)]
     for row in rows:
         _draw_row(axes, row)
-    for label, value, style in _levels(dataset, rows):
+    for label, value, style in levels(dataset, records):
         axes.axhline(value, linestyle=style, color="0.4", linewidth=1.0, label=label)
     axes.set(xlabel="minutes from the start of the command, evaluation left out", title=dataset,
              ylabel=" / ".join(dict.fromkeys(row[-1]["score"] for row in rows)))
@@ -49,11 +51,14 @@ def _draw_row(axes: Any, row: Sequence[Record]) -> None:
         axes.errorbar(points[-1][0], points[-1][1], yerr=found.deviation, color=line.get_color(), capsize=3)
 
 
-def _levels(dataset: str, rows: Sequence[Sequence[Record]]) -> List[Any]:
-    """(label, value, style) of the lines across."""
-    name = rows[-1][-1]["score"]
-    top = best(published(dataset), name)
-    found: List[Any] = [(f"published: {top.value:.4f}", top.value, "--")] if top else []
-    seen = next((record["second_observer"] for row in rows for record in row if record.get("second_observer")), None)
+def levels(dataset: str, records: Sequence[Record]) -> List[Tuple[str, float, str]]:
+    """(label, value, style) of the lines across, for the score of the newest record; none for synthetic data."""
+    real = [record for record in records if record["case"]["data"] != PHANTOM]
+    if not real:
+        return []
+    name = real[-1]["score"]
+    top = best(published(dataset, class_of(real)), name)
+    found = [(f"published: {top.value:.4f}", top.value, "--")] if top else []
+    seen = next((record["second_observer"] for record in real if record.get("second_observer")), None)
     value = (seen or {"scores": {}})["scores"].get(name)
     return found + ([("second observer", value, ":")] if value is not None else [])

@@ -54,7 +54,7 @@ def title(record: Record) -> str:
 def _section(dataset: str, records: Sequence[Record], picture: Optional[str]) -> str:
     parts = [f"### {dataset}"]
     theirs = [[each.recipe, each.score, f"{each.value:.4f}", each.machine, each.minutes or "not told"]
-              for each in published(dataset, _class_of(records))]
+              for each in published(dataset, class_of(records))]
     parts += [table(THEIRS, theirs)] if theirs else []
     parts += [observer for observer in [_observer(records)] if observer]
     machines: Dict[str, List[Record]] = {}
@@ -121,7 +121,7 @@ def _remarks(records: Sequence[Record]) -> List[str]:
     return said
 
 
-def _class_of(records: Sequence[Record]) -> Optional[str]:
+def class_of(records: Sequence[Record]) -> Optional[str]:
     """The class of DAGM2007 that is told among the flags of the newest record."""
     words: List[str] = [word for flag in records[-1]["case"]["flags"].split() for word in flag.split("=")]
     return words[words.index("--class_id") + 1] if "--class_id" in words[:-1] else None

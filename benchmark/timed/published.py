@@ -35,6 +35,7 @@ class Published(NamedTuple):
         value: in [0, 1].
         machine: theirs.
         minutes: theirs; empty where they do not say.
+        of_class: whether it is that of the class asked for, and no mean of classes.
     """
 
     recipe: str
@@ -42,6 +43,7 @@ class Published(NamedTuple):
     value: float
     machine: str
     minutes: str
+    of_class: bool = False
 
 
 def published(dataset: str, class_id: Optional[str] = None) -> List[Published]:
@@ -58,8 +60,9 @@ def published(dataset: str, class_id: Optional[str] = None) -> List[Published]:
 
 
 def best(found: Sequence[Published], score: str) -> Optional[Published]:
-    """The best of the figures that a score may be compared with; None where there is none."""
-    return next((each for each in found if _plain(each.score) == _plain(score)), None)
+    """The best of the figures that a score may be compared with, those of a class first; None where there is none."""
+    own = [each for each in found if _plain(each.score) == _plain(score)]
+    return max(own, key=lambda each: (each.of_class, each.value), default=None)
 
 
 def _plain(score: str) -> str:
@@ -73,7 +76,8 @@ def _by_machine(name: str, expect: Mapping[str, Any], class_id: Optional[str]) -
     for score, value, machine, minutes in EARLIER.get(name, ()):
         yield Published(name, score, value, machine, minutes)
     for machine, scores in expect.get("class_id", {}).get(int(class_id or 0), {}).items():
-        yield Published(f"{name}, class {class_id}", SCORE[name], float(scores[SCORE[name]]), machine, "")
+        yield Published(f"{name}, class {class_id}", SCORE[name], float(scores[SCORE[name]]), machine, "",
+                        True)
 
 
 def _by_score(name: str, expect: Mapping[str, Any], steps: int) -> Iterator[Published]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import statistics
-from typing import Any, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from benchmark.kit.results import Record
 from benchmark.timed.cells import Cell
@@ -38,11 +39,11 @@ def of_folds(records: Sequence[Record], cells: Sequence[Cell], place: Place,
     Returns:
         Both, as of the published split.
     """
-    opened = [_without_fold(_kept(cell, place)) for cell in cells]
-    single = [_evaluation(["--exec_mode", "evaluate", "--model_dir", run, "--data_dir", place.data],
-                          run + "-scored", place) for run in opened]
-    ensemble = _evaluation(["--exec_mode", "evaluate", "--ensemble", *opened, "--data_dir", place.data],
-                           opened[0] + "-ensemble", place)
+    with _opened([_kept(cell, place) for cell in cells]) as opened:
+        single = [_evaluation(["--exec_mode", "evaluate", "--model_dir", run, "--data_dir", place.data],
+                              run + "-scored", place) for run in opened]
+        ensemble = _evaluation(["--exec_mode", "evaluate", "--ensemble", *opened, "--data_dir", place.data],
+                               opened[0] + "-ensemble", place)
     whole = cells[0]._replace(fold=None)
     mean = dict(single[0], intervals={}, scores={name: _mean([each["scores"][name] for each in single])
                                                  for name in single[0]["scores"]})
@@ -75,11 +76,21 @@ def _kept(cell: Cell, place: Place) -> str:
     return run
 
 
-def _without_fold(run: str) -> str:
-    """A copy of a run that validates on the part that no fold is cut from."""
-    copy = run + "-published"
+@contextlib.contextmanager
+def _opened(runs: Sequence[str]) -> Iterator[List[str]]:
+    """Copies of runs that validate on the part that no fold is cut from; they are removed behind."""
+    copies = [run + "-published" for run in runs]
+    try:
+        for run, copy in zip(runs, copies):
+            _copy_without_fold(run, copy)
+        yield copies
+    finally:
+        for copy in copies:
+            shutil.rmtree(copy, ignore_errors=True)
+
+
+def _copy_without_fold(run: str, copy: str) -> None:
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(run, copy)
     path = os.path.join(copy, "settings.json")
     write_json(path, dict(read_json(path), crossvalidation_idx=None))
-    return copy

@@ -62,16 +62,16 @@ def measured(cell: Cell, subject: Subject, place: Place) -> Dict[str, Any]:
 
     Returns:
         "case", "device", "precision", "steps", "minutes" of the last checkpoint, "points" (each "step", "minutes" and
-        "score", the headline's), and of the evaluation "score", its name, "scores", "intervals", "images" (the
-        headline score of each where it is their mean), "second_observer", "counts", "official_counts_hold"; the "load"
-        before and the "date".
+        "score", the headline's), "asked_points" (`Place.points`), and of the evaluation "score", its name, "scores",
+        "intervals", "images" (the headline score of each where it is their mean), "second_observer",
+        "counts", "official_counts_hold"; the "load" before and the "date".
 
     Raises:
         UserError: main.py refused or failed.
     """
     directory = os.path.join(place.out, name_of(cell))
     trained = os.path.join(directory, "trained.json")
-    if not os.path.exists(trained):
+    if not os.path.exists(trained) or (place.points and not read_json(trained)["asked_points"]):
         _train(cell, subject, place, directory)
     begun = read_json(trained)
     evaluation = read_json(os.path.join(run_of(directory), "evaluation.json"))
@@ -85,7 +85,8 @@ def measured(cell: Cell, subject: Subject, place: Place) -> Dict[str, Any]:
     return {"case": cell._asdict(), "device": begun["device"], "precision": begun["precision"], "steps": step,
             "minutes": minutes, "points": [*points, {"step": step, "minutes": minutes,
                                                      "score": evaluation["scores"][name]}],
-            "score": name, **kept, "images": _images(run_of(directory), name, evaluation["scores"][name]),
+            "asked_points": place.points, "score": name, **kept,
+            "images": _images(run_of(directory), name, evaluation["scores"][name]),
             "load": begun["load"], "date": begun["date"]}
 
 
@@ -120,8 +121,8 @@ def _train(cell: Cell, subject: Subject, place: Place, directory: str) -> None:
     text = carried_out([*place.command, *words, *shlex.split(cell.flags)], os.path.join(directory, "output.txt"))
     device, precision = (DEVICE.findall(text) or [("", "")])[0]
     write_json(os.path.join(directory, "trained.json"), {
-        "points": _points(run_of(directory), begun), "device": device, "precision": precision, "load": round(before, 2),
-        "date": datetime.date.today().isoformat()})
+        "points": _points(run_of(directory), begun), "asked_points": place.points, "device": device,
+        "precision": precision, "load": round(before, 2), "date": datetime.date.today().isoformat()})
 
 
 def _points(run: str, begun: float) -> List[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from typing import Any, Dict, Hashable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import AbstractSet, Any, Dict, Hashable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -14,7 +14,7 @@ _VESSELS = ("Dice_vessel", "mDice", "AUC")
 COMPARED: Dict[str, Tuple[str, ...]] = {
     "sstem": ("eval_dice_score_388", "eval_dice_score", "mDice", "V_rand", "V_info"),
     "drive": _VESSELS, "stare": _VESSELS, "chase_db1": _VESSELS, "hrf": _VESSELS,
-    "dagm2007": ("IoU_THS_0.99", "IoU_THS_0.5", "AUC", "AP"), "cityscapes": ("mIoU",),
+    "dagm2007": ("IoU_THS_0.99", "IoU_THS_0.5", "image_auc", "image_average_precision"), "cityscapes": ("mIoU",),
     "folder": ("mDice", "mIoU", "eval_dice_score")}
 """The scores that are told of each data set. The first that a run has is its headline."""
 
@@ -49,12 +49,19 @@ def grouped(records: Sequence[Record]) -> List[List[Record]]:
 
 
 def complete(row: Sequence[Record]) -> List[Record]:
-    """The records of the seeds that have all folds that any seed has."""
+    """The records of the seeds that have the folds that are `shared`."""
     seeds: Dict[int, List[Record]] = {}
     for record in row:
         seeds.setdefault(record["case"]["seed"], []).append(record)
-    most = max(map(len, seeds.values()))
-    return [record for own in seeds.values() if len(own) == most for record in own]
+    parts = {seed: {record["case"]["fold"] for record in own} for seed, own in seeds.items()}
+    counted = shared(parts)
+    return [record for seed, own in seeds.items() if parts[seed] == counted for record in own]
+
+
+def shared(parts: Mapping[int, AbstractSet[Any]]) -> AbstractSet[Any]:
+    """The folds whose means are compared, of those that each seed has: the most; of as many, those of most seeds."""
+    found = list(parts.values())
+    return max(found, key=lambda own: (len(own), found.count(own)), default=frozenset())
 
 
 def folds(row: Sequence[Record]) -> List[Optional[int]]:
