@@ -19,8 +19,9 @@ from typing import Dict, List, Optional, Sequence
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
+from benchmark.kit.processes import stoppable  # noqa: E402
 from benchmark.kit.results import write_section  # noqa: E402
-from benchmark.time_to_score import Lab, parser, stoppable, wanted  # noqa: E402
+from benchmark.time_to_score import Lab, parser, wanted  # noqa: E402
 from benchmark.timed import rescored  # noqa: E402
 from benchmark.timed.ablation_page import ablation_page  # noqa: E402
 from benchmark.timed.cells import BY_FOLDS, FIXED, FOLDS, NONE, Cell, Subject, cells, subject, varied  # noqa: E402

@@ -27,7 +27,6 @@ sys.path.insert(0, ROOT)
 from benchmark.kit import results  # noqa: E402
 from benchmark.kit.processes import ask  # noqa: E402
 from benchmark.kit.runs import Effort, benchmark, write_recipe  # noqa: E402
-from utils.commands import exit_code  # noqa: E402
 from utils.contracts import PLAIN  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 from utils.files import replacing  # noqa: E402
@@ -69,9 +68,7 @@ class Case(NamedTuple):
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Measure what is asked for and not there yet, draw, and write the table."""
     flags = _parser().parse_args(arguments)
-    failures: List[str] = []
-    code = exit_code(lambda: failures.extend(_measure(flags)), debug=False)
-    return code or int(bool(failures))
+    return results.command(lambda: _measure(flags))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -27,7 +27,6 @@ from benchmark.kit.runs import Effort, Surroundings, benchmark  # noqa: E402
 from datasets.options import PHANTOM  # noqa: E402
 from runtime.settings.recipes import load_recipe, recipe_names  # noqa: E402
 from runtime.settings.tree import fields  # noqa: E402
-from utils.commands import exit_code  # noqa: E402
 from utils.errors import UserError, unknown_name  # noqa: E402
 
 REAL, PUBLISHED = "real", "phantom, published size"
@@ -60,9 +59,7 @@ class Case(NamedTuple):
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Measure what is asked for and not there yet, and write the table."""
     flags = _parser().parse_args(arguments)
-    failures: List[str] = []
-    code = exit_code(lambda: failures.extend(_measure(flags)), debug=False)
-    return code or int(bool(failures))
+    return results.command(lambda: _measure(flags))
 
 
 def _parser() -> argparse.ArgumentParser:

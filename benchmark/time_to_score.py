@@ -15,20 +15,19 @@ import argparse
 import hashlib
 import os
 import shutil
-import signal
 import sys
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
-from benchmark.kit.processes import ask  # noqa: E402
+from benchmark.kit.processes import ask, stoppable  # noqa: E402
 from benchmark.kit.results import Record, described, read_records, same, write_section  # noqa: E402
 from benchmark.timed import places, runs  # noqa: E402
 from benchmark.timed.cells import Cell, Subject, Wanted, cells, known_names, subject  # noqa: E402
 from benchmark.timed.curves import draw  # noqa: E402
 from benchmark.timed.page import page, pictures_beside  # noqa: E402
-from utils.commands import Stopped, exit_code  # noqa: E402
+from utils.commands import exit_code  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 from utils.files import write_json  # noqa: E402
 
@@ -62,22 +61,6 @@ def parser(text: str, recipes: Sequence[str] = ()) -> argparse.ArgumentParser:
     found.add_argument("--page", default=os.path.join(ROOT, "docs", "accuracy.md"))
     found.add_argument("flags", nargs="*", help="further flags of main.py, behind --")
     return found
-
-
-def stoppable(action: Callable[[], None]) -> None:
-    """Run `action`; SIGTERM ends it as Ctrl-C does, and both say how it goes on."""
-    def stop(number: int, frame: Any) -> None:
-        raise Stopped(number)
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        action()
-    except Stopped as stopped:
-        stopped.way_on = "repeat the command"
-        raise
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def this_machine() -> Dict[str, Any]:

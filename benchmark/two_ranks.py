@@ -27,10 +27,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
 from benchmark.kit import results  # noqa: E402
-from benchmark.kit.processes import ask  # noqa: E402
+from benchmark.kit.processes import ask, ended_together  # noqa: E402
 from benchmark.kit.runs import Effort, Surroundings, benchmark  # noqa: E402
 from benchmark.kit.timeline import Shares, read_timeline, shares  # noqa: E402
-from utils.commands import exit_code  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 
 NETWORKS: Mapping[str, Tuple[str, int]] = {
@@ -90,9 +89,7 @@ class Measured(NamedTuple):
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Measure what is asked for and not there yet, and write the table."""
     flags = _parser().parse_args(arguments)
-    failures: List[str] = []
-    code = exit_code(lambda: failures.extend(_measure(flags)), debug=False)
-    return code or int(bool(failures))
+    return results.command(lambda: _measure(flags))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -209,9 +206,9 @@ class Meter:
         own_batch = case.batch_size // way.processes
         arguments = training(case, own_batch)
         launcher = (self._launcher, "-np", str(way.processes), "--gloo") if way.talking else ()
-        around = Surroundings(launcher, {**way.environment, **more})
         side_by_side = 1 if way.talking else way.processes
-        with ThreadPoolExecutor(side_by_side) as pool:
+        with ThreadPoolExecutor(side_by_side) as pool, ended_together() as together:
+            around = Surroundings(launcher, {**way.environment, **more}, together=together)
             found = list(pool.map(lambda _: benchmark(arguments, self._effort, around), range(side_by_side)))
         images = case.batch_size / side_by_side
         return Measured(sum(1000.0 * images / each["latency_train_50"] for each in found),

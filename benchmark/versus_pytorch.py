@@ -28,7 +28,6 @@ from benchmark.kit.runs import Effort  # noqa: E402
 from benchmark.versus import ours, report  # noqa: E402
 from benchmark.versus.cases import BFLOAT16, FLOAT32, MODES, PRECISIONS, SUBJECTS, Case  # noqa: E402
 from runtime.settings.tree import MEASURED, TRAIN  # noqa: E402
-from utils.commands import exit_code  # noqa: E402
 from utils.contracts import PLAIN, SHIFTED, STRIPS  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 
@@ -47,9 +46,7 @@ class Contestant(NamedTuple):
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Measure what is asked for and not there yet, and write the table."""
     flags = _parser().parse_args(arguments)
-    failures: List[str] = []
-    code = exit_code(lambda: failures.extend(_compare(flags)), debug=False)
-    return code or int(bool(failures))
+    return results.command(lambda: _compare(flags))
 
 
 def _parser() -> argparse.ArgumentParser:

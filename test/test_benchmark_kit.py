@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import subprocess
 import sys
 from typing import NamedTuple
 
@@ -13,6 +15,8 @@ from benchmark.kit import results, runs
 from benchmark.kit.processes import finished
 from benchmark.kit.timeline import read_timeline, shares
 from utils.errors import UserError
+
+from .conftest import ROOT
 
 MACHINE = {"processor": "Abacus", "cores": 2, "memory_gib": 24, "date": "2026-01-02", "versions": {"TensorFlow": "2"}}
 
@@ -117,10 +121,46 @@ def test_a_process_that_wants_more_memory_than_it_may_have_fails_alone():
         finished([sys.executable, "-c", code], 60.0, {}, 2 ** 28)
 
 
+ENDLESS = """
+import os, signal, sys
+from concurrent.futures import ThreadPoolExecutor
+sys.path.insert(0, sys.argv[1])
+from benchmark.kit import results
+from benchmark.kit.processes import ended_together, finished
+CHILD = [sys.executable, "-c",
+         "import signal, sys; pipe = open(sys.argv[1], 'w'); print('here', file=pipe, flush=True); signal.pause()",
+         sys.argv[2]]
+
+def measure():
+    with ThreadPoolExecutor(1) as pool, ended_together() as together:
+        return list(pool.map(lambda _: finished(CHILD, 60.0, {}, together=together), range(1)))
+
+sys.exit(results.command(measure))
+"""
+
+
+def test_sigterm_ends_what_was_started_in_threads_too(tmp_path):
+    """What was started holds a pipe, which ends with it."""
+    pipe = str(tmp_path / "pipe")
+    os.mkfifo(pipe)
+    with subprocess.Popen([sys.executable, "-c", ENDLESS, str(ROOT), pipe], stderr=subprocess.PIPE,
+                          text=True) as process, open(pipe, encoding="ascii") as stream:
+        assert stream.readline() == "here\n"
+        process.terminate()
+        _, errors = process.communicate(timeout=50.0)
+        assert process.returncode == 143 and "to go on: repeat the command" in errors
+        assert stream.read() == ""
+
+
+@pytest.mark.parametrize("failures, code", [([], 0), (["a case"], 1)])
+def test_a_command_ends_with_1_where_a_case_failed(failures, code):
+    assert results.command(lambda: failures) == code
+
+
 def test_a_benchmark_is_asked_for_as_a_user_would(monkeypatch):
     seen = []
 
-    def stub(words, limit, environment, memory_bytes):
+    def stub(words, limit, environment, memory_bytes, together):
         seen.append((list(words), limit, environment, memory_bytes))
         directory = words[words.index("--log_dir") + 1]
         record = {"type": "LOG", "step": [], "data": {"latency_train_50": 250.0}}

@@ -15,6 +15,7 @@ import pytest
 
 import main as command_line
 from benchmark import time_to_score
+from benchmark.kit.processes import stoppable
 from benchmark.kit.results import NOTHING
 from benchmark.timed import cells, page, places, published, runs, scores
 from benchmark.timed.cells import Cell, Subject, Wanted
@@ -421,7 +422,7 @@ def test_a_process_ends_with_the_command(tmp_path, capfd):
             "while True:\n    time.sleep(60)")
     output = tmp_path / "output.txt"
     before = signal.getsignal(signal.SIGINT)
-    ended = time_to_score.exit_code(lambda: time_to_score.stoppable(
+    ended = time_to_score.exit_code(lambda: stoppable(
         lambda: runs.carried_out([sys.executable, "-c", code], str(output)) and None), debug=False)
     assert ended == 130 and output.read_text() == "saved\n"
     assert "to go on: repeat the command" in capfd.readouterr().err

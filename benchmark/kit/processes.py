@@ -5,13 +5,15 @@ The process that asks imports neither TensorFlow nor PyTorch: Linux lets a child
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
-from typing import Any, Mapping, Optional, Sequence
+from typing import Any, Callable, Iterator, List, Mapping, Optional, Sequence
 
+from utils.commands import Stopped
 from utils.errors import UserError
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -20,6 +22,23 @@ _SHOWN = 400
 _BOUNDED = ("import os, resource, sys; resource.setrlimit(resource.RLIMIT_DATA, 2 * (int(sys.argv[1]),)); "
             "os.execv(sys.argv[2], sys.argv[2:])")
 """A program that becomes another one, within so many bytes."""
+Together = List["subprocess.Popen[str]"]
+
+
+def stoppable(action: Callable[[], None]) -> None:
+    """Run `action`; SIGTERM ends it as Ctrl-C does, and both say how it goes on."""
+    def stop(number: int, frame: Any) -> None:
+        raise Stopped(number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        action()
+    except Stopped as stopped:
+        stopped.way_on = "repeat the command"
+        raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def ask(module: str, question: Mapping[str, Any], limit: float, environment: Mapping[str, str]) -> Any:
@@ -39,7 +58,7 @@ def ask(module: str, question: Mapping[str, Any], limit: float, environment: Map
 
 
 def finished(words: Sequence[str], limit: float, environment: Mapping[str, str],
-             memory_bytes: Optional[int] = None) -> str:
+             memory_bytes: Optional[int] = None, together: Optional[Together] = None) -> str:
     """The standard output of a command that ends well, run from the project's directory; raises as `ask` does.
 
     Args:
@@ -47,25 +66,44 @@ def finished(words: Sequence[str], limit: float, environment: Mapping[str, str],
         limit: seconds that it may take; it is killed then, and what it started.
         environment: variables that it has more.
         memory_bytes: that it may have for itself: beyond them it fails alone, not whatever the system chooses to kill.
+        together: of `ended_together`, for who calls this in a thread.
     """
     what = " ".join(words[1:4])
     bounded = words if memory_bytes is None else [sys.executable, "-c", _BOUNDED, str(memory_bytes), *words]
     with subprocess.Popen(bounded, cwd=ROOT, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                           start_new_session=True) as process:
+        if together is not None:
+            together.append(process)
         try:
             output, errors = process.communicate(timeout=limit)
         except subprocess.TimeoutExpired as error:
             raise UserError(f"{what}: not done after {limit:.0f} s", "a process within its --limit",
                             "raise --limit, or measure smaller inputs") from error
         finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+            _kill(process)
     if process.returncode:
         last = (errors.strip() or output.strip())[-_SHOWN:]
         raise UserError(f"{what}: exit code {process.returncode}: {last}", "a process that ends well",
                         "if memory ran out, measure smaller inputs or batches")
     return output
+
+
+@contextlib.contextmanager
+def ended_together() -> Iterator[Together]:
+    """Processes that threads wait for: what ends this block ends them, too, since no signal reaches the threads."""
+    together: Together = []
+    try:
+        yield together
+    finally:
+        for process in together:
+            _kill(process)
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    """With all that it started, if it still runs."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def question() -> Any:

@@ -12,7 +12,8 @@ import sys
 import time
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Sequence, Tuple
 
-from benchmark.kit.processes import ROOT
+from benchmark.kit.processes import ROOT, stoppable
+from utils.commands import exit_code
 from utils.errors import UserError
 from utils.files import read_json, write_json, write_text
 
@@ -30,6 +31,20 @@ def add_flags(parser: argparse.ArgumentParser, results: str) -> None:
     parser.add_argument("--again", action="store_true", help="measure what is there, too")
     parser.add_argument("--results", default=os.path.join(ROOT, "docs", results))
     parser.add_argument("--page", default=PAGE)
+
+
+def command(measure: Callable[[], Sequence[str]]) -> int:
+    """Carry out a command that measures, until it ends or is stopped.
+
+    Args:
+        measure: the work; returns the cases that failed.
+
+    Returns:
+        1 where some did, else as `exit_code`.
+    """
+    failures: List[str] = []
+    code = exit_code(lambda: stoppable(lambda: failures.extend(measure())), debug=False)
+    return code or int(bool(failures))
 
 
 def require_positive(**numbers: float) -> None:

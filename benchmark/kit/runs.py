@@ -11,7 +11,7 @@ from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence
 
 import yaml
 
-from benchmark.kit.processes import ROOT, finished
+from benchmark.kit.processes import ROOT, Together, finished
 
 _PREFIX = "DLLL "
 MAIN = os.path.join(ROOT, "main.py")
@@ -38,11 +38,13 @@ class Surroundings(NamedTuple):
         launcher: the words before the interpreter: of a program that starts several ranks.
         environment: variables that it has more.
         memory_bytes: as `finished` takes them.
+        together: likewise.
     """
 
     launcher: Sequence[str] = ()
     environment: Mapping[str, str] = {}
     memory_bytes: Optional[int] = None
+    together: Optional[Together] = None
 
 
 ALONE = Surroundings()
@@ -64,7 +66,7 @@ def benchmark(arguments: Sequence[str], effort: Effort, around: Surroundings = A
                  "--warmup_steps", str(effort.warmup_steps), "--max_steps", str(effort.warmup_steps + effort.steps),
                  "--model_dir", os.path.join(directory, "unused"), "--log_dir", directory]
         begun = time.perf_counter()
-        finished(words, effort.limit, around.environment, around.memory_bytes)
+        finished(words, effort.limit, around.environment, around.memory_bytes, around.together)
         seconds = time.perf_counter() - begun
         return dict(read_log(os.path.join(directory, "log.json")), seconds=seconds)
 
