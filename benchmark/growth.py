@@ -90,7 +90,7 @@ def _measure(flags: argparse.Namespace) -> List[str]:
     with tempfile.TemporaryDirectory(prefix="growth-") as scratch:
         records, failures = results.measure_all(
             points, flags, lambda case: record(case, flags, machine, scratch),
-            lambda case, records: results.known(case, machine, records),
+            lambda case, records: results.known(case, machine, records, flags.steps),
             lambda record: print(_said(record), flush=True))
     here = [each for each in records if results.described(each["machine"]) == results.described(machine)]
     if here:
@@ -198,7 +198,7 @@ def draw(records: Sequence[results.Record], path: str) -> None:
 
 def page(records: Sequence[results.Record], picture: str) -> str:
     """The picture and the table of records of one machine."""
-    (lines, _), = results.by_machine(records, lambda own: f"{own[0]['steps']} steps behind {own[0]['warmup_steps']}")
+    (lines, _), = results.by_machine(records, results.effort)
     table = results.head(COLUMNS, 3)
     for (grows, mode), own in curves(records).items():
         slopes = [growths(own, name) for name, _ in _FIGURES]

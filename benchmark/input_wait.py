@@ -86,7 +86,7 @@ def _measure(flags: argparse.Namespace) -> List[str]:
     with tempfile.TemporaryDirectory(prefix="input-wait-") as scratch:
         meter = Meter(flags, machine, real, scratch)
         records, failures = results.measure_all(
-            rows, flags, meter.record, lambda case, records: results.known(case, machine, records),
+            rows, flags, meter.record, lambda case, records: results.known(case, machine, records, flags.steps),
             lambda record: print(row(record), flush=True))
     if records:
         results.write_section(flags.page, SECTION, page(records))
@@ -227,12 +227,7 @@ def row(record: results.Record) -> str:
 
 def page(records: Sequence[results.Record]) -> str:
     """A table for each machine."""
-    return results.tables(records, _effort, results.head(COLUMNS, 2), lambda record: [row(record)])
-
-
-def _effort(records: Sequence[results.Record]) -> str:
-    efforts = sorted({(record["warmup_steps"], record["steps"]) for record in records})
-    return "; ".join(f"{steps} steps behind {warmup}" for warmup, steps in efforts)
+    return results.tables(records, results.effort, results.head(COLUMNS, 2), lambda record: [row(record)])
 
 
 if __name__ == "__main__":

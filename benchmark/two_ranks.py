@@ -181,10 +181,10 @@ class Meter:
         self._ways = ways(flags, machine["cores"])
 
     def known(self, case: Case, records: Sequence[results.Record]) -> bool:
-        """Whether a record has the case on this machine, with all ways that would be measured."""
+        """Whether a record has the case on this machine, with all ways that would be measured, as often."""
         names = {way.name for way in self._ways}
-        return any(results.same(each, case, self._machine) and names <= {way["name"] for way in each["ways"]}
-                   for each in records)
+        return results.known(case, self._machine, records, self._effort.steps, lambda record: (
+            _rounds(record) >= self._rounds and names <= {way["name"] for way in record["ways"]}))
 
     def record(self, case: Case) -> Dict[str, Any]:
         """All ways in turn, and then once more with their timelines.
@@ -248,13 +248,11 @@ def rows(record: results.Record) -> List[str]:
 
 def page(records: Sequence[results.Record]) -> str:
     """A table for each machine."""
-    return results.tables(records, _effort, results.head(COLUMNS, 4), rows)
+    return results.tables(records, lambda own: results.effort(own, _rounds), results.head(COLUMNS, 4), rows)
 
 
-def _effort(records: Sequence[results.Record]) -> str:
-    efforts = sorted({(len(record["ways"][0]["images_per_second"]), record["warmup_steps"], record["steps"])
-                      for record in records})
-    return "; ".join(f"{rounds} rounds of {steps} steps behind {warmup}" for rounds, warmup, steps in efforts)
+def _rounds(record: results.Record) -> int:
+    return len(record["ways"][0]["images_per_second"])
 
 
 if __name__ == "__main__":

@@ -142,10 +142,10 @@ class Judge:
         self._same: Dict[str, Dict[str, float]] = {}
 
     def known(self, case: Case, records: Sequence[results.Record]) -> bool:
-        """Whether a record has the case on this machine, with all that would be measured."""
+        """Whether a record has the case on this machine, with all that would be measured, as often."""
         names = {contestant.name for contestant in self.contestants(case)}
-        return any(results.same(record, case, self.machine)
-                   and names <= {each["name"] for each in record["contestants"]} for record in records)
+        return results.known(case, self.machine, records, self._flags.steps, lambda record: (
+            report.rounds(record) >= self._flags.rounds and names <= {each["name"] for each in record["contestants"]}))
 
     def record(self, case: Case) -> Dict[str, Any]:
         """Compare, then measure in turn.

@@ -36,7 +36,7 @@ def flags(tmp_path, *more):
 
 
 def made(case, **more):
-    return {"case": case._asdict(), "machine": MACHINE, "load": 0.5, **more}
+    return {"case": case._asdict(), "machine": MACHINE, "load": 0.5, "steps": 6, "warmup_steps": 3, **more}
 
 
 def go(given, cases, failing=(), **more):
@@ -48,7 +48,7 @@ def go(given, cases, failing=(), **more):
             raise UserError("a", "b", "c")
         return made(case, **more)
 
-    found = results.measure_all(cases, given, record, lambda case, kept: results.known(case, MACHINE, kept),
+    found = results.measure_all(cases, given, record, lambda case, kept: results.known(case, MACHINE, kept, 6),
                                 told.append)
     return asked, told, found
 
@@ -77,6 +77,18 @@ def test_records_of_another_machine_stay_and_do_not_count(tmp_path):
     (tmp_path / "results.json").write_text(json.dumps(stored))
     asked, _, (records, _) = go(flags(tmp_path), [Case("a")])
     assert asked == [Case("a")] and [each["machine"]["cores"] for each in records] == [64, 2]
+
+
+def test_what_was_measured_in_fewer_steps_or_is_not_complete_is_not_known():
+    kept = [made(Case("a"))]
+    assert [results.known(Case("a"), MACHINE, kept, steps) for steps in (5, 6, 7)] == [True, True, False]
+    assert not results.known(Case("a"), MACHINE, kept, 6, lambda record: record["load"] > 0.5)
+
+
+def test_all_efforts_are_told():
+    records = [made(Case("a")), made(Case("b"), steps=2), made(Case("c"))]
+    assert results.effort(records) == "2 steps behind 3; 6 steps behind 3"
+    assert results.effort(records[:1], lambda record: 4) == "4 rounds of 6 steps behind 3"
 
 
 @pytest.mark.parametrize("text", ["{", "{}", "[1]", '[{"case": {}}]'])

@@ -43,6 +43,7 @@ def test_the_page_has_the_picture_and_a_row_for_each_point():
     assert "![Time and memory against what grows](growth.png)" in text
     assert "| pixels of an image | 512 x 512 | train | 40 | 1.00 | 200 | 0.50 | 5 | 0.00 |" in text
     assert text.count("| train |") == 3
+    assert "6 steps behind 3; 9 steps behind 3" in growth.page([*SIZES[:2], {**SIZES[2], "steps": 9}], "growth.png")
 
 
 def test_the_picture_is_drawn(tmp_path):

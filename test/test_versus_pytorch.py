@@ -230,10 +230,12 @@ def test_what_is_there_is_not_measured_again_unless_asked(tmp_path):
 
 def test_another_machine_or_another_contestant_is_measured_beside(tmp_path):
     judge = versus_pytorch.Judge(flags(tmp_path), MACHINE, Stand().contestants)
-    known = {**RECORD, "contestants": [{"name": "ours"}, {"name": "theirs"}, {"name": "another"}]}
+    known = {**RECORD, "contestants": [{"name": name, "seconds": [1.0, 1.0]} for name in ("ours", "theirs", "another")]}
     assert judge.known(CASE, [known])
     assert not judge.known(CASE, [{**known, "machine": {**MACHINE, "cores": 3}}])
     assert not judge.known(CASE, [{**known, "contestants": known["contestants"][:1]}])
+    for more in (["--rounds", "3"], ["--steps", "6"]):
+        assert not versus_pytorch.Judge(flags(tmp_path, *more), MACHINE, Stand().contestants).known(CASE, [known])
 
 
 def test_a_case_that_fails_does_not_keep_the_others_from_it(tmp_path, capsys):

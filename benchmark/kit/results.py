@@ -10,7 +10,7 @@ import argparse
 import os
 import sys
 import time
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from benchmark.kit.processes import ROOT, stoppable
 from utils.commands import exit_code
@@ -83,9 +83,10 @@ def same(record: Record, case: Any, machine: Mapping[str, Any]) -> bool:
     return record["case"] == case._asdict() and described(record["machine"]) == described(machine)
 
 
-def known(case: Any, machine: Mapping[str, Any], records: Sequence[Record]) -> bool:
-    """Whether one of the records is of a case on a machine."""
-    return any(same(record, case, machine) for record in records)
+def known(case: Any, machine: Mapping[str, Any], records: Sequence[Record], steps: int,
+          complete: Callable[[Record], bool] = lambda record: True) -> bool:
+    """Whether one of the records is of a case on a machine, of as many steps or more, and complete."""
+    return any(same(record, case, machine) and record["steps"] >= steps and complete(record) for record in records)
 
 
 def measure_all(cases: Sequence[Any], flags: argparse.Namespace, record: Callable[[Any], Record],
@@ -122,6 +123,14 @@ def measure_all(cases: Sequence[Any], flags: argparse.Namespace, record: Callabl
         write_json(flags.results, records)
         tell(new)
     return records, failures
+
+
+def effort(records: Sequence[Record], rounds: Optional[Callable[[Record], int]] = None) -> str:
+    """How much was measured for the records, in words; `rounds` counts those of a record."""
+    efforts = sorted({(rounds(record) if rounds else 0, record["warmup_steps"], record["steps"])
+                      for record in records})
+    return "; ".join((f"{count} rounds of " if rounds else "") + f"{steps} steps behind {warmup}"
+                     for count, warmup, steps in efforts)
 
 
 def load() -> float:

@@ -76,10 +76,9 @@ def head() -> List[str]:
 
 def page(records: Sequence[Record]) -> str:
     """A table for each machine, below a line that says what it is; in the order of the records."""
-    return results.tables(records, _effort, head(), rows)
+    return results.tables(records, lambda own: results.effort(own, rounds), head(), rows)
 
 
-def _effort(records: Sequence[Record]) -> str:
-    efforts = sorted({(len(record["contestants"][0]["seconds"]), record["warmup_steps"], record["steps"])
-                      for record in records})
-    return "; ".join(f"{rounds} rounds of {steps} steps behind {warmup}" for rounds, warmup, steps in efforts)
+def rounds(record: Record) -> int:
+    """How often each contestant of a record was measured."""
+    return len(record["contestants"][0]["seconds"])
