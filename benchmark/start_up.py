@@ -21,17 +21,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from typing import Any, Callable, Iterator, List, Mapping, Sequence, Tuple
+from typing import Any, Callable, Iterator, List, Mapping, Optional, Sequence, Tuple
 from unittest import mock
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from utils.commands import exit_code  # noqa: E402
+from utils.errors import UserError  # noqa: E402
+
 PHASES = ("imports", "settings and data", "graph", "session", "first step", "first save")
 FIRST_STEP = PHASES.index("first step") + 1
 Mark = Tuple[float, float]
 """Seconds by the clock, and of all cores, since a process began."""
+_SHOWN = 800
+"""Of the last words of a run that failed, in characters."""
 
 
 def differences(marks: Sequence[Mark]) -> List[Mark]:
@@ -59,7 +64,7 @@ def measured(arguments: Sequence[str]) -> List[Mark]:
     """The marks at the ends of the phases of one run.
 
     Raises:
-        RuntimeError: it failed, or did not come to its first save.
+        UserError: it failed, or did not come to its first save.
     """
     with tempfile.TemporaryDirectory(prefix="unet-start-up-") as directory:
         told = os.path.join(directory, "marks.json")
@@ -67,7 +72,9 @@ def measured(arguments: Sequence[str]) -> List[Mark]:
                    "--model_dir", os.path.join(directory, "run")]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode or not os.path.exists(told):
-            raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
+            last = (done.stderr.strip() or done.stdout.strip())[-_SHOWN:]
+            raise UserError(f"main.py {' '.join(arguments)}: exit code {done.returncode}: {last}",
+                            "a training that comes to its first save", "mend what stands behind --")
         with open(told, encoding="utf-8") as stream:
             return [(clock, cores) for clock, cores in json.load(stream)]
 
@@ -88,7 +95,8 @@ def run_marked(begun: float, arguments: Sequence[str]) -> List[Mark]:
     with _marking(train, mark):
         code = main.main(arguments)
     if code or len(marks) < len(PHASES):
-        raise RuntimeError(f"exit code {code}, {len(marks)} of {len(PHASES)} phases")
+        raise UserError(f"exit code {code}, {len(marks)} of {len(PHASES)} phases",
+                        "a training that comes to its first save", "mend what stands behind --")
     return marks[:len(PHASES)]
 
 
@@ -134,22 +142,30 @@ def _marking(train: Any, mark: Callable[..., None]) -> Iterator[None]:
         yield
 
 
-def main(arguments: Sequence[str]) -> None:
+def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--marks", nargs=2, metavar=("FILE", "BEGUN"), help=argparse.SUPPRESS)
     parser.add_argument("further", nargs="*", help="for main.py, behind --")
     flags = parser.parse_args(arguments)
-    command = ["--exec_mode", "train", "--data_dir", "phantom", "--max_steps", "1", *flags.further]
-    if flags.marks:
-        marks = run_marked(float(flags.marks[1]), flags.further)
-        with open(flags.marks[0], "w", encoding="utf-8") as stream:
-            json.dump(marks, stream)
-        return
-    from benchmark.kit.machine import machine
-    from benchmark.kit.results import described, load
+    return exit_code(lambda: (_keep if flags.marks else _measure)(flags), debug=False)
 
+
+def _keep(flags: argparse.Namespace) -> None:
+    """Carry out one run in this process, and leave its marks for the one that asked."""
+    path, begun = flags.marks
+    marks = run_marked(float(begun), flags.further)
+    with open(path, "w", encoding="utf-8") as stream:
+        json.dump(marks, stream)
+
+
+def _measure(flags: argparse.Namespace) -> None:
+    from benchmark.kit.machine import machine
+    from benchmark.kit.results import described, load, require_positive
+
+    require_positive(runs=flags.runs)
+    command = ["--exec_mode", "train", "--data_dir", "phantom", "--max_steps", "1", *flags.further]
     busy = load()
     runs = [measured(command) for _ in range(flags.runs + 1)][1:]
     print(f"main.py {' '.join(command)}\n{described(machine({}))}; {flags.runs} runs; load before {busy:.1f}\n")
@@ -157,4 +173,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main())
