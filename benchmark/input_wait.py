@@ -27,6 +27,7 @@ from benchmark.kit.runs import Effort, Surroundings, benchmark  # noqa: E402
 from datasets.options import PHANTOM  # noqa: E402
 from runtime.settings.recipes import load_recipe, recipe_names  # noqa: E402
 from runtime.settings.tree import fields  # noqa: E402
+from utils.contracts import PLAIN  # noqa: E402
 from utils.errors import UserError, unknown_name  # noqa: E402
 
 REAL, PUBLISHED = "real", "phantom, published size"
@@ -173,10 +174,10 @@ class Meter:
                 "memory_mib": found["peak_memory_mib"]}
 
     def arguments(self, case: Case) -> List[str]:
-        """The flags of `main.py`; XLA slows a processor down."""
+        """The flags of `main.py`; XLA slows a processor down, and measuring gradients of kernels the first runs."""
         dataset = dataset_of(case.recipe)
         return ["--exec_mode", "train", "--recipe", case.recipe, "--data_dir", self._directory(case, dataset),
-                "--no-use_xla", *(["--class_id", "1"] if dataset == "dagm2007" else [])]
+                "--no-use_xla", "--kernel_gradient", PLAIN, *(["--class_id", "1"] if dataset == "dagm2007" else [])]
 
     def _directory(self, case: Case, dataset: str) -> str:
         if case.data != PUBLISHED:

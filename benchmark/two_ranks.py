@@ -30,6 +30,7 @@ from benchmark.kit import results  # noqa: E402
 from benchmark.kit.processes import ask, ended_together  # noqa: E402
 from benchmark.kit.runs import Effort, Surroundings, benchmark  # noqa: E402
 from benchmark.kit.timeline import Shares, read_timeline, shares  # noqa: E402
+from utils.contracts import PLAIN  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 
 NETWORKS: Mapping[str, Tuple[str, int]] = {
@@ -223,10 +224,13 @@ class Meter:
 
 
 def training(case: Case, batch_size: int) -> List[str]:
-    """The flags of `main.py` for a process with so many images a step; XLA slows a processor down."""
+    """The flags of `main.py` for a process with so many images a step, which all rounds compute in the same way.
+
+    XLA slows a processor down; choices of kernels' gradients would be measured in some processes, and differ by batch.
+    """
     recipe, _ = NETWORKS[case.network]
     return ["--exec_mode", "train", "--recipe", recipe, "--data_dir", "phantom", "--batch_size", str(batch_size),
-            "--no-use_xla", "--use_amp" if case.precision == BFLOAT16 else "--no-use_amp",
+            "--no-use_xla", "--kernel_gradient", PLAIN, "--use_amp" if case.precision == BFLOAT16 else "--no-use_amp",
             *(["--class_id", "1"] if case.network == "tinyunet" else [])]
 
 

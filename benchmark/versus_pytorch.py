@@ -4,9 +4,10 @@
     python benchmark/versus_pytorch.py --networks unet --size 252 --kernel_gradients measured plain --compile
 
 Each round measures all contestants one after the other, each in a process of its own: `main.py --benchmark`, and the
-peer. Before that their logits, losses and gradients are compared on the same weights. Results are kept in --results,
-where a case that is there already is not measured again, and written as a table into --page. It needs what
-requirements/benchmark.txt names; docs/performance.md says what the columns mean. It ends with 1 where a case failed.
+peer. Ours has run before until all its kernels' gradients are chosen. Before that their logits, losses and gradients
+are compared on the same weights. Results are kept in --results, where a case that is there already is not measured
+again, and written as a table into --page. It needs what requirements/benchmark.txt names; docs/performance.md says what
+the columns mean. It ends with 1 where a case failed.
 """
 
 from __future__ import annotations
@@ -37,10 +38,11 @@ _COMPILING = {"TORCHINDUCTOR_FREEZING": "1", "TORCHINDUCTOR_COMPILE_THREADS": "1
 
 
 class Contestant(NamedTuple):
-    """Who is measured: its name in the table, and what measures it."""
+    """Who is measured: its name in the table, what measures it, and what is done once before the rounds of a case."""
 
     name: str
     measure: Callable[[Case], ours.Measurement]
+    prepare: Callable[[Case], None] = lambda case: None
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
@@ -112,7 +114,8 @@ def contestants(flags: argparse.Namespace, case: Case, scratch: str) -> List[Con
     effort = Effort(flags.warmup_steps, flags.steps, flags.limit)
 
     def mine(way: str) -> Contestant:
-        return Contestant(f"ours, gradients {way}", lambda case: ours.measure(case, way, effort, scratch))
+        return Contestant(f"ours, gradients {way}", lambda case: ours.measure(case, way, effort, scratch),
+                          lambda case: ours.prepare(case, way, effort.limit, scratch))
 
     def theirs(name: str, compiled: bool) -> Contestant:
         return Contestant(name, lambda case: ours.Measurement(**ask("versus.peer_steps", {
@@ -157,6 +160,8 @@ class Judge:
         same = self._compared(case.network)
         costs = self._ask("versus.ceiling", case._asdict(), self._flags.limit, {})
         sides = self.contestants(case)
+        for contestant in sides:
+            contestant.prepare(case)
         rounds = [[contestant.measure(case) for contestant in sides] for _ in range(self._flags.rounds)]
         found = [{"name": contestant.name, "seconds": [measured.seconds for measured in own],
                   "memory_mib": [measured.memory_mib for measured in own]}

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from benchmark.kit import results, runs
-from benchmark.kit.processes import finished
+from benchmark.kit.processes import Said, finished
 from benchmark.kit.timeline import read_timeline, shares
 from utils.errors import UserError
 
@@ -128,7 +128,7 @@ def test_sections_of_one_page_do_not_touch_each_other(tmp_path):
 
 def test_a_process_that_wants_more_memory_than_it_may_have_fails_alone():
     code = "import os; block = bytearray(2 ** 29); os.write(1, str(len(block)).encode())"
-    assert finished([sys.executable, "-c", code], 60.0, {}, 2 ** 30) == str(2 ** 29)
+    assert finished([sys.executable, "-c", code], 60.0, {}, 2 ** 30).output == str(2 ** 29)
     with pytest.raises(UserError, match="MemoryError"):
         finished([sys.executable, "-c", code], 60.0, {}, 2 ** 28)
 
@@ -178,7 +178,7 @@ def test_a_benchmark_is_asked_for_as_a_user_would(monkeypatch):
         record = {"type": "LOG", "step": [], "data": {"latency_train_50": 250.0}}
         with open(f"{directory}/log.json", "w") as stream:
             stream.write(f"DLLL {json.dumps(record)}\n")
-        return ""
+        return Said("", "")
 
     monkeypatch.setattr(runs, "finished", stub)
     around = runs.Surroundings(("launch", "-np", "2"), {"A": "b"}, 7)
@@ -188,6 +188,19 @@ def test_a_benchmark_is_asked_for_as_a_user_would(monkeypatch):
     assert words[:7] == ["launch", "-np", "2", sys.executable, runs.MAIN, "--benchmark", "--recipe"]
     assert [words[words.index(flag) + 1] for flag in ("--max_steps", "--warmup_steps")] == ["8", "3"]
     assert others == [60.0, {"A": "b"}, 7]
+
+
+def test_runs_go_on_until_none_leaves_kernels_to_the_next(monkeypatch):
+    said = [f"{runs.LEFT}\n"] * 2 + ["done\n"] * 2
+    monkeypatch.setattr(runs, "finished", lambda *_: Said("", said.pop(0)))
+    runs.settle(["--recipe", "r"], 60.0)
+    assert said == ["done\n"]
+
+
+def test_runs_that_keep_nothing_are_told(monkeypatch):
+    monkeypatch.setattr(runs, "finished", lambda *_: Said("", runs.LEFT))
+    with pytest.raises(UserError, match="kernels whose gradients are not measured yet"):
+        runs.settle([], 60.0)
 
 
 # Timelines --------------------------------------------------------------------------------------------------------

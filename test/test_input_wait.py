@@ -112,6 +112,7 @@ def test_images_of_the_published_size_are_drawn_once(tmp_path, monkeypatch):
     meter = input_wait.Meter(input_wait._parser().parse_args([]), MACHINE, {}, str(tmp_path))
     found = [meter.arguments(Case("drive-fcn", PUBLISHED)) for _ in range(2)]
     assert found[0] == found[1] and str(tmp_path / "drive") in found[0]
+    assert found[0][found[0].index("--kernel_gradient") + 1] == "plain"
 
 
 def test_input_alone(phantom, tiny_recipe):

@@ -88,6 +88,7 @@ def test_a_process_has_its_part_of_the_batch_without_xla():
     words = two_ranks.training(Case("tinyunet", "bfloat16", 4, 2), 2)
     assert words[words.index("--batch_size") + 1] == "2"
     assert {"--no-use_xla", "--use_amp", "--class_id"} <= set(words)
+    assert words[words.index("--kernel_gradient") + 1] == "plain"
     assert "--no-use_amp" in two_ranks.training(CASE, 1)
 
 

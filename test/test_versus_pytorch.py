@@ -122,6 +122,16 @@ def test_the_log_of_a_benchmark(tmp_path):
     assert ours.measurement(runs.read_log(str(path)), Case("fcn", "predict", "float32", 8, 64)) == (0.4, 7.0)
 
 
+def test_choices_of_gradients_are_settled_where_they_are_measured(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(ours, "settle", lambda arguments, limit: asked.append(arguments))
+    small = CASE._replace(size=188)
+    for case, way in ((small, "plain"), (small._replace(mode="predict"), "measured"), (small, "measured")):
+        ours.prepare(case, way, 60.0, str(tmp_path))
+    (arguments,) = asked
+    assert arguments[:2] == ["--exec_mode", "train"] and arguments[-2:] == ["--kernel_gradient", "measured"]
+
+
 @pytest.mark.parametrize("batch, size, batches", [(1, 64, 4.0), (2, 64, 2.0), (8, 64, 2.0), (16, 128, 1.0), (1, 96, 1)])
 def test_windows_are_whole_batches(batch, size, batches):
     assert batches_per_image(Case("pspnet", "predict", "float32", batch, size)) == batches
@@ -185,7 +195,7 @@ class Stand:
     """Contestants and processes that only note what is asked of them."""
 
     def __init__(self, failing=()):
-        self.asked, self.measured, self.failing = [], [], failing
+        self.asked, self.measured, self.prepared, self.failing = [], [], [], failing
 
     def contestants(self, case):
         def measuring(name):
@@ -194,7 +204,8 @@ class Stand:
                 if case.network in self.failing:
                     raise UserError("a", "b", "c")
                 return ours.Measurement(float(len(self.measured)), 1.0)
-            return versus_pytorch.Contestant(name, measure)
+            return versus_pytorch.Contestant(
+                name, measure, lambda case: self.prepared.append((name, len(self.measured))))
         return [measuring("ours"), measuring("theirs")]
 
     def ask(self, module, question, limit, environment):
@@ -210,6 +221,7 @@ def test_contestants_are_measured_in_turn_behind_the_comparison(tmp_path):
     stand = Stand()
     assert stand.go(flags(tmp_path), CASE, CASE._replace(mode="predict")) == []
     assert [name for name, _ in stand.measured] == ["ours", "theirs"] * 4
+    assert stand.prepared == [("ours", 0), ("theirs", 0), ("ours", 4), ("theirs", 4)]
     assert stand.asked == ["versus.same_function", "versus.ceiling", "versus.ceiling"]
     first, second = json.loads((tmp_path / "results.json").read_text())
     assert [each["seconds"] for each in first["contestants"]] == [[1.0, 3.0], [2.0, 4.0]]

@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import sys
-from typing import Any, Callable, Iterator, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
 from utils.commands import Stopped
 from utils.errors import UserError
@@ -23,6 +23,13 @@ _BOUNDED = ("import os, resource, sys; resource.setrlimit(resource.RLIMIT_DATA, 
             "os.execv(sys.argv[2], sys.argv[2:])")
 """A program that becomes another one, within so many bytes."""
 Together = List["subprocess.Popen[str]"]
+
+
+class Said(NamedTuple):
+    """The standard output of a process, and its standard error."""
+
+    output: str
+    errors: str
 
 
 def stoppable(action: Callable[[], None]) -> None:
@@ -54,12 +61,12 @@ def ask(module: str, question: Mapping[str, Any], limit: float, environment: Map
         UserError: it failed, or took too long.
     """
     words = [sys.executable, "-m", f"benchmark.{module}", json.dumps(question)]
-    return json.loads(finished(words, limit, environment).strip().splitlines()[-1])
+    return json.loads(finished(words, limit, environment).output.strip().splitlines()[-1])
 
 
 def finished(words: Sequence[str], limit: float, environment: Mapping[str, str],
-             memory_bytes: Optional[int] = None, together: Optional[Together] = None) -> str:
-    """The standard output of a command that ends well, run from the project's directory; raises as `ask` does.
+             memory_bytes: Optional[int] = None, together: Optional[Together] = None) -> Said:
+    """What a command says that ends well, run from the project's directory; raises as `ask` does.
 
     Args:
         words: the command.
@@ -86,7 +93,7 @@ def finished(words: Sequence[str], limit: float, environment: Mapping[str, str],
         last = (errors.strip() or output.strip())[-_SHOWN:]
         raise UserError(f"{what}: exit code {process.returncode}: {last}", "a process that ends well",
                         "if memory ran out, measure smaller inputs or batches")
-    return output
+    return Said(output, errors)
 
 
 @contextlib.contextmanager

@@ -11,9 +11,13 @@ from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence
 
 import yaml
 
-from benchmark.kit.processes import ROOT, Together, finished
+from benchmark.kit.processes import ROOT, Said, Together, finished
+from utils.errors import UserError
 
 _PREFIX = "DLLL "
+_SETTLING = 20
+LEFT = "the rest of the kernels is measured by the next run"
+"""What a run says (`runtime.devices.kernel_gradients`) whose time for measuring was over."""
 MAIN = os.path.join(ROOT, "main.py")
 
 
@@ -62,13 +66,35 @@ def benchmark(arguments: Sequence[str], effort: Effort, around: Surroundings = A
         UserError: the process failed or took too long.
     """
     with tempfile.TemporaryDirectory(prefix="benchmark-") as directory:
-        words = [*around.launcher, sys.executable, MAIN, "--benchmark", *arguments, "--device", "cpu",
-                 "--warmup_steps", str(effort.warmup_steps), "--max_steps", str(effort.warmup_steps + effort.steps),
-                 "--model_dir", os.path.join(directory, "unused"), "--log_dir", directory]
         begun = time.perf_counter()
-        finished(words, effort.limit, around.environment, around.memory_bytes, around.together)
+        _carried_out(arguments, effort, around, directory)
         seconds = time.perf_counter() - begun
         return dict(read_log(os.path.join(directory, "log.json")), seconds=seconds)
+
+
+def settle(arguments: Sequence[str], limit: float) -> None:
+    """Runs that do not count, until this processor's choices of kernels' gradients are all kept for those that do.
+
+    Args:
+        arguments: as `benchmark` takes them.
+        limit: seconds that one may take.
+
+    Raises:
+        UserError: one failed, or they do not come to an end.
+    """
+    for _ in range(_SETTLING):
+        with tempfile.TemporaryDirectory(prefix="benchmark-") as directory:
+            if LEFT not in _carried_out(arguments, Effort(1, 1, limit), ALONE, directory).errors:
+                return
+    raise UserError(f"kernels whose gradients are not measured yet, after {_SETTLING} runs",
+                    "a user cache directory that keeps what runs have measured", "make it writable")
+
+
+def _carried_out(arguments: Sequence[str], effort: Effort, around: Surroundings, directory: str) -> Said:
+    words = [*around.launcher, sys.executable, MAIN, "--benchmark", *arguments, "--device", "cpu",
+             "--warmup_steps", str(effort.warmup_steps), "--max_steps", str(effort.warmup_steps + effort.steps),
+             "--model_dir", os.path.join(directory, "unused"), "--log_dir", directory]
+    return finished(words, effort.limit, around.environment, around.memory_bytes, around.together)
 
 
 def read_log(path: str) -> Dict[str, float]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import tempfile
-from typing import Any, Dict, Mapping, NamedTuple
+from typing import Any, Dict, List, Mapping, NamedTuple
 
-from benchmark.kit.runs import Effort, benchmark, write_recipe
+from benchmark.kit.runs import Effort, benchmark, settle, write_recipe
 from benchmark.versus.cases import BFLOAT16, Case, batches_per_image, data_for, settings
-from runtime.settings.tree import PREDICT
+from runtime.settings.tree import MEASURED, PREDICT, TRAIN
 
 
 class Measurement(NamedTuple):
@@ -31,10 +31,20 @@ def measure(case: Case, kernel_gradient: str, effort: Effort, scratch: str) -> M
         UserError: the process failed or took too long.
     """
     with tempfile.TemporaryDirectory(dir=scratch) as directory:
-        arguments = ["--exec_mode", case.mode, "--recipe", write_recipe(directory, settings(case)),
-                     "--data_dir", data_for(case, scratch), "--batch_size", str(case.batch_size),
-                     "--kernel_gradient", kernel_gradient, *(["--use_amp"] if case.precision == BFLOAT16 else [])]
-        return measurement(benchmark(arguments, effort), case)
+        return measurement(benchmark(_arguments(case, kernel_gradient, scratch, directory), effort), case)
+
+
+def prepare(case: Case, kernel_gradient: str, limit: float, scratch: str) -> None:
+    """All that only the first runs of `measure` would do: choices of kernels' gradients that are kept; see `settle`."""
+    if case.mode == TRAIN and kernel_gradient == MEASURED:
+        with tempfile.TemporaryDirectory(dir=scratch) as directory:
+            settle(_arguments(case, kernel_gradient, scratch, directory), limit)
+
+
+def _arguments(case: Case, kernel_gradient: str, scratch: str, directory: str) -> List[str]:
+    return ["--exec_mode", case.mode, "--recipe", write_recipe(directory, settings(case)),
+            "--data_dir", data_for(case, scratch), "--batch_size", str(case.batch_size),
+            "--kernel_gradient", kernel_gradient, *(["--use_amp"] if case.precision == BFLOAT16 else [])]
 
 
 def measurement(found: Mapping[str, float], case: Case) -> Measurement:
