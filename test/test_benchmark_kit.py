@@ -14,6 +14,8 @@ import pytest
 from benchmark.kit import results, runs
 from benchmark.kit.processes import Said, finished
 from benchmark.kit.timeline import read_timeline, shares
+from runtime.devices import kernel_gradients
+from utils.contracts import Convolution
 from utils.errors import UserError
 
 from .conftest import ROOT
@@ -195,6 +197,16 @@ def test_runs_go_on_until_none_leaves_kernels_to_the_next(monkeypatch):
     monkeypatch.setattr(runs, "finished", lambda *_: Said("", said.pop(0)))
     runs.settle(["--recipe", "r"], 60.0)
     assert said == ["done\n"]
+
+
+def test_runs_say_what_they_leave_in_these_words(tmp_path, capsys):
+    def slow(convolution, way):
+        yield 2 * kernel_gradients.PATIENCE
+
+    chooser = kernel_gradients.KernelGradients("Abacus", slow, str(tmp_path))
+    for filters in (512, 256):
+        chooser(Convolution(1, 64, 64, 512, filters, 3, 1))
+    assert runs.LEFT in capsys.readouterr().err
 
 
 def test_runs_that_keep_nothing_are_told(monkeypatch):
