@@ -18,6 +18,9 @@ import pytest
 import yaml
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+from .warm import ENVIRONMENT  # noqa: E402 - the environment of this moment
+from .warm.server import READ_AT_IMPORT  # noqa: E402
+
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 # A loaded machine is slow without being wrong.
@@ -76,8 +79,11 @@ def _determinism_was_there_before() -> None:
 def _what_a_run_switches_ends_with_its_test() -> Iterator[None]:
     """A run in this process may switch TensorFlow over to --deterministic for good, where later tests draw without a
     seed, and sets variables of the environment, with which the warm interpreter has nothing to do.
+
+    Those that libraries read go back to what they were at first: a fixture of a module may have run something, too.
     """
-    environment = dict(os.environ)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(READ_AT_IMPORT)}
+    environment.update({name: value for name, value in ENVIRONMENT.items() if name.startswith(READ_AT_IMPORT)})
     yield
     _switch_determinism("disable")
     if os.environ != environment:

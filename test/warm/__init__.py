@@ -23,8 +23,8 @@ IMPORTS = ("tensorflow.compat.v1", "main", "runtime.modes.dispatch", "runtime.mo
            "runtime.settings.compose", "horovod.tensorflow", "horovod.runner.launch")
 # The kind of socket is Linux's; so is what the first line of a script may be.
 POSSIBLE = sys.platform.startswith("linux") and " " not in sys.executable and len(sys.executable) < 120
-# What a test changes for a while is not what later ones find.
-_ENVIRONMENT = dict(os.environ)
+ENVIRONMENT = dict(os.environ)
+"""That in which the tests begin; what one of them changes is not what later ones find."""
 
 
 class WarmInterpreter:
@@ -48,7 +48,7 @@ class WarmInterpreter:
         self.socket = str(directory / "socket")
         self.path = stand_in(directory / "python", self.socket, sys.executable)
         self.launcher = stand_in(directory / "horovodrun", self.socket, sys.executable, str(LAUNCHER))
-        own = {name: value for name, value in _ENVIRONMENT.items() if name != "PYTHONPATH"}
+        own = {name: value for name, value in ENVIRONMENT.items() if name != "PYTHONPATH"}
         with open(directory / "said.txt", "w") as said:
             self._process = subprocess.Popen(
                 [sys.executable, str(HERE / "server.py"), self.socket, ",".join(imports), *map(str, scripts)],
