@@ -27,9 +27,9 @@ sys.path.insert(0, ROOT)
 from benchmark.kit import results  # noqa: E402
 from benchmark.kit.processes import ask  # noqa: E402
 from benchmark.kit.runs import Effort, benchmark, write_recipe  # noqa: E402
+from utils.chart import chart  # noqa: E402
 from utils.contracts import PLAIN  # noqa: E402
 from utils.errors import UserError  # noqa: E402
-from utils.files import replacing  # noqa: E402
 
 SIZE, BATCH, IMAGES = "size", "batch", "images"
 LABELS = {SIZE: "pixels of an image", BATCH: "images a step", IMAGES: "images of the data set"}
@@ -177,23 +177,17 @@ def curves(records: Sequence[results.Record]) -> Dict[Tuple[str, str], List[resu
 
 def draw(records: Sequence[results.Record], path: str) -> None:
     """A picture of the records: a column for each thing that grows, a row for each figure."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(12.0, 9.0), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(len(_FIGURES), len(LABELS), sharex="col", squeeze=False)
-    for (grows, mode), own in curves(records).items():
-        column = list(LABELS).index(grows)
-        amounts = [Case(**each["case"]).amount for each in own]
-        for axis, (name, label) in zip(axes[:, column], _FIGURES):
-            axis.loglog(amounts, [each[name] for each in own], marker="o", label=mode)
-            axis.set_ylabel(label)
-            axis.grid(True, which="both", alpha=0.3)
-            axis.legend()
-        axes[-1, column].set_xlabel(LABELS[grows])
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=80)
+    with chart(path, (12.0, 9.0), dpi=80, layout="constrained") as figure:
+        axes = figure.subplots(len(_FIGURES), len(LABELS), sharex="col", squeeze=False)
+        for (grows, mode), own in curves(records).items():
+            column = list(LABELS).index(grows)
+            amounts = [Case(**each["case"]).amount for each in own]
+            for axis, (name, label) in zip(axes[:, column], _FIGURES):
+                axis.loglog(amounts, [each[name] for each in own], marker="o", label=mode)
+                axis.set_ylabel(label)
+                axis.grid(True, which="both", alpha=0.3)
+                axis.legend()
+            axes[-1, column].set_xlabel(LABELS[grows])
 
 
 def page(records: Sequence[results.Record], picture: str) -> str:

@@ -133,6 +133,14 @@ def effort(records: Sequence[Record], rounds: Optional[Callable[[Record], int]] 
                      for count, warmup, steps in efforts)
 
 
+def busy(records: Sequence[Record], so: str) -> List[str]:
+    """The line for records of one machine that had other work; `so` is what follows from that."""
+    busiest = max(record["load"] for record in records)
+    if busiest <= BUSY * records[0]["machine"]["cores"]:
+        return []
+    return [f"**Other programs kept the machine busy (load {busiest:.1f}): {so}.**"]
+
+
 def load() -> float:
     """Processes that wanted to run, in the mean of the last five minutes."""
     return os.getloadavg()[1]
@@ -158,10 +166,7 @@ def by_machine(records: Sequence[Record], effort: Callable[[Sequence[Record]], s
     for machine, own in groups.items():
         dates = sorted({record["machine"]["date"] for record in own})
         lines = [f"{machine}; {effort(own)}; {' to '.join([dates[0], *dates[1:][-1:]])}."]
-        busiest = max(record["load"] for record in own)
-        if busiest > BUSY * own[0]["machine"]["cores"]:
-            lines.append(f"**Other programs kept the machine busy (load {busiest:.1f}): this shows that the command "
-                         "works, and no speed.**")
+        lines += busy(own, "this shows that the command works, and no speed")
         yield "\n".join(lines), own
 
 

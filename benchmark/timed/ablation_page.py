@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from benchmark.kit.results import BUSY, NOTHING, Record, described
+from benchmark.kit.results import NOTHING, Record, busy, described
 from benchmark.timed.ingredients import ENSEMBLE, SINGLE
-from benchmark.timed.page import mean_and_deviation, table
+from benchmark.timed.page import MINUTES_SAY_LITTLE, mean_and_deviation, table
 from benchmark.timed.scores import figure, shared
 from datasets.options import PHANTOM
 
@@ -85,10 +85,8 @@ def _group(records: Sequence[Record]) -> str:
     cell, machine = records[-1]["case"], records[-1]["machine"]
     words = [cell["recipe"], cell["split_rule"], cell["flags"], f"{cell['minutes']:g} minutes each",
              "**synthetic data**" if cell["data"] == PHANTOM else "", records[-1]["precision"]]
-    load = max(record["load"] for record in records)
-    busy = [f"**Other programs kept the machine busy (load {load:.1f}): the minutes say little.**"]
     return "\n\n".join([f"{', '.join(filter(None, words))}; {described(machine)}.", table(HEAD, rows),
-                        *busy * (load > BUSY * machine["cores"])])
+                        *busy(records, MINUTES_SAY_LITTLE)])
 
 
 def _row(pair: Pair) -> List[str]:

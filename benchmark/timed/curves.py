@@ -9,7 +9,7 @@ from benchmark.timed.page import class_of, title
 from benchmark.timed.published import best, published
 from benchmark.timed.scores import complete, curve, figure, grouped, per_seed
 from datasets.options import PHANTOM
-from utils.files import replacing
+from utils.chart import chart
 
 
 def draw(dataset: str, records: Sequence[Record], path: str) -> None:
@@ -17,26 +17,19 @@ def draw(dataset: str, records: Sequence[Record], path: str) -> None:
     last point with the deviation over the seeds, and what is published and what a second observer reaches across, which
     mean nothing where all data is synthetic.
     """
-    # Imported where it is needed: it takes most of a second.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    drawing = Figure(figsize=(8.0, 5.0), dpi=120)
-    FigureCanvasAgg(drawing)
-    axes = drawing.add_subplot()
-    rows = [complete(row) for row in grouped(records)]
-    for row in rows:
-        _draw_row(axes, row)
-    for label, value, style in levels(dataset, records):
-        axes.axhline(value, linestyle=style, color="0.4", linewidth=1.0, label=label)
-    axes.set(xlabel="minutes from the start of the command, evaluation left out", title=dataset,
-             ylabel=" / ".join(dict.fromkeys(row[-1]["score"] for row in rows)))
-    axes.set_xlim(left=0)
-    axes.grid(alpha=0.3)
-    axes.legend(loc="best", fontsize=7)
-    drawing.tight_layout()
-    with replacing(path) as temporary:
-        drawing.savefig(temporary, format="png")
+    with chart(path, (8.0, 5.0), dpi=120) as drawing:
+        axes = drawing.add_subplot()
+        rows = [complete(row) for row in grouped(records)]
+        for row in rows:
+            _draw_row(axes, row)
+        for label, value, style in levels(dataset, records):
+            axes.axhline(value, linestyle=style, color="0.4", linewidth=1.0, label=label)
+        axes.set(xlabel="minutes from the start of the command, evaluation left out", title=dataset,
+                 ylabel=" / ".join(dict.fromkeys(row[-1]["score"] for row in rows)))
+        axes.set_xlim(left=0)
+        axes.grid(alpha=0.3)
+        axes.legend(loc="best", fontsize=7)
+        drawing.tight_layout()
 
 
 def _draw_row(axes: Any, row: Sequence[Record]) -> None:

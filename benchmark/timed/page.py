@@ -6,13 +6,14 @@ import os
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from benchmark.kit import results
-from benchmark.kit.results import BUSY, NOTHING, Record, described
+from benchmark.kit.results import NOTHING, Record, described
 from benchmark.timed.published import published
 from benchmark.timed.scores import COMPARED, complete, figure, folds, grouped, interval, per_seed
 from datasets.options import PHANTOM
 
 HEAD = ("recipe", "minutes: given", "taken", "steps", "precision", "score", "mean ± sd", "seeds", "95 % over images",
         "others")
+MINUTES_SAY_LITTLE = "the minutes say little"
 THEIRS = ("published", "score", "figure", "their machine", "their minutes")
 
 
@@ -109,10 +110,7 @@ def _observer(records: Sequence[Record]) -> str:
 
 
 def _remarks(records: Sequence[Record]) -> List[str]:
-    said = []
-    load = max(record["load"] for record in records)
-    if load > BUSY * records[0]["machine"]["cores"]:
-        said.append(f"**Other programs kept the machine busy (load {load:.1f}): the minutes say little.**")
+    said = results.busy(records, MINUTES_SAY_LITTLE)
     partial = [record for record in records if record["official_counts_hold"] is False
                and record["case"]["data"] != PHANTOM]
     if partial:

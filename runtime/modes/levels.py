@@ -16,8 +16,9 @@ from runtime.modes.benchmark import prediction_throughput
 from runtime.modes.evaluate import count, evaluation_folder, protocol
 from runtime.modes.output import make_room
 from runtime.restore import reading
+from utils.chart import chart
 from utils.contracts import StepContext
-from utils.files import replacing, write_csv
+from utils.files import write_csv
 
 TABLE, PICTURE = "levels.csv", "levels.png"
 NAMES = (TABLE, PICTURE)
@@ -109,27 +110,20 @@ def lines(rows: Sequence[Row], headline: str) -> List[str]:
 
 def draw(rows: Sequence[Row], headline: str, title: str, path: str) -> None:
     """Write the score of each level against its speed as a PNG."""
-    # Imported where it is needed: it takes most of a second, and nothing else draws.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.0, 4.5), dpi=120)
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.plot(*_places(rows, headline), color="0.8", zorder=1)
-    for row in rows:
-        size = f"{row['parameters']:,} parameters, {row['gflop']:.3g} GFLOP"
-        axes.scatter(*_places([row], headline), s=60, zorder=2, label=f"L{row['level']}: {size}")
-        axes.annotate(f"L{row['level']}", (row["images_per_second"], row[headline]), xytext=(0, 8),
-                      textcoords="offset points", ha="center")
-    axes.set(xlabel="images a second", ylabel=headline, title=title)
-    axes.set_xlim(left=0)
-    axes.margins(y=0.15)
-    axes.grid(alpha=0.3)
-    axes.legend(loc="best", fontsize=8)
-    figure.tight_layout()
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png")
+    with chart(path, (7.0, 4.5), dpi=120) as figure:
+        axes = figure.add_subplot()
+        axes.plot(*_places(rows, headline), color="0.8", zorder=1)
+        for row in rows:
+            size = f"{row['parameters']:,} parameters, {row['gflop']:.3g} GFLOP"
+            axes.scatter(*_places([row], headline), s=60, zorder=2, label=f"L{row['level']}: {size}")
+            axes.annotate(f"L{row['level']}", (row["images_per_second"], row[headline]), xytext=(0, 8),
+                          textcoords="offset points", ha="center")
+        axes.set(xlabel="images a second", ylabel=headline, title=title)
+        axes.set_xlim(left=0)
+        axes.margins(y=0.15)
+        axes.grid(alpha=0.3)
+        axes.legend(loc="best", fontsize=8)
+        figure.tight_layout()
 
 
 def _places(rows: Sequence[Row], headline: str) -> Tuple[List[float], List[float]]:
