@@ -29,7 +29,7 @@ from benchmark.kit.runs import Effort  # noqa: E402
 from benchmark.versus import ours, report  # noqa: E402
 from benchmark.versus.cases import BFLOAT16, FLOAT32, MODES, PRECISIONS, SUBJECTS, Case  # noqa: E402
 from runtime.settings.tree import MEASURED, TRAIN  # noqa: E402
-from utils.contracts import PLAIN, SHIFTED, STRIPS  # noqa: E402
+from utils.contracts import KERNEL_GRADIENTS  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 
 EAGER, COMPILED = "PyTorch", "PyTorch, compiled"
@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, default=5, help="measured steps of a process (default: 5)")
     parser.add_argument("--warmup_steps", type=int, default=2, help="steps before them (default: 2)")
     parser.add_argument("--kernel_gradients", nargs="+", default=[MEASURED],
-                        choices=(MEASURED, PLAIN, SHIFTED, *STRIPS),
+                        choices=(MEASURED, *KERNEL_GRADIENTS),
                         help="ours: the ways of main.py's --kernel_gradient; the first meets all others and PyTorch")
     parser.add_argument("--compile", action="store_true", help="measure torch.compile, too; needs a C++ compiler")
     results.add_flags(parser, "performance.json")

@@ -1,9 +1,10 @@
 """A convolution of stride 1 whose kernel's gradient is computed in one of several ways, all of them the same sum.
 
 The library's own operation for that gradient takes up to three times as long on a processor as the forward pass, for
-the same arithmetic. Two other ways reach the same sum through operations that are faster for some sizes:
+the same arithmetic. Other ways reach the same sum through operations that are faster for some sizes:
 
 * SHIFTED: for each of the kernel's places, one product of matrices of the shifted inputs with the gradient;
+* ROWS: for each of the kernel's rows, one such product of what all places of the row see;
 * STRIPS: the image cut into strips of some rows, which overlap by what the kernel reaches over, as a larger batch.
 
 Which of them is the fastest depends on the sizes and the processor: `StepContext.kernel_gradient` decides.
@@ -16,7 +17,7 @@ from typing import Callable, List, Optional, Tuple
 import tensorflow.compat.v1 as tf
 
 from model.style import Style
-from utils.contracts import PLAIN, SHIFTED, STRIPS, Convolution, StepContext, Tensor
+from utils.contracts import PLAIN, ROWS, SHIFTED, STRIPS, Convolution, StepContext, Tensor
 
 
 def convolution(inputs: Tensor, kernel: Tensor, context: StepContext, style: Style) -> Tensor:
@@ -42,10 +43,12 @@ def kernel_gradient(inputs: Tensor, upstream: Tensor, sizes: Convolution, way: s
         inputs: [batch, height + reach, width + reach, channels], padded already.
         upstream: the gradient with respect to the outputs, [batch, height, width, filters].
         sizes: those of both.
-        way: PLAIN, SHIFTED or one of STRIPS.
+        way: one of KERNEL_GRADIENTS.
     """
     if way == SHIFTED:
         return _shifted(inputs, upstream, sizes)
+    if way == ROWS:
+        return _rows(inputs, upstream, sizes)
     if way in STRIPS:
         inputs, upstream = _strips(inputs, upstream, sizes, STRIPS[way])
     dilations = [1, sizes.dilation, sizes.dilation, 1]
@@ -102,6 +105,23 @@ def _shifted(inputs: Tensor, upstream: Tensor, sizes: Convolution) -> Tensor:
             start = [0, row * sizes.dilation, column * sizes.dilation, 0]
             seen = tf.slice(inputs, start, [sizes.batch, sizes.height, sizes.width, sizes.channels])
             products.append(tf.matmul(tf.reshape(seen, [-1, sizes.channels]), flat, transpose_a=True))
+    return tf.reshape(tf.stack(products), sizes.kernel_shape)
+
+
+def _rows(inputs: Tensor, upstream: Tensor, sizes: Convolution) -> Tensor:
+    """The pixels of all images are one list, of which a row of the kernel sees a part that need not be copied.
+
+    Where the kernel would reach from the end of a line, or of an image, into the next, the upstream gradient is 0.
+    """
+    wide = sizes.width + sizes.reach
+    across = sizes.batch * (sizes.height + sizes.reach) * wide - sizes.reach
+    seen = across - sizes.reach * wide
+    pixels = tf.reshape(inputs, [-1, sizes.channels])
+    ends = [0, sizes.reach]
+    flat = tf.reshape(tf.pad(upstream, [[0, 0], ends, ends, [0, 0]]), [-1, sizes.filters])[:seen]
+    places = range(0, sizes.reach + 1, sizes.dilation)
+    columns = tf.concat([pixels[place:place + across] for place in places], axis=1)
+    products = [tf.matmul(columns[place * wide:place * wide + seen], flat, transpose_a=True) for place in places]
     return tf.reshape(tf.stack(products), sizes.kernel_shape)
 
 

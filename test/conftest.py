@@ -17,7 +17,10 @@ import hypothesis
 import pytest
 import yaml
 
+from utils.onednn import ask_for_onednn
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+ask_for_onednn()
 from .warm import ENVIRONMENT  # noqa: E402 - the environment of this moment
 from .warm.server import READ_AT_IMPORT  # noqa: E402
 

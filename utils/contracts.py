@@ -23,11 +23,12 @@ UNIFORM, GAUSSIAN = "uniform", "gaussian"
 """How overlapping windows are averaged: all pixels alike, or those in the middle of a window more."""
 
 
-PLAIN, SHIFTED = "plain", "shifted"
+PLAIN, SHIFTED, ROWS = "plain", "shifted", "rows"
 STRIPS = {"strips_16": 16, "strips_32": 32}
-"""How the gradient of a convolution's kernel is computed: by the library's operation, as products of matrices, or in
-strips of so many rows.
+"""How the gradient of a convolution's kernel is computed: by the library's operation; as a product of matrices for each
+place of the kernel, or for each of its rows; or in strips of so many rows of the image.
 """
+KERNEL_GRADIENTS = (PLAIN, SHIFTED, ROWS, *STRIPS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,8 +162,8 @@ class StepContext:
         sample_keys: int64 [batch, 2], the random key of each sample; None unless training.
         cross_rank_mean: mean of a tensor over the ranks whose statistics are taken together; the identity for one.
         ranks: how many those are.
-        kernel_gradient: chooses how the gradient of a convolution's kernel is computed: PLAIN, SHIFTED or one of
-            STRIPS, which all give the same but for rounding.
+        kernel_gradient: chooses how the gradient of a convolution's kernel is computed: one of
+            KERNEL_GRADIENTS, which all give the same but for rounding.
     """
 
     training: bool

@@ -2,11 +2,12 @@
 
 A measurement takes some runs of each way, once for each convolution of a network on each kind of processor; small
 convolutions are not worth it. What was found lies in the user's cache directory. A run waits for it so long and no
-longer: what is not measured by then is left to a later run.
+longer: what is not measured by then is left to a later run, and computed in the way that has won most often.
 """
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import json
 import os
@@ -19,8 +20,9 @@ import pooch
 import tensorflow.compat.v1 as tf
 
 from model.convolution import kernel_gradient
-from utils.contracts import PLAIN, SHIFTED, STRIPS, Convolution
+from utils.contracts import KERNEL_GRADIENTS, PLAIN, STRIPS, Convolution
 from utils.files import write_json
+from utils.onednn import onednn_asked_for
 
 WORTH_MEASURING = 2 * 10 ** 9
 """Floating-point operations of a pass, below which the library's own way is taken unmeasured."""
@@ -38,10 +40,10 @@ Measure = Callable[[Convolution, str], Iterator[float]]
 
 
 class KernelGradients:
-    """Chooses a way for each convolution; the library's own for those that there was no time for.
+    """Chooses a way for each convolution; the likeliest for those that there was no time for.
 
     Args:
-        processor: names what the measurements hold for: processor, cores, precision, version of TensorFlow.
+        processor: names what the measurements hold for: processor, cores, precision, version of TensorFlow, oneDNN.
         measure: runs a way.
         directory: where what was measured is kept.
     """
@@ -61,15 +63,18 @@ class KernelGradients:
         if self._known is None:
             self._known = dict(self._stored().get(self._processor, {}))
         name = "x".join(map(str, convolution))
-        if self._known.get(name) not in (PLAIN, SHIFTED, *STRIPS):
+        if self._known.get(name) not in KERNEL_GRADIENTS:
             if self._spent > PATIENCE:
-                self._known[name] = PLAIN  # for this run; it is not stored
                 self._say("the rest of the kernels is measured by the next run")
-                return PLAIN
+                return self._likely()
             self._say("measuring how to compute the gradients of this network's kernels, and keeping it for later runs")
             self._known[name] = self._fastest(convolution)
             self._store(name, self._known[name])
         return self._known[name]
+
+    def _likely(self) -> str:
+        """For what is not known yet: what won most often on this processor."""
+        return collections.Counter(self._known.values()).most_common(1)[0][0] if self._known else PLAIN
 
     def _say(self, line: str) -> None:
         """Once."""
@@ -79,8 +84,8 @@ class KernelGradients:
 
     def _fastest(self, convolution: Convolution) -> str:
         # A dilated kernel has no operation of its own that takes strips.
-        ways = (PLAIN, SHIFTED, *(STRIPS if convolution.dilation == 1 and convolution.height > min(STRIPS.values())
-                                  else ()))
+        in_strips = convolution.dilation == 1 and convolution.height > min(STRIPS.values())
+        ways = [way for way in KERNEL_GRADIENTS if in_strips or way not in STRIPS]
         best: Dict[str, float] = {}
         for way in ways:
             taken = 0.0
@@ -116,7 +121,8 @@ def measured(precision: str, dtype: tf.DType, config: tf.ConfigProto) -> KernelG
         dtype: that its convolutions compute in.
         config: of its sessions.
     """
-    processor = ", ".join((processor_name(), f"{os.cpu_count()} cores", precision, f"TensorFlow {tf.__version__}"))
+    processor = ", ".join((processor_name(), f"{os.cpu_count()} cores", precision, f"TensorFlow {tf.__version__}",
+                           f"oneDNN {onednn_asked_for()}"))
     return KernelGradients(processor, lambda convolution, way: _seconds(convolution, way, dtype, config),
                            str(pooch.os_cache("unet-measurements")))
 

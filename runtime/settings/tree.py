@@ -10,7 +10,7 @@ from typing import Any, Dict, Iterator, Mapping, NamedTuple, Optional, Tuple
 from datasets.options import DataOptions
 from model.options import ModelOptions
 from objectives.options import AUTO, ObjectiveOptions
-from utils.contracts import PLAIN, SHIFTED, STRIPS
+from utils.contracts import KERNEL_GRADIENTS
 from utils.errors import UserError, unknown_name
 from utils.options import INVOCATION, OPERATIONAL, TRAINING, Option, above, at_least, option, within
 
@@ -145,7 +145,7 @@ class DeviceOptions:
     kernel_gradient: str = option(
         MEASURED, "CPU: how the gradients of convolution kernels are computed: the fastest way, measured once for each "
         "processor (with --deterministic: plain), or always one and the same", kind=OPERATIONAL,
-        choices=(MEASURED, PLAIN, SHIFTED, *STRIPS))
+        choices=(MEASURED, *KERNEL_GRADIENTS))
     iterations_per_loop: int = option(1, "Ascend: training steps that the device does at a time, without the host",
                                       kind=OPERATIONAL, check=at_least(1))
     precision_mode: Optional[str] = option(
