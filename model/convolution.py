@@ -1,4 +1,4 @@
-"""A convolution of stride 1 whose kernel's gradient is computed in one of several ways, all of them the same sum.
+"""Convolutions whose kernel's gradient is computed in one of several ways, all of them the same sum.
 
 The library's own operation for that gradient takes up to three times as long on a processor as the forward pass, for
 the same arithmetic. Other ways reach the same sum through operations that are faster for some sizes:
@@ -12,12 +12,12 @@ Which of them is the fastest depends on the sizes and the processor: `StepContex
 
 from __future__ import annotations
 
-from typing import Callable, List, Optional, Tuple
+from typing import Any, Callable, List, Optional, Tuple
 
 import tensorflow.compat.v1 as tf
 
 from model.style import Style
-from utils.contracts import PLAIN, ROWS, SHIFTED, STRIPS, Convolution, StepContext, Tensor
+from utils.contracts import KERNEL_GRADIENTS, PLAIN, ROWS, SHIFTED, STRIPS, Convolution, StepContext, Tensor
 
 
 def convolution(inputs: Tensor, kernel: Tensor, context: StepContext, style: Style) -> Tensor:
@@ -30,17 +30,49 @@ def convolution(inputs: Tensor, kernel: Tensor, context: StepContext, style: Sty
         style: padding, dilation, layout.
     """
     sizes = _sizes(inputs, kernel, style) if context.training else None
-    way = PLAIN if sizes is None else context.kernel_gradient(sizes)
-    if way == PLAIN or sizes is None:
+    way = _chosen(sizes, context)
+    if sizes is None or way == PLAIN:
         return _forward(inputs, kernel, style)
-    return _with_gradient(inputs, kernel, style, lambda given, upstream: kernel_gradient(given, upstream, sizes, way))
+    return _with_gradient(
+        inputs, kernel, lambda inputs, kernel: _forward(inputs, kernel, style),
+        lambda inputs, upstream: kernel_gradient(_padded(inputs, kernel, style), upstream, sizes, way))
+
+
+def transposed_convolution(inputs: Tensor, kernel: Tensor, context: StepContext, style: Style) -> Tensor:
+    """`inputs` through the transposed convolution of stride 2 with `kernel`, [size, size, filters, channels].
+
+    The gradient of the kernel is that of a convolution of stride 2 from the outputs to the inputs.
+
+    Args:
+        inputs: in the layout of `style`.
+        kernel: odd or even `size`.
+        context: while training it chooses how the gradient of the kernel is computed.
+        style: layout; the padding is "SAME" whatever it says.
+
+    Returns:
+        Twice the height and width.
+    """
+    sizes = _transposed_sizes(inputs, kernel, style) if context.training else None
+    way = _chosen(sizes, context)
+    if sizes is None or way == PLAIN:
+        return _transposed(inputs, kernel, style)
+    return _with_gradient(
+        inputs, kernel, lambda inputs, kernel: _transposed(inputs, kernel, style),
+        lambda inputs, upstream: kernel_gradient(_padded_below(upstream, sizes), inputs, sizes, way))
+
+
+def ways(sizes: Convolution) -> List[str]:
+    """Those of KERNEL_GRADIENTS in which the gradient of the kernel can be computed."""
+    # A dilated kernel has no operation of its own that takes strips.
+    return [way for way in KERNEL_GRADIENTS if way in (PLAIN, SHIFTED) or sizes.stride == 1 and (
+        way == ROWS or sizes.dilation == 1)]
 
 
 def kernel_gradient(inputs: Tensor, upstream: Tensor, sizes: Convolution, way: str) -> Tensor:
     """The gradient of a convolution with respect to its kernel, [size, size, channels, filters].
 
     Args:
-        inputs: [batch, height + reach, width + reach, channels], padded already.
+        inputs: [batch, *sizes.seen, channels], padded already.
         upstream: the gradient with respect to the outputs, [batch, height, width, filters].
         sizes: those of both.
         way: one of KERNEL_GRADIENTS.
@@ -52,20 +84,25 @@ def kernel_gradient(inputs: Tensor, upstream: Tensor, sizes: Convolution, way: s
     if way in STRIPS:
         inputs, upstream = _strips(inputs, upstream, sizes, STRIPS[way])
     dilations = [1, sizes.dilation, sizes.dilation, 1]
-    return tf.nn.conv2d_backprop_filter(inputs, sizes.kernel_shape, upstream, [1, 1, 1, 1], "VALID",
-                                        dilations=dilations)
+    return tf.nn.conv2d_backprop_filter(inputs, sizes.kernel_shape, upstream,
+                                        [1, sizes.stride, sizes.stride, 1], "VALID", dilations=dilations)
 
 
-def _with_gradient(inputs: Tensor, kernel: Tensor, style: Style,
+def _chosen(sizes: Optional[Convolution], context: StepContext) -> str:
+    way = PLAIN if sizes is None else context.kernel_gradient(sizes)
+    return way if sizes is not None and way in ways(sizes) else PLAIN
+
+
+def _with_gradient(inputs: Tensor, kernel: Tensor, forward: Callable[[Tensor, Tensor], Tensor],
                    gradient: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """The convolution; the gradient of its kernel is what `gradient` makes of the padded inputs and the upstream."""
+    """What `forward` makes of inputs and kernel; `gradient` makes the kernel's of the inputs and the upstream one."""
 
     def compute(inputs: Tensor, kernel: Tensor) -> Tuple[Tensor, Callable[[Tensor], List[Tensor]]]:
-        outputs = _forward(inputs, kernel, style)
+        outputs = forward(inputs, kernel)
 
         def back(upstream: Tensor) -> List[Tensor]:
             to_inputs, = tf.gradients(outputs, [inputs], [upstream])
-            return [to_inputs, gradient(_padded(inputs, kernel, style), upstream)]
+            return [to_inputs, gradient(inputs, upstream)]
 
         return outputs, back
 
@@ -78,6 +115,16 @@ def _forward(inputs: Tensor, kernel: Tensor, style: Style) -> Tensor:
                              dilations=[style.dilation] * 2)
 
 
+def _transposed(inputs: Tensor, kernel: Tensor, style: Style) -> Tensor:
+    height, width, _ = style.extents(inputs)
+    filters = int(kernel.shape[2])
+    target = style.arranged(tf.shape(inputs)[0], 2 * height, 2 * width, filters)
+    outputs = tf.nn.conv2d_transpose(inputs, kernel, tf.stack(target), strides=2, padding="SAME",
+                                     data_format=style.layout)
+    outputs.set_shape(style.arranged(inputs.shape[0], _known(2 * height), _known(2 * width), filters))
+    return outputs
+
+
 def _sizes(inputs: Tensor, kernel: Tensor, style: Style) -> Optional[Convolution]:
     """The convolution's sizes; None where they are not all known, or its values are laid out another way."""
     known = inputs.shape.as_list()
@@ -86,6 +133,26 @@ def _sizes(inputs: Tensor, kernel: Tensor, style: Style) -> Optional[Convolution
     size, _, channels, filters = kernel.shape.as_list()
     reach = (size - 1) * style.dilation if style.padding == "VALID" else 0
     return Convolution(known[0], known[1] - reach, known[2] - reach, channels, filters, size, style.dilation)
+
+
+def _transposed_sizes(inputs: Tensor, kernel: Tensor, style: Style) -> Optional[Convolution]:
+    """Those of the convolution whose transposition it is; None as for `_sizes`."""
+    known = inputs.shape.as_list()
+    size, _, filters, channels = kernel.shape.as_list()
+    if style.layout != "NHWC" or None in known or size < 2:
+        return None
+    return Convolution(known[0], known[1], known[2], filters, channels, size, 1, stride=2)
+
+
+def _known(extent: Any) -> Optional[int]:
+    return extent if isinstance(extent, int) else None
+
+
+def _padded_below(outputs: Tensor, sizes: Convolution) -> Tensor:
+    """`outputs` of a transposed convolution, with what padding "SAME" of that of stride 2 adds around them."""
+    reach = sizes.size - 2
+    both = [reach // 2, reach - reach // 2]
+    return tf.pad(outputs, [[0, 0], both, both, [0, 0]])
 
 
 def _padded(inputs: Tensor, kernel: Tensor, style: Style) -> Tensor:
@@ -102,10 +169,15 @@ def _shifted(inputs: Tensor, upstream: Tensor, sizes: Convolution) -> Tensor:
     products = []
     for row in range(sizes.size):
         for column in range(sizes.size):
-            start = [0, row * sizes.dilation, column * sizes.dilation, 0]
-            seen = tf.slice(inputs, start, [sizes.batch, sizes.height, sizes.width, sizes.channels])
+            seen = inputs[:, _seen(row, sizes.height, sizes), _seen(column, sizes.width, sizes)]
             products.append(tf.matmul(tf.reshape(seen, [-1, sizes.channels]), flat, transpose_a=True))
     return tf.reshape(tf.stack(products), sizes.kernel_shape)
+
+
+def _seen(place: int, extent: int, sizes: Convolution) -> slice:
+    """What a place of the kernel sees along one axis."""
+    start = place * sizes.dilation
+    return slice(start, start + (extent - 1) * sizes.stride + 1, sizes.stride)
 
 
 def _rows(inputs: Tensor, upstream: Tensor, sizes: Convolution) -> Tensor:
@@ -113,8 +185,8 @@ def _rows(inputs: Tensor, upstream: Tensor, sizes: Convolution) -> Tensor:
 
     Where the kernel would reach from the end of a line, or of an image, into the next, the upstream gradient is 0.
     """
-    wide = sizes.width + sizes.reach
-    across = sizes.batch * (sizes.height + sizes.reach) * wide - sizes.reach
+    tall, wide = sizes.seen
+    across = sizes.batch * tall * wide - sizes.reach
     seen = across - sizes.reach * wide
     pixels = tf.reshape(inputs, [-1, sizes.channels])
     ends = [0, sizes.reach]

@@ -7,12 +7,12 @@ seed alone does not fix the initial weights in all TensorFlow versions.
 
 from __future__ import annotations
 
-from typing import Any, Optional, Tuple
+from typing import Any, Tuple
 
 import tensorflow.compat.v1 as tf
 
 from model.activations import activate
-from model.convolution import convolution
+from model.convolution import convolution, transposed_convolution
 from model.initialisers import initialiser
 from model.normalisation import batch_normalisation
 from model.style import DEFAULT, Style
@@ -41,12 +41,8 @@ def conv2d_transpose(inputs: Tensor, filters: int, size: int, context: StepConte
         `filters` channels, twice the height and width.
     """
     with tf.variable_scope(name):
-        height, width, channels = style.extents(inputs)
-        kernel = _kernel((size, size, filters, channels), context, style)
-        target = tf.stack(style.arranged(tf.shape(inputs)[0], 2 * height, 2 * width, filters))
-        outputs = tf.nn.conv2d_transpose(inputs, kernel, target, strides=2, padding="SAME", data_format=style.layout)
-        outputs.set_shape(style.arranged(inputs.shape[0], _known(2 * height), _known(2 * width), filters))
-        return _finished(outputs, filters, context, style)
+        kernel = _kernel((size, size, filters, style.extents(inputs)[2]), context, style)
+        return _finished(transposed_convolution(inputs, kernel, context, style), filters, context, style)
 
 
 def two_convolutions(inputs: Tensor, filters: Tuple[int, int], context: StepContext, name: str,
@@ -131,10 +127,6 @@ def channel_dropout(inputs: Tensor, rate: float, context: StepContext, name: str
 def _kernel(shape: Tuple[int, ...], context: StepContext, style: Style) -> Tensor:
     seed = variable_seed(context.seed, tf.get_variable_scope().name + "/kernel")
     return tf.get_variable("kernel", shape, tf.float32, initializer=initialiser(style.kernel_initialiser, seed))
-
-
-def _known(extent: Any) -> Optional[int]:
-    return extent if isinstance(extent, int) else None
 
 
 def _averaging(length: Any, cells: int) -> Tensor:

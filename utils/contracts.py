@@ -108,7 +108,7 @@ class Geometry:
 
 
 class Convolution(NamedTuple):
-    """A convolution of stride 1 by its sizes.
+    """A convolution by its sizes.
 
     Attributes:
         batch: images.
@@ -116,6 +116,7 @@ class Convolution(NamedTuple):
         channels, filters: of the inputs and of the outputs.
         size: of the square kernel.
         dilation: pixels from one weight of the kernel to the next.
+        stride: pixels from what one output sees to what the next does.
     """
 
     batch: int
@@ -125,11 +126,18 @@ class Convolution(NamedTuple):
     filters: int
     size: int
     dilation: int
+    stride: int = 1
 
     @property
     def reach(self) -> int:
-        """Rows, and columns, that the inputs have more than the outputs, padding included."""
+        """Rows, and columns, from the first that an output sees to the last."""
         return (self.size - 1) * self.dilation
+
+    @property
+    def seen(self) -> Tuple[int, int]:
+        """Rows and columns of the inputs that outputs see, padding included."""
+        rows, columns = ((extent - 1) * self.stride + 1 + self.reach for extent in (self.height, self.width))
+        return rows, columns
 
     @property
     def kernel_shape(self) -> Tuple[int, int, int, int]:

@@ -19,7 +19,7 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
 import pooch
 import tensorflow.compat.v1 as tf
 
-from model.convolution import kernel_gradient
+from model.convolution import kernel_gradient, ways
 from utils.contracts import KERNEL_GRADIENTS, PLAIN, STRIPS, Convolution
 from utils.files import write_json
 from utils.onednn import onednn_asked_for
@@ -83,11 +83,9 @@ class KernelGradients:
             self._said.append(line)
 
     def _fastest(self, convolution: Convolution) -> str:
-        # A dilated kernel has no operation of its own that takes strips.
-        in_strips = convolution.dilation == 1 and convolution.height > min(STRIPS.values())
-        ways = [way for way in KERNEL_GRADIENTS if in_strips or way not in STRIPS]
+        is_high = convolution.height > min(STRIPS.values())
         best: Dict[str, float] = {}
-        for way in ways:
+        for way in (way for way in ways(convolution) if is_high or way not in STRIPS):
             taken = 0.0
             for run, seconds in enumerate(self._measure(convolution, way)):
                 best[way] = min(seconds, best.get(way, seconds))
@@ -129,10 +127,9 @@ def measured(precision: str, dtype: tf.DType, config: tf.ConfigProto) -> KernelG
 
 def _seconds(convolution: Convolution, way: str, dtype: tf.DType, config: tf.ConfigProto) -> Iterator[float]:
     with tf.Graph().as_default() as graph:
-        tall, wide = convolution.height + convolution.reach, convolution.width + convolution.reach
         # Variables, since TensorFlow would compute with constants beforehand.
         inputs, upstream = (_filled(name, shape, dtype) for name, shape in (
-            ("inputs", [convolution.batch, tall, wide, convolution.channels]),
+            ("inputs", [convolution.batch, *convolution.seen, convolution.channels]),
             ("upstream", [convolution.batch, convolution.height, convolution.width, convolution.filters])))
         found = kernel_gradient(inputs, upstream, convolution, way).op
         begin = tf.global_variables_initializer()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from model.convolution import convolution
+from model.convolution import convolution, transposed_convolution, ways
 from model.layers import two_convolutions
 from model.style import Style
 from utils.contracts import KERNEL_GRADIENTS, PLAIN, STRIPS, Convolution, StepContext
@@ -53,8 +53,7 @@ def _fits(shape, padding: str) -> bool:
 
 
 def _ways(shape) -> List[str]:
-    """Strips have no operation of their own for dilated kernels."""
-    return [way for way in WAYS if shape[6] == 1 or way not in STRIPS]
+    return [way for way in ways(Convolution(*shape)) if way != PLAIN]
 
 
 @pytest.mark.parametrize("padding", ["VALID", "SAME"])
@@ -64,6 +63,34 @@ def test_every_way_gives_the_plain_gradient(shape, padding):
         pytest.skip("the kernel reaches over the whole image")
     found = _gradients(shape, padding, [PLAIN, *_ways(shape)])
     for way in _ways(shape):
+        for mine, plain in zip(found[way], found[PLAIN]):
+            np.testing.assert_allclose(mine, plain, rtol=1e-5, atol=1e-5 * np.abs(plain).max())
+
+
+def test_dilated_kernels_have_no_strips():
+    assert set(STRIPS).isdisjoint(_ways(SHAPES[-1])) and len(_ways(SHAPES[-1])) == 2
+    assert _ways(SHAPES[0]) == WAYS
+
+
+@pytest.mark.parametrize("shape", [(2, 5, 4, 3, 2, 3), (1, 1, 1, 2, 3, 3), (3, 4, 6, 2, 5, 2), (1, 7, 3, 2, 2, 5),
+                                   (2, 3, 3, 2, 2, 1)], ids=str)
+def test_a_transposed_convolution_gives_the_plain_gradient(shape):
+    batch, height, width, channels, filters, size = shape
+    random, found, asked = np.random.RandomState(5), {}, []
+    values = random.uniform(-1, 1, [batch, height, width, channels])
+    weights = random.uniform(-1, 1, [batch, 2 * height, 2 * width, filters])
+    with tf.Graph().as_default(), tf.Session() as session:
+        inputs, kernel = tf.constant(values, tf.float32), tf.constant(
+            random.uniform(-1, 1, [size, size, filters, channels]), tf.float32)
+        for way in KERNEL_GRADIENTS:
+            context = StepContext(training=True, seed=0, kernel_gradient=lambda sizes, way=way: asked.append(
+                (sizes.seen, sizes.stride)) or way)
+            outputs = transposed_convolution(inputs, kernel, context, Style())
+            assert outputs.shape.as_list() == list(weights.shape)
+            found[way] = [outputs, *tf.gradients(tf.reduce_sum(outputs * weights), [inputs, kernel])]
+        found = session.run(found)
+    assert set(asked) == ({((2 * height + size - 2, 2 * width + size - 2), 2)} if size > 1 else set())
+    for way in WAYS:
         for mine, plain in zip(found[way], found[PLAIN]):
             np.testing.assert_allclose(mine, plain, rtol=1e-5, atol=1e-5 * np.abs(plain).max())
 

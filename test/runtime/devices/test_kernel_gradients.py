@@ -83,19 +83,20 @@ def test_small_convolutions_are_not_measured(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_dilated_kernels_and_low_images_have_no_strips(tmp_path):
+def test_dilated_and_strided_kernels_and_low_images_have_no_strips(tmp_path):
     clock = Clock(plain=0.02, shifted=0.01, rows=0.03)
     choose = KernelGradients("this one", clock, str(tmp_path))
     assert choose(LARGE._replace(dilation=2)) == SHIFTED
     assert choose(LARGE._replace(height=16)) == SHIFTED
+    assert choose(LARGE._replace(stride=2)) == SHIFTED
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"this one": 3}', '{"this one": {"1x64x64x512x512x3x1": "no way"}}'])
+@pytest.mark.parametrize("content", ["", "[]", '{"this one": 3}', '{"this one": {"1x64x64x512x512x3x1x1": "no way"}}'])
 def test_a_damaged_memory_is_made_anew(tmp_path, content):
     (tmp_path / FILE_NAME).write_text(content)
     clock = Clock(plain=0.01, shifted=0.02, rows=0.02, strips_16=0.02, strips_32=0.02)
     assert KernelGradients("this one", clock, str(tmp_path))(LARGE) == PLAIN
-    assert json.loads((tmp_path / FILE_NAME).read_text())["this one"] == {"1x64x64x512x512x3x1": PLAIN}
+    assert json.loads((tmp_path / FILE_NAME).read_text())["this one"] == {"1x64x64x512x512x3x1x1": PLAIN}
 
 
 def test_where_nothing_can_be_kept_it_is_measured_each_time(tmp_path):
