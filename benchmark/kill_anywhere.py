@@ -37,6 +37,7 @@ from benchmark.killing.subjects import prepare, subjects  # noqa: E402
 from benchmark.killing.trap import BUDGET, EVALUATION, EVERY_RANK, MEASUREMENT, SAVE, Plan, attempt  # noqa: E402
 from runtime.settings.saved import FILE_NAME as SETTINGS_FILE  # noqa: E402
 from utils.files import read_json  # noqa: E402
+from utils.onednn import ask_for_onednn  # noqa: E402
 
 KILLS_PER_RUN = 10
 TIMED_SAVE_SECONDS = 0.06
@@ -289,6 +290,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
 
 def _told(options: argparse.Namespace) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    ask_for_onednn()
     started = time.monotonic()
     data = tempfile.mkdtemp(prefix="kill-anywhere-")
     prepare(options.subject, data)

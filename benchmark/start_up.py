@@ -88,7 +88,9 @@ def run_marked(begun: float, arguments: Sequence[str]) -> List[Mark]:
 
     import main
     from utils.garbage import made_to_stay
+    from utils.onednn import ask_for_onednn
 
+    ask_for_onednn()
     with made_to_stay():
         from runtime.modes import train
     mark()

@@ -30,7 +30,7 @@ def convolution(inputs: Tensor, kernel: Tensor, context: StepContext, style: Sty
         style: padding, dilation, layout.
     """
     sizes = _sizes(inputs, kernel, style) if context.training else None
-    way = _chosen(sizes, context)
+    way = PLAIN if sizes is None else _chosen(sizes, context)
     if sizes is None or way == PLAIN:
         return _forward(inputs, kernel, style)
     return _with_gradient(
@@ -53,19 +53,21 @@ def transposed_convolution(inputs: Tensor, kernel: Tensor, context: StepContext,
         Twice the height and width.
     """
     sizes = _transposed_sizes(inputs, kernel, style) if context.training else None
-    way = _chosen(sizes, context)
+    way = PLAIN if sizes is None else _chosen(sizes, context)
     if sizes is None or way == PLAIN:
         return _transposed(inputs, kernel, style)
     return _with_gradient(
         inputs, kernel, lambda inputs, kernel: _transposed(inputs, kernel, style),
-        lambda inputs, upstream: kernel_gradient(_padded_below(upstream, sizes), inputs, sizes, way))
+        lambda inputs, upstream: kernel_gradient(_surrounded(upstream, sizes.size - 2), inputs, sizes, way))
 
 
-def ways(sizes: Convolution) -> List[str]:
+def possible_ways(sizes: Convolution) -> List[str]:
     """Those of KERNEL_GRADIENTS in which the gradient of the kernel can be computed."""
-    # A dilated kernel has no operation of its own that takes strips.
-    return [way for way in KERNEL_GRADIENTS if way in (PLAIN, SHIFTED) or sizes.stride == 1 and (
-        way == ROWS or sizes.dilation == 1)]
+    if sizes.stride > 1:
+        return [PLAIN, SHIFTED]
+    if sizes.dilation > 1:  # There is no operation for it that takes strips.
+        return [PLAIN, SHIFTED, ROWS]
+    return list(KERNEL_GRADIENTS)
 
 
 def kernel_gradient(inputs: Tensor, upstream: Tensor, sizes: Convolution, way: str) -> Tensor:
@@ -81,16 +83,18 @@ def kernel_gradient(inputs: Tensor, upstream: Tensor, sizes: Convolution, way: s
         return _shifted(inputs, upstream, sizes)
     if way == ROWS:
         return _rows(inputs, upstream, sizes)
+    if sizes.dilation > 1:
+        kernel = tf.zeros(sizes.kernel_shape, inputs.dtype)
+        return tf.gradients(_forward(inputs, kernel, Style(dilation=sizes.dilation)), [kernel], [upstream])[0]
     if way in STRIPS:
         inputs, upstream = _strips(inputs, upstream, sizes, STRIPS[way])
-    dilations = [1, sizes.dilation, sizes.dilation, 1]
-    return tf.nn.conv2d_backprop_filter(inputs, sizes.kernel_shape, upstream,
-                                        [1, sizes.stride, sizes.stride, 1], "VALID", dilations=dilations)
+    strides = [1, sizes.stride, sizes.stride, 1]
+    return tf.nn.conv2d_backprop_filter(inputs, sizes.kernel_shape, upstream, strides, "VALID")
 
 
-def _chosen(sizes: Optional[Convolution], context: StepContext) -> str:
-    way = PLAIN if sizes is None else context.kernel_gradient(sizes)
-    return way if sizes is not None and way in ways(sizes) else PLAIN
+def _chosen(sizes: Convolution, context: StepContext) -> str:
+    way = context.kernel_gradient(sizes)
+    return way if way in possible_ways(sizes) else PLAIN
 
 
 def _with_gradient(inputs: Tensor, kernel: Tensor, forward: Callable[[Tensor, Tensor], Tensor],
@@ -148,20 +152,17 @@ def _known(extent: Any) -> Optional[int]:
     return extent if isinstance(extent, int) else None
 
 
-def _padded_below(outputs: Tensor, sizes: Convolution) -> Tensor:
-    """`outputs` of a transposed convolution, with what padding "SAME" of that of stride 2 adds around them."""
-    reach = sizes.size - 2
-    both = [reach // 2, reach - reach // 2]
-    return tf.pad(outputs, [[0, 0], both, both, [0, 0]])
-
-
 def _padded(inputs: Tensor, kernel: Tensor, style: Style) -> Tensor:
     """`inputs` with the rows and columns of 0 that padding "SAME" stands for."""
     if style.padding == "VALID":
         return inputs
-    reach = (int(kernel.shape[0]) - 1) * style.dilation
-    both = [reach // 2, reach - reach // 2]
-    return tf.pad(inputs, [[0, 0], both, both, [0, 0]])
+    return _surrounded(inputs, (int(kernel.shape[0]) - 1) * style.dilation)
+
+
+def _surrounded(images: Tensor, more: int) -> Tensor:
+    """`images` with so many rows and columns of 0 more, half of them in front, rounded down: padding "SAME"."""
+    both = [more // 2, more - more // 2]
+    return tf.pad(images, [[0, 0], both, both, [0, 0]])
 
 
 def _shifted(inputs: Tensor, upstream: Tensor, sizes: Convolution) -> Tensor:

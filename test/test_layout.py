@@ -223,6 +223,19 @@ def test_one_process_does_not_import_horovod(tmp_path):
     assert shown.stdout.splitlines()[-1:] == ["False"], shown.stderr
 
 
+@pytest.mark.parametrize("adapter, said", [(False, "1"), (True, "None")])
+def test_TensorFlow_is_asked_for_oneDNN_before_it_is_imported(tmp_path, adapter, said):
+    """But not beside Ascend's adapter. What stands for TensorFlow here tells what it finds, and ends."""
+    (tmp_path / "tensorflow").mkdir()
+    (tmp_path / "tensorflow" / "__init__.py").write_text(
+        "import os, sys; sys.exit('found ' + str(os.environ.get('TF_ENABLE_ONEDNN_OPTS')))")
+    if adapter:
+        (tmp_path / "npu_bridge.py").write_text("")
+    code = ("import os, platform, sys; os.environ.pop('TF_ENABLE_ONEDNN_OPTS', None); platform.machine = lambda: 'x86_64'; "
+            f"sys.path[:0] = [{str(tmp_path)!r}, {str(ROOT)!r}]; import main; main.main([])")
+    assert f"found {said}" in run_python(["-c", code], tmp_path, {}).stderr
+
+
 def test_TensorFlow_waits_for_the_flags(tmp_path):
     """It takes seconds to import, and reads its environment then; --help and a wrong flag need none of it."""
     said = run_python(["-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); import main; print(sorted(sys.modules))"],

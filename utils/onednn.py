@@ -1,10 +1,11 @@
-"""oneDNN's convolutions, which TensorFlow has on every x86 processor and by itself uses on the newest alone."""
+"""oneDNN's convolutions, which TensorFlow for x86 has and by itself uses on the newest processors alone."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
 import platform
+import sys
 
 VARIABLE = "TF_ENABLE_ONEDNN_OPTS"
 _X86 = ("x86_64", "amd64")
@@ -14,11 +15,12 @@ _ADAPTER = "npu_bridge"
 def ask_for_onednn() -> None:
     """Have TensorFlow use them; to be called before it is imported, which is when it reads its environment.
 
-    Without being asked it uses them where the processor has AVX512_VNNI, AVX512_BF16 or AMX, although those with AVX2
-    gain as much (docs/performance.md). What the user says in the environment holds. Ascend's adapter takes graphs apart
-    itself, and is left to do so; TensorFlow before 2.5 does not know the variable.
+    Without being asked TensorFlow for Linux, from 2.9 on, uses them where the processor has AVX512_VNNI, AVX512_BF16,
+    AVX_VNNI or AMX. What the user says in the environment holds. Ascend's adapter takes graphs apart itself, and is
+    left to do so; TensorFlow before 2.5 does not know the variable.
     """
-    if platform.machine().lower() in _X86 and importlib.util.find_spec(_ADAPTER) is None:
+    comes_too_late = "tensorflow" in sys.modules
+    if platform.machine().lower() in _X86 and not comes_too_late and importlib.util.find_spec(_ADAPTER) is None:
         os.environ.setdefault(VARIABLE, "1")
 
 

@@ -15,6 +15,7 @@ from typing import Any, Callable, Iterator, List, Mapping, NamedTuple, Optional,
 
 from utils.commands import Stopped
 from utils.errors import UserError
+from utils.onednn import ask_for_onednn
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _SHOWN = 400
@@ -76,6 +77,7 @@ def finished(words: Sequence[str], limit: float, environment: Mapping[str, str],
         together: of `ended_together`, for who calls this in a thread.
     """
     what = " ".join(words[1:4])
+    ask_for_onednn()  # for all that computes, as main.py does for itself
     bounded = words if memory_bytes is None else [sys.executable, "-c", _BOUNDED, str(memory_bytes), *words]
     with subprocess.Popen(bounded, cwd=ROOT, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

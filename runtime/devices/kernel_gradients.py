@@ -19,8 +19,8 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
 import pooch
 import tensorflow.compat.v1 as tf
 
-from model.convolution import kernel_gradient, ways
-from utils.contracts import KERNEL_GRADIENTS, PLAIN, STRIPS, Convolution
+from model.convolution import kernel_gradient, possible_ways
+from utils.contracts import KERNEL_GRADIENTS, PLAIN, ROWS, SHIFTED, STRIPS, Convolution
 from utils.files import write_json
 from utils.onednn import onednn_asked_for
 
@@ -32,6 +32,10 @@ LONG = 0.2
 """Seconds that a run takes, or several of them, after which there is nothing to gain from another."""
 PATIENCE = 20.0
 """Seconds of measured runs in one start, after which no further convolution is looked at."""
+BYTES = 4
+"""Of a number: those of bfloat16 have half as many."""
+MOST_COPIED = 2 ** 31
+"""Bytes that a way may need beside inputs and outputs."""
 HOPELESS = 1.5
 """Times the best so far, after which a way is run no more."""
 
@@ -63,18 +67,19 @@ class KernelGradients:
         if self._known is None:
             self._known = dict(self._stored().get(self._processor, {}))
         name = "x".join(map(str, convolution))
-        if self._known.get(name) not in KERNEL_GRADIENTS:
+        if name not in self._known:
             if self._spent > PATIENCE:
                 self._say("the rest of the kernels is measured by the next run")
-                return self._likely()
+                return self._likely(convolution)
             self._say("measuring how to compute the gradients of this network's kernels, and keeping it for later runs")
             self._known[name] = self._fastest(convolution)
             self._store(name, self._known[name])
         return self._known[name]
 
-    def _likely(self) -> str:
-        """For what is not known yet: what won most often on this processor."""
-        return collections.Counter(self._known.values()).most_common(1)[0][0] if self._known else PLAIN
+    def _likely(self, convolution: Convolution) -> str:
+        """For what is not known yet: what won most often on this processor, of what is possible here."""
+        won = [way for way in (self._known or {}).values() if way in _worth_running(convolution)]
+        return collections.Counter(won).most_common(1)[0][0] if won else PLAIN
 
     def _say(self, line: str) -> None:
         """Once."""
@@ -83,9 +88,8 @@ class KernelGradients:
             self._said.append(line)
 
     def _fastest(self, convolution: Convolution) -> str:
-        is_high = convolution.height > min(STRIPS.values())
         best: Dict[str, float] = {}
-        for way in (way for way in ways(convolution) if is_high or way not in STRIPS):
+        for way in _worth_running(convolution):
             taken = 0.0
             for run, seconds in enumerate(self._measure(convolution, way)):
                 best[way] = min(seconds, best.get(way, seconds))
@@ -99,16 +103,27 @@ class KernelGradients:
         try:
             with open(self._path, encoding="utf-8") as stream:
                 stored = json.load(stream)
-            return {name: dict(ways) for name, ways in stored.items()}
+            return {processor: {name: way for name, way in dict(own).items() if way in KERNEL_GRADIENTS}
+                    for processor, own in stored.items()}
         except (OSError, ValueError, TypeError, AttributeError):
             return {}  # nothing is lost but some seconds
 
     def _store(self, name: str, way: str) -> None:
         """Added to what is there by now: another process may have measured, too."""
-        stored = {processor: dict(ways) for processor, ways in self._stored().items()}
+        stored = {processor: dict(own) for processor, own in self._stored().items()}
         stored.setdefault(self._processor, {})[name] = way
         with contextlib.suppress(OSError):
             write_json(self._path, stored)
+
+
+def _worth_running(convolution: Convolution) -> List[str]:
+    """The ways of a convolution, but for those whose copies of the inputs would take too much memory."""
+    rows, columns = convolution.seen
+    inputs = BYTES * convolution.batch * rows * columns * convolution.channels
+    copies = {SHIFTED: convolution.size ** 2, ROWS: convolution.size}
+    is_high = convolution.height > min(STRIPS.values())
+    return [way for way in possible_ways(convolution)
+            if copies.get(way, 0) * inputs <= MOST_COPIED and (is_high or way not in STRIPS)]
 
 
 def measured(precision: str, dtype: tf.DType, config: tf.ConfigProto) -> KernelGradients:

@@ -144,7 +144,7 @@ class DeviceOptions:
     deterministic: bool = option(False, "bit-identical repetition", kind=OPERATIONAL)
     kernel_gradient: str = option(
         MEASURED, "CPU: how the gradients of convolution kernels are computed: the fastest way, measured once for each "
-        "processor (with --deterministic: plain), or always one and the same", kind=OPERATIONAL,
+        "processor (with --deterministic: plain), or one and the same wherever it can be", kind=OPERATIONAL,
         choices=(MEASURED, *KERNEL_GRADIENTS))
     iterations_per_loop: int = option(1, "Ascend: training steps that the device does at a time, without the host",
                                       kind=OPERATIONAL, check=at_least(1))

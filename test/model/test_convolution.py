@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from model.convolution import convolution, transposed_convolution, ways
+from model.convolution import convolution, kernel_gradient, possible_ways, transposed_convolution
 from model.layers import two_convolutions
 from model.style import Style
 from utils.contracts import KERNEL_GRADIENTS, PLAIN, STRIPS, Convolution, StepContext
@@ -53,7 +53,7 @@ def _fits(shape, padding: str) -> bool:
 
 
 def _ways(shape) -> List[str]:
-    return [way for way in ways(Convolution(*shape)) if way != PLAIN]
+    return [way for way in possible_ways(Convolution(*shape)) if way != PLAIN]
 
 
 @pytest.mark.parametrize("padding", ["VALID", "SAME"])
@@ -65,6 +65,42 @@ def test_every_way_gives_the_plain_gradient(shape, padding):
     for way in _ways(shape):
         for mine, plain in zip(found[way], found[PLAIN]):
             np.testing.assert_allclose(mine, plain, rtol=1e-5, atol=1e-5 * np.abs(plain).max())
+
+
+@pytest.mark.parametrize("sizes", [
+    Convolution(2, 4, 3, 3, 2, 3, 1, stride=2), Convolution(1, 1, 5, 1, 4, 2, 1, stride=2),
+    Convolution(2, 9, 6, 3, 2, 3, 2), Convolution(1, 7, 8, 2, 3, 3, 1)], ids=str)
+def test_what_is_measured_is_the_gradient(sizes):
+    """Of sum(outputs x upstream), by NumPy in float64."""
+    random = np.random.RandomState(6)
+    inputs = random.uniform(-1, 1, [sizes.batch, *sizes.seen, sizes.channels])
+    upstream = random.uniform(-1, 1, [sizes.batch, sizes.height, sizes.width, sizes.filters])
+    expected = np.zeros(sizes.kernel_shape)
+    for row, column in np.ndindex(sizes.size, sizes.size):
+        top, left = row * sizes.dilation, column * sizes.dilation
+        seen = inputs[:, top::sizes.stride, left::sizes.stride][:, :sizes.height, :sizes.width]
+        expected[row, column] = np.einsum("bhwc,bhwf->cf", seen, upstream)
+    ways = possible_ways(sizes)
+    with tf.Graph().as_default(), tf.Session() as session:
+        found = session.run([kernel_gradient(tf.constant(inputs, tf.float32), tf.constant(upstream, tf.float32), sizes,
+                                             way) for way in ways])
+    assert len(ways) >= 2
+    for gradient in found:
+        np.testing.assert_allclose(gradient, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("way", KERNEL_GRADIENTS)
+def test_sums_as_long_as_those_of_real_images_stay_exact(way):
+    sizes = Convolution(1, 320, 330, 2, 3, 3, 1)
+    random = np.random.RandomState(7)
+    inputs = random.uniform(0, 1, [1, *sizes.seen, 2])
+    upstream = random.uniform(-1, 1, [1, sizes.height, sizes.width, 3])
+    expected = np.stack([np.einsum("bhwc,bhwf->cf", inputs[:, row:row + 320, column:column + 330], upstream)
+                         for row, column in np.ndindex(3, 3)]).reshape(sizes.kernel_shape)
+    with tf.Graph().as_default(), tf.Session() as session:
+        found = session.run(kernel_gradient(tf.constant(inputs, tf.float32), tf.constant(upstream, tf.float32), sizes,
+                                            way))
+    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(upstream).sum())
 
 
 def test_dilated_kernels_have_no_strips():

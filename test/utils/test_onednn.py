@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
+import sys
 
 import pytest
 
@@ -15,6 +16,7 @@ from utils.onednn import VARIABLE, ask_for_onednn, onednn_asked_for
 def _unsaid(monkeypatch):
     monkeypatch.delenv(VARIABLE, raising=False)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
 
 
 @pytest.mark.parametrize("machine, said", [("x86_64", "1"), ("AMD64", "1"), ("aarch64", "as TensorFlow has it"),
@@ -35,5 +37,12 @@ def test_the_user_is_not_overruled(monkeypatch):
 def test_an_ascend_host_is_left_alone(monkeypatch):
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name == "npu_bridge" or None)
+    ask_for_onednn()
+    assert VARIABLE not in os.environ
+
+
+def test_once_tensorflow_is_there_it_is_too_late(monkeypatch):
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    monkeypatch.setitem(sys.modules, "tensorflow", object())
     ask_for_onednn()
     assert VARIABLE not in os.environ

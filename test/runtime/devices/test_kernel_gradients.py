@@ -70,6 +70,20 @@ def test_what_there_is_no_time_for_is_left_to_a_later_run(tmp_path, capsys):
     assert [later(each) for each in convolutions] == [SHIFTED] * 5
 
 
+def test_what_is_likely_is_also_possible(tmp_path):
+    clock = Clock(**dict.fromkeys(("plain", "shifted", "rows", "strips_32"), 1.5 * PATIENCE), strips_16=PATIENCE)
+    choose = KernelGradients("this one", clock, str(tmp_path))
+    assert choose(LARGE) == choose(LARGE._replace(height=65)) == "strips_16"
+    assert choose(LARGE._replace(height=16)) == choose(LARGE._replace(stride=2)) == PLAIN
+
+
+def test_what_copies_too_much_is_not_run(tmp_path):
+    """9 x 4 bytes x 66 x 66 x 512 channels are 80 MB an image."""
+    clock = Clock(plain=0.02, shifted=0.01, rows=0.015, strips_16=0.03, strips_32=0.03)
+    choose = KernelGradients("this one", clock, str(tmp_path))
+    assert [choose(LARGE._replace(batch=batch)) for batch in (26, 27, 80, 81)] == [SHIFTED, "rows", "rows", PLAIN]
+
+
 def test_every_processor_has_its_own(tmp_path):
     fast, slow = Clock(plain=0.01, shifted=0.02, rows=0.02, strips_16=0.02, strips_32=0.02), Clock(
         plain=0.02, shifted=0.01, rows=0.02, strips_16=0.02, strips_32=0.02)
@@ -91,7 +105,8 @@ def test_dilated_and_strided_kernels_and_low_images_have_no_strips(tmp_path):
     assert choose(LARGE._replace(stride=2)) == SHIFTED
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"this one": 3}', '{"this one": {"1x64x64x512x512x3x1x1": "no way"}}'])
+@pytest.mark.parametrize("content", ["", "[]", '{"this one": 3}', '{"this one": {"1x64x64x512x512x3x1x1": "no way"}}',
+                                     '{"this one": {"1x64x64x512x512x3x1x1": ["plain"]}}'])
 def test_a_damaged_memory_is_made_anew(tmp_path, content):
     (tmp_path / FILE_NAME).write_text(content)
     clock = Clock(plain=0.01, shifted=0.02, rows=0.02, strips_16=0.02, strips_32=0.02)
