@@ -231,8 +231,9 @@ def test_TensorFlow_is_asked_for_oneDNN_before_it_is_imported(tmp_path, adapter,
         "import os, sys; sys.exit('found ' + str(os.environ.get('TF_ENABLE_ONEDNN_OPTS')))")
     if adapter:
         (tmp_path / "npu_bridge.py").write_text("")
-    code = ("import os, platform, sys; os.environ.pop('TF_ENABLE_ONEDNN_OPTS', None); platform.machine = lambda: 'x86_64'; "
-            f"sys.path[:0] = [{str(tmp_path)!r}, {str(ROOT)!r}]; import main; main.main([])")
+    code = ("import os, platform, sys; os.environ.pop('TF_ENABLE_ONEDNN_OPTS', None); "
+            f"platform.machine = lambda: 'x86_64'; sys.path[:0] = [{str(tmp_path)!r}, {str(ROOT)!r}]; "
+            "import main; main.main([])")
     assert f"found {said}" in run_python(["-c", code], tmp_path, {}).stderr
 
 
