@@ -59,7 +59,7 @@ class CPU(Device):
     def computes_channels_first(self) -> bool:
         """See `Device.computes_channels_first`.
 
-        Most builds have no such kernels; the one of TensorFlow 2.15 for Intel caches its pooling without regard to the
+        Without oneDNN there are no such kernels; that of TensorFlow 2.15 caches its pooling without regard to the
         layout and gives wrong numbers to a process that uses both (tensorflow/tensorflow issue 61482).
         """
         return False
