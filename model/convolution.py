@@ -29,13 +29,9 @@ def convolution(inputs: Tensor, kernel: Tensor, context: StepContext, style: Sty
         context: while training it chooses how the gradient of the kernel is computed.
         style: padding, dilation, layout.
     """
-    sizes = _sizes(inputs, kernel, style) if context.training else None
-    way = PLAIN if sizes is None else _chosen(sizes, context)
-    if sizes is None or way == PLAIN:
-        return _forward(inputs, kernel, style)
     return _with_gradient(
-        inputs, kernel, lambda inputs, kernel: _forward(inputs, kernel, style),
-        lambda inputs, upstream: kernel_gradient(_padded(inputs, kernel, style), upstream, sizes, way))
+        inputs, kernel, _sizes(inputs, kernel, style), context, lambda inputs, kernel: _forward(inputs, kernel, style),
+        lambda inputs, upstream: (_padded(inputs, kernel, style), upstream))
 
 
 def transposed_convolution(inputs: Tensor, kernel: Tensor, context: StepContext, style: Style) -> Tensor:
@@ -52,13 +48,10 @@ def transposed_convolution(inputs: Tensor, kernel: Tensor, context: StepContext,
     Returns:
         Twice the height and width.
     """
-    sizes = _transposed_sizes(inputs, kernel, style) if context.training else None
-    way = PLAIN if sizes is None else _chosen(sizes, context)
-    if sizes is None or way == PLAIN:
-        return _transposed(inputs, kernel, style)
     return _with_gradient(
-        inputs, kernel, lambda inputs, kernel: _transposed(inputs, kernel, style),
-        lambda inputs, upstream: kernel_gradient(_surrounded(upstream, sizes.size - 2), inputs, sizes, way))
+        inputs, kernel, _transposed_sizes(inputs, kernel, style), context,
+        lambda inputs, kernel: _transposed(inputs, kernel, style),
+        lambda inputs, upstream: (_surrounded(upstream, int(kernel.shape[0]) - 2), inputs))
 
 
 def possible_ways(sizes: Convolution) -> List[str]:
@@ -92,21 +85,23 @@ def kernel_gradient(inputs: Tensor, upstream: Tensor, sizes: Convolution, way: s
     return tf.nn.conv2d_backprop_filter(inputs, sizes.kernel_shape, upstream, strides, "VALID")
 
 
-def _chosen(sizes: Convolution, context: StepContext) -> str:
-    way = context.kernel_gradient(sizes)
-    return way if way in possible_ways(sizes) else PLAIN
+def _with_gradient(inputs: Tensor, kernel: Tensor, sizes: Optional[Convolution], context: StepContext,
+                   forward: Callable[[Tensor, Tensor], Tensor],
+                   seen: Callable[[Tensor, Tensor], Tuple[Tensor, Tensor]]) -> Tensor:
+    """What `forward` makes of inputs and kernel, whose gradient is computed in the way that `context` chooses.
 
-
-def _with_gradient(inputs: Tensor, kernel: Tensor, forward: Callable[[Tensor, Tensor], Tensor],
-                   gradient: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """What `forward` makes of inputs and kernel; `gradient` makes the kernel's of the inputs and the upstream one."""
+    `seen` makes of the inputs and the upstream gradient what `kernel_gradient` gets; `sizes` are its own.
+    """
+    way = context.kernel_gradient(sizes) if context.training and sizes is not None else PLAIN
+    if sizes is None or way == PLAIN or way not in possible_ways(sizes):
+        return forward(inputs, kernel)
 
     def compute(inputs: Tensor, kernel: Tensor) -> Tuple[Tensor, Callable[[Tensor], List[Tensor]]]:
         outputs = forward(inputs, kernel)
 
         def back(upstream: Tensor) -> List[Tensor]:
             to_inputs, = tf.gradients(outputs, [inputs], [upstream])
-            return [to_inputs, gradient(inputs, upstream)]
+            return [to_inputs, kernel_gradient(*seen(inputs, upstream), sizes, way)]
 
         return outputs, back
 

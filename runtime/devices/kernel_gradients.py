@@ -14,7 +14,7 @@ import os
 import platform
 import sys
 import time
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
+from typing import Any, Callable, Dict, Iterator, List, Optional
 
 import pooch
 import tensorflow.compat.v1 as tf
@@ -65,7 +65,7 @@ class KernelGradients:
         if convolution.operations < WORTH_MEASURING:
             return PLAIN
         if self._known is None:
-            self._known = dict(self._stored().get(self._processor, {}))
+            self._known = self._stored().get(self._processor, {})
         name = "x".join(map(str, convolution))
         if name not in self._known:
             if self._spent > PATIENCE:
@@ -78,7 +78,8 @@ class KernelGradients:
 
     def _likely(self, convolution: Convolution) -> str:
         """For what is not known yet: what won most often on this processor, of what is possible here."""
-        won = [way for way in (self._known or {}).values() if way in _worth_running(convolution)]
+        possible = _worth_running(convolution)
+        won = [way for way in (self._known or {}).values() if way in possible]
         return collections.Counter(won).most_common(1)[0][0] if won else PLAIN
 
     def _say(self, line: str) -> None:
@@ -99,7 +100,7 @@ class KernelGradients:
             self._spent += taken
         return min(best, key=lambda way: best[way])
 
-    def _stored(self) -> Mapping[str, Mapping[str, str]]:
+    def _stored(self) -> Dict[str, Dict[str, str]]:
         try:
             with open(self._path, encoding="utf-8") as stream:
                 stored = json.load(stream)
@@ -110,7 +111,7 @@ class KernelGradients:
 
     def _store(self, name: str, way: str) -> None:
         """Added to what is there by now: another process may have measured, too."""
-        stored = {processor: dict(own) for processor, own in self._stored().items()}
+        stored = self._stored()
         stored.setdefault(self._processor, {})[name] = way
         with contextlib.suppress(OSError):
             write_json(self._path, stored)
