@@ -33,7 +33,8 @@ def match(tensors: Mapping[str, np.ndarray], wanted: Mapping[str, Tuple[int, ...
         float32 arrays by the names of `wanted`.
 
     Raises:
-        UserError: a variable has no counterpart, is missing, is left over, has another shape or holds no real numbers.
+        UserError: a variable has no counterpart, is missing, is left over, has another shape, or holds no real numbers,
+            or NaN or Inf.
     """
     sources: Dict[str, Source] = {}
     strange: List[str] = []
@@ -56,7 +57,7 @@ def match(tensors: Mapping[str, np.ndarray], wanted: Mapping[str, Tuple[int, ...
 
 def _converted(tensors: Mapping[str, np.ndarray], wanted: Mapping[str, Tuple[int, ...]],
                sources: Mapping[str, Source]) -> Dict[str, np.ndarray]:
-    found, wrong = {}, []
+    found, wrong, bad = {}, [], []
     for name, source in sources.items():
         tensor = tensors[source.name]
         value = source.convert(tensor)
@@ -64,9 +65,15 @@ def _converted(tensors: Mapping[str, np.ndarray], wanted: Mapping[str, Tuple[int
             wrong.append(f"{source.name} holds {value.dtype} numbers")
         elif value.shape != tuple(wanted[name]):
             wrong.append(f"{source.name} has shape {_text(value.shape)} instead of {_text(wanted[name])} ({name})")
-        found[name] = np.array(value, np.float32, order="C")
+        with np.errstate(over="ignore"):  # told below
+            found[name] = np.array(value, np.float32, order="C")
+        if not np.isfinite(found[name]).all():
+            bad.append(source.name)
     _refuse(wrong, "tensors that do not fit", "the shapes of the run's network, floating point",
             "choose another --recipe, one with the checkpoint's classes, channels and width")
+    # What a network computes of these may look sound: oneDNN's ReLU makes 0 of NaN.
+    _refuse(bad, "tensors with NaN, Inf, or numbers too large for float32", "finite numbers in all tensors",
+            "take an earlier checkpoint of that training, or a sound copy of this one")
     return found
 
 

@@ -144,6 +144,16 @@ def test_whole_numbers():
     assert "decode_head.conv_seg.bias holds int64 numbers" in refused(tensors, unet_s5_d16())
 
 
+@pytest.mark.parametrize("bad", [np.nan, -np.inf, 1e300])
+def test_bad_numbers(bad):
+    tensors = mmseg_state_dict(auxiliary=False)
+    tensors["decode_head.conv_seg.bias"] = np.array([0.0, bad])
+    with pytest.raises(UserError, match="an earlier checkpoint") as caught:
+        from_mmseg(tensors, unet_s5_d16())
+    assert caught.value.found == \
+        "1 tensors with NaN, Inf, or numbers too large for float32: decode_head.conv_seg.bias"
+
+
 def test_another_network_of_ours():
     found = refused(mmseg_state_dict(), variables("unet", 1, 188, filters=2))
     assert found == "weights of a PyTorch program for a run whose network is unet"
