@@ -16,7 +16,8 @@ def timed(make_batches: Callable[[], tf.data.Dataset]) -> Callable[[], Dict[str,
     """An `input_fn` whose features also tell how long the step waited for its batch, in seconds (float64).
 
     Nothing but the batch stands between the two clock readings, so work that overlaps with the step
-    before does not count. TensorFlow's own clock operation is refused in deterministic mode.
+    before does not count; and nothing uses the batch before the second, which a session of a single thread
+    could otherwise take at the step's end. TensorFlow's own clock operation is refused in deterministic mode.
     """
 
     def input_fn() -> Dict[str, Any]:
@@ -24,10 +25,12 @@ def timed(make_batches: Callable[[], tf.data.Dataset]) -> Callable[[], Dict[str,
         tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, iterator.initializer)
         asked = _now()
         with tf.control_dependencies([asked]):
-            features = dict(iterator.get_next())
-        with tf.control_dependencies(list(features.values())):
-            features[INPUT_WAIT] = _now() - asked
-        return features
+            batch = dict(iterator.get_next())
+        with tf.control_dependencies(list(batch.values())):
+            arrived = _now()
+        with tf.control_dependencies([arrived]):
+            features = {name: tf.identity(values) for name, values in batch.items()}
+        return {**features, INPUT_WAIT: arrived - asked}
 
     return input_fn
 
