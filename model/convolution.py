@@ -5,6 +5,7 @@ the same arithmetic. Other ways reach the same sum through operations that are f
 
 * SHIFTED: for each of the kernel's places, one product of matrices of the shifted inputs with the gradient;
 * ROWS: for each of the kernel's rows, one such product of what all places of the row see;
+* PRODUCT: one product of that with the gradients that all rows multiply it with, whose sides are the longest;
 * STRIPS: the image cut into strips of some rows, which overlap by what the kernel reaches over, as a larger batch.
 
 Which of them is the fastest depends on the sizes and the processor: `StepContext.kernel_gradient` decides.
@@ -17,7 +18,17 @@ from typing import Any, Callable, List, Optional, Tuple
 import tensorflow.compat.v1 as tf
 
 from model.style import Style
-from utils.contracts import KERNEL_GRADIENTS, PLAIN, ROWS, SHIFTED, STRIPS, Convolution, StepContext, Tensor
+from utils.contracts import (
+    KERNEL_GRADIENTS,
+    PLAIN,
+    PRODUCT,
+    ROWS,
+    SHIFTED,
+    STRIPS,
+    Convolution,
+    StepContext,
+    Tensor,
+)
 
 
 def convolution(inputs: Tensor, kernel: Tensor, context: StepContext, style: Style) -> Tensor:
@@ -59,7 +70,7 @@ def possible_ways(sizes: Convolution) -> List[str]:
     if sizes.stride > 1:
         return [PLAIN, SHIFTED]
     if sizes.dilation > 1:  # There is no operation for it that takes strips.
-        return [PLAIN, SHIFTED, ROWS]
+        return [PLAIN, SHIFTED, ROWS, PRODUCT]
     return list(KERNEL_GRADIENTS)
 
 
@@ -76,6 +87,8 @@ def kernel_gradient(inputs: Tensor, upstream: Tensor, sizes: Convolution, way: s
         return _shifted(inputs, upstream, sizes)
     if way == ROWS:
         return _rows(inputs, upstream, sizes)
+    if way == PRODUCT:
+        return _product(inputs, upstream, sizes)
     if sizes.dilation > 1:
         kernel = tf.zeros(sizes.kernel_shape, inputs.dtype)
         return tf.gradients(_forward(inputs, kernel, Style(dilation=sizes.dilation)), [kernel], [upstream])[0]
@@ -177,20 +190,37 @@ def _seen(place: int, extent: int, sizes: Convolution) -> slice:
 
 
 def _rows(inputs: Tensor, upstream: Tensor, sizes: Convolution) -> Tensor:
-    """The pixels of all images are one list, of which a row of the kernel sees a part that need not be copied.
+    columns, flat, places = _as_lists(inputs, upstream, sizes)
+    products = [tf.matmul(columns[place:(place - places[-1]) or None], flat, transpose_a=True) for place in places]
+    return tf.reshape(tf.stack(products), sizes.kernel_shape)
+
+
+def _product(inputs: Tensor, upstream: Tensor, sizes: Convolution) -> Tensor:
+    columns, flat, places = _as_lists(inputs, upstream, sizes)
+    gradients = tf.concat([tf.pad(flat, [[place, places[-1] - place], [0, 0]]) for place in places], axis=1)
+    # Of each column and channel of the kernel, and each row and filter.
+    product = tf.matmul(columns, gradients, transpose_a=True)
+    apart = tf.reshape(product, [sizes.size, sizes.channels, sizes.size, sizes.filters])
+    return tf.transpose(apart, [2, 0, 1, 3])
+
+
+def _as_lists(inputs: Tensor, upstream: Tensor, sizes: Convolution) -> Tuple[Tensor, Tensor, List[int]]:
+    """The pixels of all images as one list, of which a row of the kernel sees a part that need not be copied.
 
     Where the kernel would reach from the end of a line, or of an image, into the next, the upstream gradient is 0.
+
+    Returns:
+        What all places of a row of the kernel see, [pixels, size x channels]; the upstream gradient, [fewer pixels,
+        filters]; and where in the first list what each row of the kernel sees begins.
     """
     tall, wide = sizes.seen
     across = sizes.batch * tall * wide - sizes.reach
-    seen = across - sizes.reach * wide
     pixels = tf.reshape(inputs, [-1, sizes.channels])
     ends = [0, sizes.reach]
-    flat = tf.reshape(tf.pad(upstream, [[0, 0], ends, ends, [0, 0]]), [-1, sizes.filters])[:seen]
+    flat = tf.reshape(tf.pad(upstream, [[0, 0], ends, ends, [0, 0]]), [-1, sizes.filters])
     places = range(0, sizes.reach + 1, sizes.dilation)
     columns = tf.concat([pixels[place:place + across] for place in places], axis=1)
-    products = [tf.matmul(columns[place * wide:place * wide + seen], flat, transpose_a=True) for place in places]
-    return tf.reshape(tf.stack(products), sizes.kernel_shape)
+    return columns, flat[:across - sizes.reach * wide], [place * wide for place in places]
 
 
 def _strips(inputs: Tensor, upstream: Tensor, sizes: Convolution, rows: int) -> Tuple[Tensor, Tensor]:

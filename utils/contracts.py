@@ -23,12 +23,12 @@ UNIFORM, GAUSSIAN = "uniform", "gaussian"
 """How overlapping windows are averaged: all pixels alike, or those in the middle of a window more."""
 
 
-PLAIN, SHIFTED, ROWS = "plain", "shifted", "rows"
+PLAIN, SHIFTED, ROWS, PRODUCT = "plain", "shifted", "rows", "product"
 STRIPS = {"strips_16": 16, "strips_32": 32}
 """How the gradient of a convolution's kernel is computed: by the library's operation; as a product of matrices for each
-place of the kernel, or for each of its rows; or in strips of so many rows of the image.
+place of the kernel, for each of its rows, or for all of it; or in strips of so many rows of the image.
 """
-KERNEL_GRADIENTS = (PLAIN, SHIFTED, ROWS, *STRIPS)
+KERNEL_GRADIENTS = (PLAIN, SHIFTED, ROWS, PRODUCT, *STRIPS)
 
 
 @dataclasses.dataclass(frozen=True)

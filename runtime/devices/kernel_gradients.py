@@ -20,7 +20,7 @@ import pooch
 import tensorflow.compat.v1 as tf
 
 from model.convolution import kernel_gradient, possible_ways
-from utils.contracts import KERNEL_GRADIENTS, PLAIN, ROWS, SHIFTED, STRIPS, Convolution
+from utils.contracts import KERNEL_GRADIENTS, PLAIN, PRODUCT, ROWS, SHIFTED, STRIPS, Convolution
 from utils.files import write_json
 from utils.onednn import onednn_asked_for
 
@@ -47,7 +47,8 @@ class KernelGradients:
     """Chooses a way for each convolution; the likeliest for those that there was no time for.
 
     Args:
-        processor: names what the measurements hold for: processor, cores, precision, version of TensorFlow, oneDNN.
+        processor: names what the measurements hold for: processor, cores, precision, version of TensorFlow, oneDNN,
+            and how many ways they were made of.
         measure: runs a way.
         directory: where what was measured is kept.
     """
@@ -118,13 +119,15 @@ class KernelGradients:
 
 
 def _worth_running(convolution: Convolution) -> List[str]:
-    """The ways of a convolution, but for those whose copies of the inputs would take too much memory."""
+    """The ways of a convolution, but for those whose copies would take too much memory."""
     rows, columns = convolution.seen
-    inputs = BYTES * convolution.batch * rows * columns * convolution.channels
-    copies = {SHIFTED: convolution.size ** 2, ROWS: convolution.size}
+    channel = BYTES * convolution.batch * rows * columns
+    inputs, both = channel * convolution.channels, channel * (convolution.channels + convolution.filters)
+    size = convolution.size
+    copied = {SHIFTED: size ** 2 * inputs, ROWS: size * inputs, PRODUCT: size * both}
     is_high = convolution.height > min(STRIPS.values())
     return [way for way in possible_ways(convolution)
-            if copies.get(way, 0) * inputs <= MOST_COPIED and (is_high or way not in STRIPS)]
+            if copied.get(way, 0) <= MOST_COPIED and (is_high or way not in STRIPS)]
 
 
 def measured(precision: str, dtype: tf.DType, config: tf.ConfigProto) -> KernelGradients:
@@ -136,7 +139,7 @@ def measured(precision: str, dtype: tf.DType, config: tf.ConfigProto) -> KernelG
         config: of its sessions.
     """
     processor = ", ".join((processor_name(), f"{os.cpu_count()} cores", precision, f"TensorFlow {tf.__version__}",
-                           f"oneDNN {onednn_asked_for()}"))
+                           f"oneDNN {onednn_asked_for()}", f"{len(KERNEL_GRADIENTS)} ways"))
     return KernelGradients(processor, lambda convolution, way: _seconds(convolution, way, dtype, config),
                            str(pooch.os_cache("unet-measurements")))
 
