@@ -69,7 +69,7 @@ def starting_position(run: Run) -> Tuple[Position, Tuple[str, ...]]:
         return found
 
     found, position = _agreed(run, prepare)
-    return position, _resumed(run, found, position) if found is not None else ()
+    return position, (*_resumed(run, found, position), *_standstill(run)) if found is not None else ()
 
 
 def _agreed(run: Run, look: Callable[[], Search]) -> Tuple[Optional[Search], Position]:
@@ -111,9 +111,18 @@ def _resumed(run: Run, found: Search, position: Position) -> Tuple[str, ...]:
     if not run.settings.run.resume_training:
         return ()
     if position.step >= run.settings.training.max_steps:
-        where = f"the run has done its {position.step} steps: nothing to train (a larger --max_steps goes on)"
+        further = " (a larger --max_steps goes on)" if run.settings.training.standstill is None else ""
+        where = f"the run has done its {position.step} steps: nothing to train{further}"
     elif found.checkpoint is None:
         where = "no checkpoint was written yet: starting with step 1"
     else:
         where = f"going on after step {position.step}"
     return (*found.remarks, where)
+
+
+def _standstill(run: Run) -> Tuple[str, ...]:
+    step = run.settings.training.standstill
+    if step is None or step >= run.settings.training.max_steps:
+        return ()
+    return (f"warning: the learning rate of this run is 0 from step {step} on, and nothing is learnt there: a longer "
+            "run must be begun as one, in another --model_dir",)

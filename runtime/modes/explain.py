@@ -94,7 +94,7 @@ def _evidence(run: Run, counts: Mapping[str, np.ndarray], checkpoint: Checkpoint
     confusion = run.objective.confusion(counts)
     shares = dict(zip(run.dataset.spec.class_names, confusion.sum(axis=1) / max(confusion.sum(), 1)))
     yield from _missing_classes(shares)
-    yield from _course(losses)
+    yield from _course(losses, _longer(run))
     yield from _range(run, counts)
     yield from _certainty(counts)
     yield _passes(run, checkpoint)
@@ -109,7 +109,13 @@ def _missing_classes(shares: Mapping[str, float]) -> Iterator[Evidence]:
         yield Evidence(f"no pixel of the labels is {' or '.join(missing)}", "check the values of the masks")
 
 
-def _course(losses: List[float]) -> Iterator[Evidence]:
+def _longer(run: Run) -> str:
+    """How to train longer: what has come to a standstill does not go on."""
+    still = run.settings.training.standstill is not None
+    return "a new run with" if still else "--resume_training with"
+
+
+def _course(losses: List[float], longer: str) -> Iterator[Evidence]:
     if not losses:
         return
     part = max(1, len(losses) // 5)
@@ -122,7 +128,7 @@ def _course(losses: List[float]) -> Iterator[Evidence]:
     elif abs(first - last) < FLAT * abs(first):
         yield Evidence(text + ", flat", "raise --learning_rate by a factor of three, look at an image with its mask")
     elif float(np.mean(losses[-2 * part:-part])) - last > FALLING * abs(last):
-        yield Evidence(text + ", still falling", "train longer (--resume_training with a larger --max_steps)")
+        yield Evidence(text + ", still falling", f"train longer ({longer} a larger --max_steps)")
     else:
         yield Evidence(text)
 

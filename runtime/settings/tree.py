@@ -120,6 +120,12 @@ class TrainingOptions:
         return STAIR_STEPS if self.learning_rate_schedule == "staircase" else self.max_steps
 
     @property
+    def standstill(self) -> Optional[int]:
+        """The step from which on the learning rate is 0 and nothing is learnt, where the schedule ends so."""
+        falls = self.learning_rate_schedule in ("poly", "one_cycle", "cosine")
+        return self.schedule_steps if falls and self.learning_rate_end == 0.0 else None
+
+    @property
     def undecided(self) -> bool:
         """Whether it takes a measurement to tell how many steps there are."""
         return self.train_minutes is not None and self.budget_steps is None

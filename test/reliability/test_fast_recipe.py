@@ -58,3 +58,13 @@ def test_what_is_drawn_and_the_schedule_go_on(runs):
 def test_the_position_in_the_data_is_kept(runs):
     marks = [json.loads((run / "model_checkpoint" / "model.ckpt-4.complete").read_text()) for run in runs[:2]]
     assert [mark["samples"] for mark in marks] == [8, 8]
+
+
+def test_behind_the_end_of_the_schedule_nothing_is_learnt_which_is_said(runs, tmp_path, capfd):
+    shutil.copytree(str(runs[0]), str(tmp_path / "longer"))
+    command = ["--device", "cpu", "--resume_training", "--model_dir", str(tmp_path / "longer"), "--max_steps", "5"]
+    assert command_line.main(command) == 0
+    assert "0 from step 4 on, and nothing is learnt there: a longer run must be begun" in "".join(capfd.readouterr())
+    before, behind = weights(runs[0]), weights(tmp_path / "longer")
+    for name in before:
+        assert np.array_equal(before[name], behind[name]) or not name.endswith(("/kernel", "/gamma", "/beta", "/bias"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import types
 
@@ -107,6 +108,14 @@ def test_the_probable_cause(tmp_path, case, more, cause):
     (told,) = [line for line in lines if line.startswith("  probable cause: ")]
     assert cause in told
     assert sum(cause in line for line in lines) == 2
+
+
+@pytest.mark.parametrize("schedule, longer", [("staircase", "(--resume_training with"), ("cosine", "(a new run with")])
+def test_training_longer_takes_a_schedule_that_has_not_ended(tmp_path, schedule, longer):
+    case = Case(tmp_path, losses=np.linspace(1.0, 0.5, 20))
+    training = TrainingOptions(learning_rate_schedule=schedule, learning_rate_end=0.0)
+    case.run.settings = dataclasses.replace(case.run.settings, training=training)
+    assert any(f"train longer {longer} a larger --max_steps)" in line for line in case.lines())
 
 
 def test_the_cause_that_explains_most_comes_first(tmp_path):

@@ -87,6 +87,14 @@ def test_what_an_exec_mode_does(mode, trains, evaluates, predicts):
     assert (settings.trains, settings.evaluates, settings.predicts) == (trains, evaluates, predicts)
 
 
+@pytest.mark.parametrize("schedule, end, still", [("one_cycle", 0.0, 7), ("cosine", 0.0, 7), ("poly", 0.0, 7),
+                                                  ("poly", 1e-4, None), ("staircase", 0.0, None)])
+def test_where_nothing_is_learnt_any_more(schedule, end, still):
+    found = settings_from({"learning_rate_schedule": schedule, "learning_rate_end": end, "max_steps": 9,
+                           "learning_rate_decay_steps": 7})
+    assert found.training.standstill == still
+
+
 def test_which_commands_build_on_a_saved_run():
     assert settings_from({"exec_mode": "predict"}).reads_run
     assert settings_from({"exec_mode": "train", "resume_training": True}).reads_run
