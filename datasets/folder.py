@@ -222,7 +222,7 @@ class Folder(Dataset):
         known = {**facts.training, **facts.validation}
         changed = [name for name, look in self._looks.items() if name in known and look.content != known[name]]
         items = self._sound().items
-        later = [item.name for item in items if item.mask is not None and item.name not in known]
+        later = [item.name for part in _uncut(items).parts.values() for item in part if item.name not in known]
         lines = [f"changed since the run began, or the mask: {counted_images(changed)}"] if changed else []
         return lines + ([f"labelled since the run began, and left out: {counted_images(later)}"]
                         if later else [])
@@ -267,12 +267,10 @@ class Folder(Dataset):
 
     def _cut(self, items: Sequence[Item]) -> _Cut:
         self._refuse_unlabelled(items)
-        labelled = [item for item in items if item.mask is not None]
-        training = [item for item in labelled if item.part != VALIDATION_PART]
+        training, own, _ = _uncut(items)
         if not training:
             raise UserError(f"{self.directory}: no image with a mask to train on", "images and masks",
                             "put masks beside the images: docs/own_images.md shows the layouts")
-        own = [item for item in labelled if item.part == VALIDATION_PART]
         if self.fold is None:
             return _Cut(training, own)
         found = group([_own_name(item) for item in training], [item.group for item in training], self.group_by)
@@ -352,7 +350,7 @@ class Folder(Dataset):
 
 
 def _uncut(items: Sequence[Item]) -> _Cut:
-    """The labelled images by the folders that they lie in."""
+    """The labelled images by the folders that they lie in; what is to be predicted teaches nothing, masked or not."""
     labelled = [item for item in items if item.mask is not None and item.part != TEST_PART]
     return _Cut([item for item in labelled if item.part != VALIDATION_PART],
                 [item for item in labelled if item.part == VALIDATION_PART])

@@ -215,6 +215,22 @@ class TestSplits:
         dataset.verify((TRAIN,), lambda view: seen.update({view.name: view.group}))
         assert seen["images/im3.png"] == "im3"
 
+    @pytest.mark.parametrize("fold", [None, 0])
+    def test_masks_of_what_is_to_be_predicted_teach_nothing(self, tmp_path: Path, fold: Optional[int]) -> None:
+        plain(tmp_path / "train", 6)
+        for number in range(90, 93):
+            save(tmp_path / "test" / "images" / f"t{number}.png", picture(number))
+            save(tmp_path / "test" / "masks" / f"t{number}.png", picture(number) // 128 * 255)
+        dataset = opened(tmp_path, fold)
+        splits = SPLITS if fold is not None else (TRAIN, TEST)
+        dataset.verify(splits)
+        own = [name for split in splits[:-1] for name in dataset.ids(split)]
+        assert sorted(own) == [f"train/im{number}.png" for number in range(6)]
+        assert dataset.ids(TEST) == ["test/t90.png", "test/t91.png", "test/t92.png"]
+        later = opened(tmp_path, fold, json.loads(json.dumps(dataset.facts())))
+        later.verify(splits)
+        assert not any("labelled since" in line for line in later.remarks(splits))
+
     def test_the_same_pixels_in_two_splits_are_found(self, tmp_path: Path) -> None:
         for part in ("train", "val"):
             plain(tmp_path / part, 6)
