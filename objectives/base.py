@@ -80,11 +80,13 @@ class Objective(abc.ABC):
         return tf.argmax(probabilities, axis=-1, output_type=tf.int32)
 
     def merged(self, variants: List[Tensor]) -> Tensor:
-        """Logits whose probabilities are the means of those of some variants, [.., channels] each."""
+        """Logits whose probabilities are the means of those of some variants; like these [.., channels]."""
         if len(variants) == 1:
             return variants[0]
         mean = tf.add_n([self.probabilities(logits) for logits in variants]) / float(len(variants))
-        return tf.log(tf.maximum(mean, SMALLEST))
+        by_class = tf.log(tf.maximum(mean, SMALLEST))
+        # One channel for two classes is the logit of the second.
+        return by_class if self.channels > 1 else by_class[..., 1:] - by_class[..., :1]
 
     @abc.abstractmethod
     def counts(self, outputs: Outputs, targets: Targets) -> Dict[str, Tensor]:

@@ -6,12 +6,12 @@ each batch and rank, as published.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Mapping, Tuple
+from typing import Any, Callable, Dict, Mapping, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from objectives.base import SMALLEST, Objective, Targets
+from objectives.base import Objective, Targets
 from objectives.options import ObjectiveOptions, head_weights
 from objectives.supervision import over_heads
 from utils.contracts import DataSpec, Outputs, Tensor
@@ -134,13 +134,6 @@ class Defects(Objective):
         both, found, there = confusion[:, 1, 1], confusion[:, :, 1].sum(axis=1), confusion[:, 1].sum(axis=1)
         counts = {"both": both[:, np.newaxis], "found": found[:, np.newaxis], "there": there}
         return float(_dice(counts).mean())
-
-    def merged(self, variants: List[Tensor]) -> Tensor:
-        """See `Objective.merged`."""
-        if len(variants) == 1:
-            return variants[0]
-        mean = tf.add_n([tf.sigmoid(logits) for logits in variants]) / float(len(variants))
-        return tf.log(tf.maximum(mean, SMALLEST)) - tf.log(tf.maximum(1.0 - mean, SMALLEST))
 
     @property
     def score_names(self) -> Tuple[str, ...]:

@@ -91,6 +91,7 @@ def test_what_heads_are_merged_to_is_the_mean_of_their_probabilities(spec: DataS
     with tf.Graph().as_default(), tf.Session() as session:
         logits = [tf.constant(head, tf.float32) for head in heads]
         merged = objective.merged(logits)
+        assert merged.shape == logits[0].shape
         found, each = session.run([objective.probabilities(merged), [objective.probabilities(one) for one in logits]])
     np.testing.assert_allclose(found, np.mean(each, axis=0), rtol=1e-5)
 

@@ -106,6 +106,15 @@ def test_it_is_what_is_predicted_in_memory_whatever_the_batch(same: Member, imag
     compare(predict_large([changed(same, batch_size=3)], another, None, TILE), another, page)
 
 
+def test_two_classes_of_one_logit_in_several_looks(phantom: str, tmp_path: Any, image: LargeImage,
+                                                   pixels: np.ndarray) -> None:
+    """Of a single window: each is turned by itself."""
+    one = member(phantom, str(tmp_path / "one"), objective="bce_dice", tta="flip", **SAME)
+    cut = image._replace(size=(48, 32), path=str(tmp_path / "cut.tif"))
+    tifffile.imwrite(cut.path, pixels[:48, :32])
+    compare(predict_large([one], cut, None, TILE), cut, in_memory(one, pixels[:48, :32]))
+
+
 def test_a_network_of_valid_convolutions(phantom: str, tmp_path: Any, image: LargeImage, pixels: np.ndarray) -> None:
     one = member(phantom, str(tmp_path / "valid"), **VALID)
     cut = image._replace(size=(37, 25), path=str(tmp_path / "cut.tif"))
