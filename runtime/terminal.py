@@ -23,10 +23,17 @@ class Outliving:
     def write(self, text: str) -> int:
         """Write, wherever that goes."""
         try:
-            return self._stream.write(text)
+            return self._write(text)
         except OSError:
             self._turn_away()
             return len(text)
+
+    def _write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except UnicodeEncodeError:  # a name that the terminal has no letters for
+            encoding = self._stream.encoding
+            return self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
     def flush(self) -> None:
         """Flush, wherever that goes."""

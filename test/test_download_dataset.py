@@ -10,6 +10,7 @@ import tarfile
 
 import pytest
 
+from datasets.acquire.courier import Courier
 from datasets.acquire.fetch import Patience
 from datasets.acquire.sstem import NAMES
 from datasets.acquire.unpack import Limits
@@ -99,6 +100,14 @@ def test_archives(server, published, target, tmp_path, name, remote):
         server.replies["/files/" + name + "?download=1"] = server.replies["/files/" + name]
     assert run(tiny_entry(published), "--data_dir", target, "--source", source) == 0
     assert_whole(target, published)
+
+
+def test_what_an_unpacking_left_that_was_killed_is_no_obstacle(published, tmp_path):
+    source, entry = archive_of(published, str(tmp_path / "set.zip")), tiny_entry(published, [])
+    courier = Courier(entry, str(tmp_path / "staging"), Waits().patience())
+    (tree,) = courier.bring(source, ())  # and nothing tidied up
+    assert Courier(entry, str(tmp_path / "staging"), Waits().patience()).bring(source, ()) == [tree]
+    assert os.listdir(tree)
 
 
 def test_source_directory_at_any_depth(published, target, tmp_path):

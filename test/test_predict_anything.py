@@ -290,6 +290,24 @@ def test_a_stop_is_a_save_and_the_command_that_is_told_goes_on(place, large, str
     assert "holds masks, probabilities, areas.csv, components.csv already" in capsys.readouterr().err
 
 
+def test_a_stop_in_the_last_rows_of_an_image_stops_before_the_next(place, large, tmp_path, monkeypatch, capsys):
+    images, note = tmp_path / "images", Ledger.note
+    images.mkdir()
+    for name in ("1.tif", "2.tif"):
+        shutil.copy(str(large / "small.tif"), str(images / name))
+
+    def signalled(self, entry):
+        note(self, entry)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Ledger, "note", signalled)
+    predict(place, tmp_path / "out", "--stream", code=143, images=images)
+    monkeypatch.setattr(Ledger, "note", note)
+    words = shlex.split(capsys.readouterr().err.rpartition("to go on: ")[2])
+    assert command_line.main(words[2:]) == 0
+    assert sorted(os.listdir(str(tmp_path / "out" / "masks"))) == ["1.tif", "2.tif"]
+
+
 @pytest.mark.parametrize("arguments, words", [
     (["--inference", "whole"], "images larger than memory with --inference whole"),
     (["--tta", "scales_and_flip"], "images larger than memory with scales 0.5, 0.75")])

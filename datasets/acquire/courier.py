@@ -46,6 +46,7 @@ class Courier:
             return [source]
         if os.path.isfile(source) and is_archive(source):
             tree = self._tree(source, os.path.basename(source))
+            shutil.rmtree(tree, ignore_errors=True)  # what an unpacking left that was killed
             unpack(source, tree, self.entry.limits)
             return [tree]
         if os.path.isfile(source) and os.path.basename(source) in self.entry.names:

@@ -56,7 +56,9 @@ class History:
         self.entries.append({"step": step, "scores": scores})
 
     def _better(self, value: float, than: float) -> bool:
-        return value < than if "loss" in self.metric else value > than
+        # Classes may have any name, and their scores bear it.
+        is_loss = self.metric.startswith("eval_") and self.metric.endswith("_loss")
+        return value < than if is_loss else value > than
 
 
 def load_history(model_dir: str, metric: str, last_step: int) -> History:

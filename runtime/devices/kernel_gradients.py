@@ -122,9 +122,9 @@ def _worth_running(convolution: Convolution) -> List[str]:
     """The ways of a convolution, but for those whose copies would take too much memory."""
     rows, columns = convolution.seen
     channel = BYTES * convolution.batch * rows * columns
-    inputs, both = channel * convolution.channels, channel * (convolution.channels + convolution.filters)
-    size = convolution.size
-    copied = {SHIFTED: size ** 2 * inputs, ROWS: size * inputs, PRODUCT: size * both}
+    inputs, gradients, size = channel * convolution.channels, channel * convolution.filters, convolution.size
+    # The gradients of each row are there twice: by themselves, and side by side.
+    copied = {SHIFTED: size ** 2 * inputs, ROWS: size * inputs, PRODUCT: size * (inputs + 2 * gradients)}
     is_high = convolution.height > min(STRIPS.values())
     return [way for way in possible_ways(convolution)
             if copied.get(way, 0) <= MOST_COPIED and (is_high or way not in STRIPS)]

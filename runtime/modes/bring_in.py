@@ -68,4 +68,5 @@ def _build(run: Run) -> None:
     """All variables of the network, auxiliary heads among them."""
     # Statistics of a batch need two images.
     images = tf.zeros([2, *run.feeding.window, run.dataset.spec.channels])
-    run.network(images, StepContext(training=True, seed=0, sample_keys=tf.zeros([2, 2], tf.int64)))
+    context = StepContext(training=True, seed=run.settings.training.seed, sample_keys=tf.zeros([2, 2], tf.int64))
+    run.network(images, context)

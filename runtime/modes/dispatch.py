@@ -35,7 +35,8 @@ from runtime.modes.say import say
 from runtime.modes.summary import announce, summary, table
 from runtime.modes.train import train
 from runtime.restore import usable_checkpoint
-from runtime.settings.tree import NEWEST, Settings, with_values
+from runtime.settings.flags import invocation_words
+from runtime.settings.tree import Settings, with_values
 from runtime.stop import Stop
 from utils.commands import Stopped
 from utils.errors import UserError, unknown_name
@@ -295,6 +296,10 @@ def _claim(run: Run, held: contextlib.ExitStack) -> None:
     held.enter_context(_telling_how_to_go_on(run))
 
 
+_ONCE = ("resume_training", "resume_with_changes", "overwrite")
+"""Flags that are not said again, or not as they were."""
+
+
 @contextlib.contextmanager
 def _telling_how_to_go_on(run: Run) -> Iterator[None]:
     """A stop of the body tells the command that goes on with the run."""
@@ -305,9 +310,6 @@ def _telling_how_to_go_on(run: Run) -> Iterator[None]:
         words = [word.format(ranks=ranks) for word in run.distributed.launcher]
         words += ["python", "main.py", "--exec_mode", options.exec_mode, "--resume_training",
                   "--model_dir", options.model_dir]
-        words += ["--log_dir", options.log_dir] if options.log_dir else []
-        words += ["--compare_levels"] if options.compare_levels else []
-        words += ["--error_pictures"] if run.settings.prediction.error_pictures else []
-        words += ["--checkpoint", options.checkpoint] if options.checkpoint != NEWEST else []
+        words += invocation_words(run.settings, ("exec_mode", "model_dir", *_ONCE))
         stopped.way_on = " ".join(shlex.quote(word) for word in words)
         raise

@@ -130,6 +130,8 @@ def _write(members: Sequence[Member], results: Results, folder: str, threshold: 
             place = LargeImage(large.path, large.page, large.size, results.large_paths(large.name),
                                scratch_of(folder, large.name))
             results.add_large(large.name, predict_large(members, place, threshold))
+            if run.stop.requested is not None:  # noted while the last rows were written
+                raise Stopped(run.stop.requested)
         for name, page in zip(names, with_bar(pages, "predict", chief=True, total=len(names), unit="image")):
             probabilities = page["probabilities"]
             probability = probabilities[..., 1] if probabilities.shape[-1] == 2 else probabilities.max(axis=-1)

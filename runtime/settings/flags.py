@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from typing import Any, Dict, List, NoReturn, Optional, Sequence
+from typing import Any, Collection, Dict, List, NoReturn, Optional, Sequence
 
 from runtime.settings.saved import load_settings
 from runtime.settings.tree import Field, Settings, fields, settings_from
 from utils.errors import UserError, unknown_flag
+from utils.options import INVOCATION
 
 DESCRIPTION = "Train, evaluate and predict with U-Nets for image segmentation."
 EPILOG = ("A flag beats the recipe, the recipe beats the default; the data set folder has a recipe of its own "
@@ -44,10 +45,26 @@ def words_of(settings: Settings) -> List[str]:
     saved = settings_from({**load_settings(settings.run.model_dir), "model_dir": ""})
     # Several runs bring their directories, and where they write comes from --output.
     implied = {"overwrite", *(("model_dir", "log_dir") if settings.prediction.ensemble else ())}
-    words = ["python", "main.py"]
-    for field in fields():
+    return ["python", "main.py", *_words(settings, saved, [field for field in fields() if field.name not in implied])]
+
+
+def invocation_words(settings: Settings, but: Collection[str]) -> List[str]:
+    """The flags of a command that no run keeps, and that a command that goes on with it must give again.
+
+    Args:
+        settings: of the command.
+        but: names of flags that are left out.
+    """
+    again = [field for field in fields() if field.option.kind == INVOCATION and field.name not in but]
+    return _words(settings, settings_from({}), again)
+
+
+def _words(settings: Settings, known: Settings, among: Sequence[Field]) -> List[str]:
+    """Flags that say where `settings` differ from `known`."""
+    words: List[str] = []
+    for field in among:
         value = getattr(getattr(settings, field.group), field.name)
-        if not field.option.flag or field.name in implied or value == getattr(getattr(saved, field.group), field.name):
+        if not field.option.flag or value == getattr(getattr(known, field.group), field.name):
             continue
         if isinstance(value, bool):
             words.append(f"--{field.name}" if value else f"--no-{field.name}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -66,3 +67,13 @@ def test_what_is_read_arrives_and_the_streams_are_put_back(capfd):
         assert sys.stdout.encoding
     assert sys.stdout is before
     assert capfd.readouterr().out == "heard\n"
+
+
+def test_what_a_terminal_has_no_letters_for_is_told_all_the_same():
+    from runtime.terminal import Outliving
+
+    buffer = io.BytesIO()
+    stream = io.TextIOWrapper(buffer, encoding="iso-8859-1")
+    Outliving(stream).write("Größe \u03b1, \udcff\n")
+    stream.flush()
+    assert buffer.getvalue() == "Größe ".encode("iso-8859-1") + b"\\u03b1, \\udcff\n"

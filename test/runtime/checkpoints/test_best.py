@@ -14,7 +14,8 @@ def history(metric, *values):
 
 @pytest.mark.parametrize("metric, values, step, since", [
     ("dice", (0.5,), 10, 0), ("dice", (0.5, 0.7, 0.6), 20, 1), ("dice", (0.5, 0.5, 0.5), 10, 2),
-    ("dice", (0.5, None, 0.4), 10, 2), ("eval_ce_loss", (0.5, 0.3, 0.4, 0.6), 20, 2)])
+    ("dice", (0.5, None, 0.4), 10, 2), ("eval_ce_loss", (0.5, 0.3, 0.4, 0.6), 20, 2),
+    ("Dice_blossom", (0.5, 0.3, 0.4), 10, 2)])
 def test_the_best_and_the_evaluations_since(metric, values, step, since):
     kept = history(metric, *values)
     assert kept.best.step == step

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from runtime.settings.flags import parse_flags
-from runtime.settings.tree import fields
+from runtime.settings.flags import invocation_words, parse_flags
+from runtime.settings.tree import fields, settings_from
 from utils.errors import UserError
 
 # The command line is a promise: a flag that comes, goes or changes its default is a decision, made here too.
@@ -93,3 +93,10 @@ def test_help_is_grouped_and_names_every_flag(capsys):
     assert all(f"--{name}" in text for name in FROZEN)
     assert [line for line in text.splitlines() if line in ("Run:", "Data:", "Network:", "Training:", "Benchmark:")] == [
         "Run:", "Data:", "Network:", "Training:", "Benchmark:"]
+
+
+def test_what_no_run_keeps_is_said_again():
+    settings = settings_from({"model_dir": "here", "overwrite": True, "seed": 5, "output": "a b", "overlays": True,
+                              "save_probabilities": False, "input": ("x", "y")})
+    assert invocation_words(settings, ("model_dir", "overwrite")) == [
+        "--output", "a b", "--input", "x", "y", "--no-save_probabilities", "--overlays"]
