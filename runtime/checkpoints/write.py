@@ -51,10 +51,15 @@ def write_checkpoint(session: tf.Session, saver: tf.train.Saver, directory: str,
         _remove(directory, step, files_of(directory))
         raise
     point_at(checkpoint)
-    saved = os.path.join(os.path.dirname(directory), SAVED)
+    promise(os.path.dirname(directory))
+    return checkpoint
+
+
+def promise(model_dir: str) -> None:
+    """From here on a run without a checkpoint has lost it, and does not begin with random weights."""
+    saved = os.path.join(model_dir, SAVED)
     if not os.path.exists(saved):
         write_text(saved, "")
-    return checkpoint
 
 
 def point_at(checkpoint: Checkpoint) -> None:

@@ -19,6 +19,7 @@ from objectives.options import AUTO
 from runtime.assembly import Run, assemble
 from runtime.checkpoints.directory import claim, require_writable
 from runtime.checkpoints.find import Checkpoint
+from runtime.checkpoints.write import promise
 from runtime.distributed.base import Distributed
 from runtime.journal import open_journal
 from runtime.loop import check_loop
@@ -193,12 +194,7 @@ def _check(run: Run) -> _Checked:
     _check_levels(run)
     if settings.reads_run and not settings.trains:
         chosen = usable_checkpoint(run)
-        if run.distributed.is_chief:
-            _check_directories(settings)
-    if settings.run.log_dir and run.distributed.is_chief:
-        require_writable(settings.run.log_dir, "--log_dir")
-    if run.distributed.is_chief:
-        check_output(settings, _written(settings))
+    run.distributed.on_chief(lambda: _check_directories(settings))
     return _Checked(chosen, _check_data(run))
 
 
@@ -212,13 +208,19 @@ def _written(settings: Settings) -> Tuple[str, ...]:
 
 
 def _check_directories(settings: Settings) -> None:
-    """What is found out about a run that has ended goes beside it, where nothing says otherwise."""
-    if not (settings.run.output and settings.run.log_dir):
-        require_writable(settings.run.model_dir, "--model_dir")
-    if settings.exports:
-        from runtime.modes.export import check_export
+    """All places that are written to. What is found out about a run that has ended goes beside it, where nothing says
+    otherwise.
+    """
+    if settings.reads_run and not settings.trains:
+        if not (settings.run.output and settings.run.log_dir):
+            require_writable(settings.run.model_dir, "--model_dir")
+        if settings.exports:
+            from runtime.modes.export import check_export
 
-        check_export(settings)
+            check_export(settings)
+    if settings.run.log_dir:
+        require_writable(settings.run.log_dir, "--log_dir")
+    check_output(settings, _written(settings))
 
 
 def _check_data(run: Run) -> List[str]:
@@ -289,6 +291,8 @@ def _claim(run: Run, held: contextlib.ExitStack) -> None:
         moved = held.enter_context(claim(options.model_dir, options.resume_training, options.overwrite))
         if moved:
             say(run.distributed, [f"the run that was in {options.model_dir} is now in {moved}"])
+        if run.settings.imports:
+            promise(options.model_dir)
         if not options.resume_training:
             run.save_beginning()
 

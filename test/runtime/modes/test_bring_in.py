@@ -10,6 +10,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 import main
+from runtime.modes import bring_in
 from runtime.settings.compose import compose
 from utils.errors import UserError
 
@@ -79,6 +80,21 @@ def test_weights_are_evaluated_and_trained_on(tmp_path: Path, capsys: Any) -> No
     assert _command(tmp_path, *go_on, "--resume_with_changes", "--learning_rate", "1e-6") == 0
     moved = max(np.abs(_weights(tmp_path, 1).get_tensor(name) - array).max() for name, array in arrays.items())
     assert 0 < moved < 1e-4, "training went on from the weights"
+
+
+def test_a_run_whose_weights_could_not_be_written_does_not_begin_with_others(tmp_path: Path, capsys: Any,
+                                                                             monkeypatch: Any) -> None:
+    _nvidia_checkpoint(tmp_path)
+
+    def full(*arguments: Any, **details: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(bring_in, "write_checkpoint", full)
+    assert _command(tmp_path, "--exec_mode", "import", "--weights", str(tmp_path / "model.ckpt-6400"), "--recipe",
+                    _recipe(tmp_path)) == 2
+    assert "No space left" in capsys.readouterr().err
+    assert _command(tmp_path, "--exec_mode", "train", "--resume_training", "--max_steps", "1") == 2
+    assert "no checkpoint, though the run has saved some" in capsys.readouterr().err
 
 
 def test_an_auxiliary_head_that_the_file_is_without_keeps_its_initial_values(tmp_path: Path, capsys: Any) -> None:
