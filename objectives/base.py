@@ -83,8 +83,11 @@ class Objective(abc.ABC):
         """Logits whose probabilities are the means of those of some variants; like these [.., channels]."""
         if len(variants) == 1:
             return variants[0]
-        mean = tf.add_n([self.probabilities(logits) for logits in variants]) / float(len(variants))
-        by_class = tf.log(tf.maximum(mean, SMALLEST))
+        return self.logits(tf.add_n([self.probabilities(logits) for logits in variants]) / float(len(variants)))
+
+    def logits(self, probabilities: Tensor) -> Tensor:
+        """Logits [.., channels] whose `probabilities` these are: float32 [.., classes] in [0, 1]."""
+        by_class = tf.log(tf.maximum(probabilities, SMALLEST))
         # One channel for two classes is the logit of the second.
         return by_class if self.channels > 1 else by_class[..., 1:] - by_class[..., :1]
 

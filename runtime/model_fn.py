@@ -125,30 +125,38 @@ def counted(run: Run, logits: Tensor, features: Dict[str, Tensor]) -> Dict[str, 
     return counts
 
 
-def logits_fn(run: Run, split: str, with_maps: bool = False) -> ModelFn:
-    """A `model_fn` whose predictions are the batch, as "logits" what the network gives for it, and the maps of
+def scored_fn(run: Run, split: str, with_maps: bool = False) -> ModelFn:
+    """A `model_fn` whose predictions are the batch, the probabilities that it is `SCORED` by, and the maps of
     `counting_fn`.
     """
 
     def model_fn(features: Dict[str, Tensor], mode: str) -> Any:
         logits = _merged_logits(run, features, split)
         maps = _maps(run, features, logits, split) if with_maps else {}
-        return run.device.spec(mode=mode, predictions=dict(features, logits=logits, **maps))
+        return run.device.spec(mode=mode, predictions={**features, **_scored(run, logits), **maps})
 
     return model_fn
 
 
-def predicting_fn(run: Run, split: str) -> ModelFn:
+SCORED = "scored"
+"""Probabilities of a batch at the size that the network gives, which scores are made of: float32 [batch, height, width,
+classes].
+"""
+
+
+def predicting_fn(run: Run, split: str, with_scored: bool = False) -> ModelFn:
     """A `model_fn` that predicts at the images' own size.
 
     Predictions: "probabilities" float32 [batch, height, width, classes] and "classes" uint8 [batch, height,
-    width]; "score" float32 [batch] where the objective judges images, the one that evaluation gives them; and the time
+    width]; "score" float32 [batch] where the objective judges images, the one that evaluation gives them; what the
+    images are `SCORED` by, where that is asked for, and "valid" beside it, 1 where a pixel counts, else 0; and the time
     spent waiting for input, where the input tells.
     """
     def model_fn(features: Dict[str, Tensor], mode: str) -> Any:
         logits = _merged_logits(run, features, split)
         probabilities = _native_probabilities(run, features, logits, split)
         predictions = _predictions(run, logits, probabilities, features["valid"])
+        predictions.update({"valid": features["valid"], **_scored(run, logits)} if with_scored else {})
         predictions.update({name: features[name] for name in (INPUT_WAIT,) if name in features})
         return run.device.spec(mode=mode, predictions=predictions)
 
@@ -172,6 +180,11 @@ def _predictions(run: Run, logits: Tensor, probabilities: Tensor, valid: Tensor)
     classes = tf.cast(tf.argmax(probabilities, -1, output_type=tf.int32), tf.uint8)
     score = run.objective.image_scores(logits, valid)
     return {"probabilities": probabilities, "classes": classes, **({} if score is None else {"score": score})}
+
+
+def _scored(run: Run, logits: Tensor) -> Dict[str, Tensor]:
+    with run.device.wide():
+        return {SCORED: run.objective.probabilities(logits)}
 
 
 def _maps(run: Run, features: Dict[str, Tensor], logits: Tensor, split: str) -> Dict[str, Tensor]:

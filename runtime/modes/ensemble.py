@@ -13,7 +13,7 @@ import tensorflow.compat.v1 as tf
 from datasets.pipeline import evaluation_batches
 from runtime.assembly import Run
 from runtime.checkpoints.find import Checkpoint, checkpoint_directory
-from runtime.model_fn import counted, predicting_fn
+from runtime.model_fn import SCORED, counted, predicting_fn
 from utils.errors import UserError
 
 Page = Mapping[str, np.ndarray]
@@ -83,13 +83,13 @@ def _told(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def pages_of(member: Member, split: str, only: Optional[Sequence[int]] = None) -> Pages:
+def pages_of(member: Member, split: str, only: Optional[Sequence[int]] = None, with_scored: bool = False) -> Pages:
     """What a member predicts of each image of a split, or of some places in it only, in their order; one process works
     for all ranks. See `runtime.model_fn.predicting_fn`.
     """
     run = member.run
     directory = checkpoint_directory(run.settings.run.model_dir)
-    estimator = run.device.estimator(predicting_fn(run, split), directory, run.settings.training.seed)
+    estimator = run.device.estimator(predicting_fn(run, split, with_scored), directory, run.settings.training.seed)
     share = dataclasses.replace(run.share, rank=0, size=1, local_size=1)
     return estimator.predict(lambda: evaluation_batches(run.dataset, split, run.feeding, share, only),
                              checkpoint_path=member.checkpoint.path)
@@ -100,6 +100,33 @@ def decided(page: Page, threshold: Optional[float]) -> np.ndarray:
     where its probability exceeds the threshold.
     """
     return page["classes"] if threshold is None else (page["probabilities"][..., 1] > threshold).astype(np.uint8)
+
+
+def predicted(members: Sequence[Member], split: str) -> Pages:
+    """What all members predict of each image of a split in turn, averaged; and where the first one's objective judges
+    images, the "score" of that mean.
+
+    It is the one that evaluation gives them, at the size that the networks give, where the members see images alike;
+    else that of the mean at the images' own size.
+    """
+    first, *others = [member.run for member in members]
+    judged = bool(others) and first.objective.judges_images
+    alike = all(_view(first) == _view(other) for other in others)
+    pages = averaged(members, lambda own: pages_of(own, split, with_scored=judged and alike))
+    return with_scores(first, pages) if judged else pages
+
+
+def with_scores(run: Run, pages: Pages) -> Pages:
+    """Averaged pages, each with the "score" that a run's objective gives it, float32."""
+    with _on_the_host() as session, contextlib.closing(pages):
+        probabilities = tf.placeholder(tf.float32, [1, None, None, run.dataset.spec.classes])
+        valid = tf.placeholder(tf.float32, [1, None, None])
+        score = run.objective.image_scores(run.objective.logits(probabilities), valid)
+        for page in pages:
+            scored = page.get(SCORED, page["probabilities"])
+            counts = page.get("valid", np.ones(scored.shape[:2], np.float32))
+            found = session.run(score, {probabilities: scored[np.newaxis], valid: counts[np.newaxis]})
+            yield dict(page, score=found[0])
 
 
 def averaged(members: Sequence[Member], predict: Callable[[Member], Pages]) -> Pages:
@@ -147,11 +174,17 @@ def _asked(held: contextlib.ExitStack, make: Callable[[], Pages]) -> Callable[[]
 
 
 def mean(pages: Sequence[Page]) -> Dict[str, np.ndarray]:
-    """The mean of the probabilities, and of the scores where images have some; the classes that are likeliest by it."""
-    found: Dict[str, np.ndarray] = {name: _mean([page[name] for page in pages])
-                                    for name in ("probabilities", "score") if name in pages[0]}
+    """The mean of the probabilities, of those too that the image is `SCORED` by where they are there; the classes that
+    are likeliest by it; and which pixels are "valid".
+    """
+    found = _means(pages, ("probabilities", SCORED))
     found["classes"] = found["probabilities"].argmax(axis=-1).astype(np.uint8)
-    return found
+    return {**found, **{name: pages[0][name] for name in ("valid",) if name in pages[0]}}
+
+
+def _means(pages: Sequence[Page], names: Sequence[str]) -> Dict[str, np.ndarray]:
+    """The means of what is there by these names."""
+    return {name: _mean([page[name] for page in pages]) for name in names if name in pages[0]}
 
 
 def _mean(arrays: List[np.ndarray]) -> np.ndarray:
@@ -165,21 +198,27 @@ def count_together(members: Sequence[Member], predict: Callable[[Member], Pages]
     """The counts of every batch by the mean of the members' probabilities, and the mean of their maps, if any.
 
     Args:
-        members: that agree, and see images alike.
-        predict: what `runtime.model_fn.logits_fn` has of every batch.
+        members: that agree, and see images alike; the first one's objective counts, whatever those of the others.
+        predict: what `runtime.model_fn.scored_fn` has of every batch.
     """
     run = members[0].run
     fed: Dict[str, Any] = {}
-    with tf.Graph().as_default(), tf.Session(config=tf.ConfigProto(device_count={"GPU": 0})) as session:
+    with _on_the_host() as session:
         for pages in together(members, predict):
-            arrays = {**{f"logits_{place}": page["logits"] for place, page in enumerate(pages)},
-                      **{name: array for name, array in pages[0].items() if name not in ("logits", "map")}}
+            maps = _means(pages, ("map",))
+            batch = {name: array for name, array in pages[0].items() if name not in maps}
+            batch.update(_means(pages, (SCORED,)))
             if not fed:
-                fed = {name: _placeholder(array) for name, array in arrays.items()}
-                logits = run.objective.merged([fed[f"logits_{place}"] for place in range(len(pages))])
-                counts = counted(run, logits, fed)
-            maps = {"map": _mean([page["map"] for page in pages])} if "map" in pages[0] else {}
-            yield {**session.run(counts, {fed[name]: array for name, array in arrays.items()}), **maps}
+                fed = {name: _placeholder(array) for name, array in batch.items()}
+                counts = counted(run, run.objective.logits(fed[SCORED]), fed)
+            yield {**session.run(counts, {fed[name]: array for name, array in batch.items()}), **maps}
+
+
+@contextlib.contextmanager
+def _on_the_host() -> Iterator[tf.Session]:
+    """A graph of its own, and its session, which no accelerator takes part in."""
+    with tf.Graph().as_default(), tf.Session(config=tf.ConfigProto(device_count={"GPU": 0})) as session:
+        yield session
 
 
 def _placeholder(array: np.ndarray) -> Any:

@@ -16,7 +16,7 @@ from dllogger.logger import Logger, Verbosity
 from objectives.options import AUTO
 from runtime.assembly import Run
 from runtime.checkpoints.find import Checkpoint, checkpoint_directory
-from runtime.model_fn import ModelFn, counting_fn, logits_fn
+from runtime.model_fn import ModelFn, counting_fn, scored_fn
 from runtime.modes.ensemble import Member, Pages, count_together
 from runtime.modes.error_pictures import FOLDER, Scored, draw_error_pictures
 from runtime.modes.explain import explain, problems
@@ -189,7 +189,7 @@ def _count(members: Sequence[Member], split: str, share: Share, extended: bool) 
     with_maps = extended and run.objective.extended is not None
 
     def predict(member: Member) -> Pages:
-        make = logits_fn if len(members) > 1 else counting_fn
+        make = scored_fn if len(members) > 1 else counting_fn
         return _batches(member, make(member.run, split, with_maps), split, share)
 
     # Its graph is the current one until it is closed, whatever ends this.

@@ -9,7 +9,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
 from datasets.base import TEST
 from runtime.assembly import Run
-from runtime.modes.ensemble import Member, ahead, averaged, decided, pages_of
+from runtime.modes.ensemble import Member, ahead, decided, predicted
 from runtime.modes.evaluate import choose_threshold
 from runtime.modes.output import UNFINISHED, is_unfinished, make_room
 from runtime.modes.results import (
@@ -125,7 +125,7 @@ def _write(members: Sequence[Member], results: Results, folder: str, threshold: 
     run, scores = members[0].run, {}
     names = run.dataset.ids(TEST)
     # Its thread ends, and the session in it, when it is closed, whatever ends this.
-    with results, contextlib.closing(ahead(lambda: averaged(members, lambda own: pages_of(own, TEST)))) as pages:
+    with results, contextlib.closing(ahead(lambda: predicted(members, TEST))) as pages:
         for large in run.dataset.large:
             place = LargeImage(large.path, large.page, large.size, results.large_paths(large.name),
                                scratch_of(folder, large.name))

@@ -173,6 +173,15 @@ class ObjectiveContract:
         certain = instance.probabilities((self.certain(batch[1]), batch[1], batch[2]))
         np.testing.assert_array_equal(certain.argmax(axis=-1), batch[1])
 
+    def test_probabilities_have_logits(self, instance: Instance) -> None:
+        random = np.random.RandomState(0).uniform(0.01, 1, [2, SIZE, SIZE, self.classes])
+        expected = random / random.sum(axis=-1, keepdims=True)
+        with tf.Graph().as_default(), tf.Session() as session:
+            logits = instance.objective.logits(tf.constant(expected, tf.float32))
+            assert logits.shape[-1] == instance.objective.channels
+            found = session.run(instance.objective.probabilities(logits))
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+
     def test_counts_are_those_of_the_single_images(self, instance: Instance) -> None:
         batch = self.batch()
         singles = [instance.counts(image) for image in _singles(batch)]

@@ -5,18 +5,35 @@ from __future__ import annotations
 import contextlib
 import threading
 from types import SimpleNamespace
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from datasets.base import TEST, VALIDATION
+from datasets.phantoms.dagm2007 import Plan, write_dagm2007
+from datasets.phantoms.folder import write_folder
 from datasets.pixels import PixelRule
 from objectives.catalogue import build_objective
 from objectives.options import ObjectiveOptions
-from runtime.modes.ensemble import Member, ahead, averaged, count_together, mean, require_agreement, require_same_view
+from runtime.model_fn import SCORED
+from runtime.modes.ensemble import (
+    Member,
+    ahead,
+    averaged,
+    count_together,
+    mean,
+    predicted,
+    require_agreement,
+    require_same_view,
+    with_scores,
+)
+from runtime.modes.evaluate import count
 from utils.contracts import DataSpec, Geometry
 from utils.errors import UserError
+
+from .test_stream import member
 
 SPEC = DataSpec("toy", 1, ("membrane", "cell"), 5)
 
@@ -28,7 +45,7 @@ class Run(SimpleNamespace):
     """What an ensemble must know of a run."""
 
     def __init__(self, name: str = "a", spec: DataSpec = SPEC, ids: Any = ("x", "y"), bounds: Any = None,
-                 **seen: Any) -> None:
+                 objective: str = "cross_entropy_dice", **seen: Any) -> None:
         seen = dict(SEEN, **seen)
         rule = PixelRule(spec.channels, {"uint8": (0.0, 255.0)} if bounds is None else bounds, False)
         super().__init__(
@@ -38,21 +55,53 @@ class Run(SimpleNamespace):
             network=SimpleNamespace(geometry=Geometry(1, 0, 1, seen["margin"])),
             feeding=SimpleNamespace(batched=seen["feeding"] == "resize_to_window", window=(seen["window"],) * 2,
                                     shown=lambda images: images),
-            objective=build_objective(ObjectiveOptions(), spec), device=SimpleNamespace(wide=contextlib.nullcontext))
+            objective=build_objective(ObjectiveOptions(objective=objective), spec),
+            device=SimpleNamespace(wide=contextlib.nullcontext))
 
 
-def page(*probabilities: float, score: float = 0.0) -> Any:
-    second = np.array(probabilities, np.float32)
-    return {"probabilities": np.stack([1.0 - second, second], axis=-1), "classes": (second > 0.5).astype(np.uint8),
-            "score": np.float32(score)}
+def by_class(*second: float) -> np.ndarray:
+    """The probabilities of both classes."""
+    return np.stack([np.subtract(1.0, second), second], axis=-1).astype(np.float32)
+
+
+def page(*probabilities: float) -> Any:
+    return {"probabilities": by_class(*probabilities), "classes": np.greater(probabilities, 0.5).astype(np.uint8)}
 
 
 def test_the_mean_by_hand() -> None:
     """The second pixel is the second class for one member alone, the third only by the mean."""
-    found = mean([page(0.9, 0.6, 0.45, score=0.2), page(0.7, 0.2, 0.8, score=0.6)])
+    found = mean([page(0.9, 0.6, 0.45), page(0.7, 0.2, 0.8)])
     np.testing.assert_allclose(found["probabilities"][..., 1], [0.8, 0.4, 0.625], atol=1e-7)
     assert found["classes"].tolist() == [1, 0, 1] and found["classes"].dtype == np.uint8
-    assert found["score"] == pytest.approx(0.4)
+
+
+def test_a_score_is_of_the_mean_whoever_asks() -> None:
+    """Each member is sure of another pixel, of which none is left; and both of one that does not count."""
+    run, valid = Run(objective="defects"), np.array([[1, 1, 0]], np.float32)
+    scored = [by_class(0.98, 0.02, 0.99)[np.newaxis], by_class(0.02, 0.98, 0.99)[np.newaxis]]
+    members = [Member(run, place) for place in range(2)]  # type: ignore[arg-type]
+    batch = {"image": np.zeros([1, 1, 3, 1], np.float32), "label": np.zeros([1, 1, 3], np.int32),
+             "valid": valid[np.newaxis], "index": np.arange(1)}
+
+    def of_batch(own: Any) -> Any:
+        yield {**batch, SCORED: scored[own.checkpoint][np.newaxis]}
+
+    def of_image(own: Any) -> Any:
+        yield {"probabilities": scored[own.checkpoint], SCORED: scored[own.checkpoint], "valid": valid}
+
+    (counts,), (found,) = count_together(members, of_batch), with_scores(run, averaged(members, of_image))
+    assert counts["score"] == pytest.approx([0.5]) and found["score"] == pytest.approx(0.5)
+    assert found["score"].dtype == np.float32
+
+
+def test_a_score_without_a_common_size_is_of_the_mean_at_the_images_own() -> None:
+
+    def predict(second: Any) -> Any:
+        yield {"probabilities": by_class(*second)[np.newaxis]}
+
+    pages = averaged([(0.9, 0.1), (0.5, 0.3)], predict)  # type: ignore[list-item]
+    found, = with_scores(Run(objective="defects"), pages)  # type: ignore[arg-type]
+    assert found["score"] == pytest.approx(0.7)
 
 
 def test_members_are_asked_for_one_image_at_a_time_and_let_go_of() -> None:
@@ -128,22 +177,20 @@ def test_a_stream_ahead_is_closed_in_its_own_thread_and_tells_its_error() -> Non
 
 
 def test_counts_are_those_of_the_mean_probabilities() -> None:
-    """Against one member whose logits are the logarithms of the means."""
+    """Against one member that predicts the means."""
     random = np.random.default_rng(0)
-    logits = random.normal(size=(2, 2, 5, 6, 2)).astype(np.float32)
+    second = random.uniform(0.01, 0.99, size=(2, 2, 5, 6))
     shared = {"image": random.uniform(-1, 1, (2, 5, 6, 1)).astype(np.float32),
               "label": random.integers(0, 2, (2, 5, 6)).astype(np.int32), "valid": np.ones((2, 5, 6), np.float32),
               "index": np.arange(2)}
-    both = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
-    merged = np.log(both.mean(axis=0))
 
     def counts(*members: np.ndarray) -> Any:
         run = Run()
         named = [Member(run, name) for name in range(len(members))]  # type: ignore[arg-type]
         return list(count_together(named, lambda member: (
-            dict(shared, logits=logits) for logits in [members[member.checkpoint]])))
+            {**shared, SCORED: by_class(*own)} for own in [members[member.checkpoint]])))
 
-    (found,), (expected,) = counts(*logits), counts(merged)
+    (found,), (expected,) = counts(*second), counts(second.mean(axis=0))
     assert set(found) >= {"index", "histogram", "certain"}
     for name in expected:
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-5, atol=1e-6)
@@ -176,3 +223,47 @@ def test_nothing_is_left_in_the_default_graph() -> None:
     before = len(tf.get_default_graph().get_operations())
     test_counts_are_those_of_the_mean_probabilities()
     assert len(tf.get_default_graph().get_operations()) == before
+
+
+# Runs of random weights ----------------------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def judging(tmp_path_factory: Any) -> List[Member]:
+    """Two that judge images, which they see scaled; and one that sees them otherwise."""
+    place = tmp_path_factory.mktemp("judging")
+    write_dagm2007(str(place), (1,), plan=Plan(train=2, test=3, size=64))
+    values = dict(dataset="dagm2007", class_id=1, model="plain_unet", depth=2, objective="defects",
+                  feeding="resize_to_window")
+    return [member(str(place), str(place / name), **values, input_size=size)
+            for name, size in (("a", 48), ("another", 48), ("larger one", 64))]
+
+
+def test_evaluation_and_prediction_judge_images_alike(judging: List[Member]) -> None:
+    first, second, otherwise = judging
+    counts = count(*first, TEST, others=[second])
+    pages = list(predicted([first, second], TEST))
+    assert len(pages) == 3 and all(page["probabilities"].shape == (64, 64, 2) for page in pages)
+    assert [page["score"] for page in pages] == pytest.approx(counts["score"].tolist(), rel=1e-6)
+    for page in predicted([first, otherwise], TEST):
+        assert page["score"] == pytest.approx(page["probabilities"][..., 1].max())
+
+
+@pytest.fixture(scope="module")
+def differing(tmp_path_factory: Any) -> List[Member]:
+    """Two whose objectives have logits of different number. Not to be changed."""
+    place = tmp_path_factory.mktemp("differing")
+    write_folder(str(place / "data"), "binary", specimens=2, size=48)
+    values = dict(dataset="folder", model="plain_unet", depth=2, crop_height=32, crop_width=32, crossvalidation_idx=0)
+    return [member(str(place / "data"), str(place / objective), **values, objective=objective)
+            for objective in ("bce_dice", "cross_entropy_dice")]
+
+
+def test_runs_of_different_objectives_are_scored_together_in_either_order(differing: List[Member]) -> None:
+    one, other = differing
+    assert [own.run.objective.channels for own in differing] == [1, 2]
+    first, second = count(*one, VALIDATION, others=[other]), count(*other, VALIDATION, others=[one])
+    np.testing.assert_array_equal(first["confusion"], second["confusion"])
+    pages = list(predicted([other, one], VALIDATION))
+    confusion = [np.bincount(page["classes"].ravel(), minlength=2) for page in pages]
+    np.testing.assert_array_equal(first["confusion"].sum(axis=1), confusion)
+    assert first["ce"] == pytest.approx(second["ce"], rel=1e-5)
