@@ -14,6 +14,7 @@ from datasets.pipeline import evaluation_batches
 from runtime.assembly import Run
 from runtime.checkpoints.find import Checkpoint, checkpoint_directory
 from runtime.model_fn import SCORED, counted, predicting_fn
+from runtime.restore import reading
 from utils.errors import UserError
 
 Page = Mapping[str, np.ndarray]
@@ -26,6 +27,20 @@ class Member(NamedTuple):
 
     run: Run
     checkpoint: Checkpoint
+
+
+@contextlib.contextmanager
+def told(members: Sequence[Member]) -> Iterator[None]:
+    """Tell what happens to any of the members while the body computes with them as what it is.
+
+    Raises:
+        UserError: an image cannot be read, or a checkpoint vanished.
+    """
+    with contextlib.ExitStack() as held:
+        for run, checkpoint in members:
+            held.enter_context(run.faults.told())
+            held.enter_context(reading(checkpoint))
+        yield
 
 
 def require_agreement(runs: Sequence[Run], split: str) -> None:

@@ -8,10 +8,9 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 import numpy as np
 
-from runtime.modes.ensemble import Member, Pages, averaged, decided, pages_of
+from runtime.modes.ensemble import Member, Pages, averaged, decided, pages_of, told
 from runtime.modes.observer import truth_of
 from runtime.modes.results import eight_bit
-from runtime.restore import reading
 from utils.error_picture import error_picture, judged, meaning, painted
 from utils.files import replacing
 
@@ -50,7 +49,7 @@ def draw_error_pictures(members: Sequence[Member], scored: Scored, folder: str) 
     rows = chosen_rows(values, _eventful(members[0], scored.counts))
 
     def draw() -> None:
-        with run.faults.told(), reading(members[0].checkpoint):
+        with told(members):
             _draw(members, scored, rows, folder)
 
     if rows:

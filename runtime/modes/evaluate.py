@@ -17,13 +17,12 @@ from objectives.options import AUTO
 from runtime.assembly import Run
 from runtime.checkpoints.find import Checkpoint, checkpoint_directory
 from runtime.model_fn import ModelFn, counting_fn, scored_fn
-from runtime.modes.ensemble import Member, Pages, count_together
+from runtime.modes.ensemble import Member, Pages, count_together, told
 from runtime.modes.error_pictures import FOLDER, Scored, draw_error_pictures
 from runtime.modes.explain import explain, problems
 from runtime.modes.observer import second_observer, truth_of
 from runtime.modes.output import make_room
 from runtime.modes.say import say
-from runtime.restore import reading
 from runtime.settings.tree import Settings
 from utils.bootstrap import LEVEL, RESAMPLES, intervals
 from utils.files import write_csv, write_json
@@ -51,7 +50,7 @@ def evaluate(members: Sequence[Member], logger: Logger) -> Dict[str, Any]:
     run, checkpoint = members[0]
     threshold = choose_threshold(run, checkpoint)
     split = run.dataset.evaluation_split
-    with run.faults.told(), reading(checkpoint):
+    with told(members):
         counts = count(run, checkpoint, split, extended=True, others=members[1:])
         observer = second_observer(run, split)
     result = score(run, checkpoint, split, counts)
@@ -91,7 +90,7 @@ def choose_threshold(run: Run, checkpoint: Checkpoint) -> Optional[float]:
     """
     if run.settings.objective.threshold != AUTO:
         return run.settings.objective.threshold  # type: ignore[return-value]
-    with run.faults.told(), reading(checkpoint):
+    with told([Member(run, checkpoint)]):
         counts = count(run, checkpoint, VALIDATION)
     threshold = best_threshold(counts["score"], counts["defective"] > 0.5)
     say(run.distributed, [_reason(threshold, verdicts(counts, threshold))])

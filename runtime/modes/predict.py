@@ -9,7 +9,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
 from datasets.base import TEST
 from runtime.assembly import Run
-from runtime.modes.ensemble import Member, ahead, decided, predicted
+from runtime.modes.ensemble import Member, ahead, decided, predicted, told
 from runtime.modes.evaluate import choose_threshold
 from runtime.modes.output import UNFINISHED, is_unfinished, make_room
 from runtime.modes.results import (
@@ -25,7 +25,6 @@ from runtime.modes.results import (
 )
 from runtime.modes.say import say
 from runtime.modes.stream import LargeImage, forget_unfinished, predict_large, require_same_images, scratch_of
-from runtime.restore import reading
 from runtime.settings.flags import words_of
 from runtime.settings.tree import Settings
 from utils.commands import Stopped
@@ -68,7 +67,7 @@ def predict(members: Sequence[Member]) -> Dict[str, Any]:
     files = list(results.paths)
     images = len(run.dataset.ids(TEST)) + len(run.dataset.large)
     if run.distributed.is_chief:
-        with run.faults.told(), reading(checkpoint), _telling_how_to_go_on(run):
+        with told(members), _telling_how_to_go_on(run):
             scores = _write(members, results, folder, threshold)
         forget_unfinished(folder)
         if run.objective.judges_images:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import dataclasses
 import threading
 from types import SimpleNamespace
 from typing import Any, Dict, List
@@ -27,6 +29,7 @@ from runtime.modes.ensemble import (
     predicted,
     require_agreement,
     require_same_view,
+    told,
     with_scores,
 )
 from runtime.modes.evaluate import count
@@ -267,3 +270,22 @@ def test_runs_of_different_objectives_are_scored_together_in_either_order(differ
     confusion = [np.bincount(page["classes"].ravel(), minlength=2) for page in pages]
     np.testing.assert_array_equal(first["confusion"].sum(axis=1), confusion)
     assert first["ce"] == pytest.approx(second["ce"], rel=1e-5)
+
+
+def test_a_checkpoint_of_any_member_that_vanishes_is_named(differing: List[Member], tmp_path: Any) -> None:
+    one, other = differing
+    gone = other._replace(checkpoint=other.checkpoint._replace(path=str(tmp_path / "model.ckpt-7")))
+    with pytest.raises(UserError, match="model.ckpt-7 was removed while it was being read"), told([one, gone]):
+        count(*one, VALIDATION, others=[gone])
+
+
+def test_an_image_that_a_further_member_cannot_read_is_named(differing: List[Member]) -> None:
+    def unreadable(name: str) -> Any:
+        raise UserError(f"{name}: broken", "an image", "mend it")
+
+    one, other = differing
+    dataset = copy.copy(other.run.dataset)
+    dataset.read = other.run.faults.keeping(unreadable)  # type: ignore[method-assign]
+    broken = other._replace(run=dataclasses.replace(other.run, dataset=dataset))
+    with pytest.raises(UserError, match=": broken"), told([one, broken]):
+        list(predicted([one, broken], VALIDATION))
