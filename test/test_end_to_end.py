@@ -219,10 +219,10 @@ def folds(run_in, tmp_path_factory):
 
     directory, original = tmp_path_factory.mktemp("folds") / "run", crossvalidate._run_fold
 
-    def stop_before_the_third(settings, distributed, run_once):
-        if settings.data.crossvalidation_idx == 2:
+    def stop_before_the_third(run, run_once):
+        if run.settings.data.crossvalidation_idx == 2:
             raise KeyboardInterrupt
-        return original(settings, distributed, run_once)
+        return original(run, run_once)
 
     flags = ["--exec_mode", "train_and_evaluate", "--crossvalidation_idx", "all"]
     with pytest.MonkeyPatch.context() as patch:

@@ -2,37 +2,47 @@
 
 from __future__ import annotations
 
+import json
 import os
-from typing import Any, Callable, Dict, List, Mapping, Optional
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 
 from datasets.options import FOLDS
-from runtime.distributed.base import Distributed
+from runtime.assembly import Run
 from runtime.modes.evaluate import FILE_NAME as EVALUATION
+from runtime.modes.evaluate import protocol
 from runtime.settings.saved import FILE_NAME as SETTINGS
-from runtime.settings.tree import Settings, with_values
+from runtime.settings.tree import NEWEST, Settings, with_values
 from utils.files import read_json, write_json
 
 FILE_NAME = "crossvalidation.json"
-RECORDED = ("data", "dataset", "split_rule", "official_counts_hold")
+RECORDED = ("data", "dataset", "split_rule", "official_counts_hold", "protocol")
+"""Of the folds' evaluations, all of one protocol and on one data set."""
 
-RunOnce = Callable[[Settings, Distributed], Dict[str, Any]]
+RunOnce = Callable[[Settings], Dict[str, Any]]
 
 
-def crossvalidate(settings: Settings, distributed: Distributed, run_once: RunOnce) -> Dict[str, Any]:
+def crossvalidate(settings: Settings, runs: Sequence[Run], run_once: RunOnce) -> Dict[str, Any]:
     """Run every fold under `<model_dir>/fold_<k>`; a resumed command goes on where it was stopped.
+
+    What a fold's evaluation says is taken over only where evaluating it again would say the same.
+
+    Args:
+        settings: of all folds.
+        runs: each fold's own, of `fold_settings`.
+        run_once: carries out what the settings of a fold say.
 
     Returns:
         "folds": the result of each fold's run, in order; and, where the folds were evaluated,
         "crossvalidation": what `summarise` gives, also written to `crossvalidation.json`.
     """
-    folds = [_run_fold(own, distributed, run_once) for own in fold_settings(settings)]
+    folds = [_run_fold(run, run_once) for run in runs]
     result: Dict[str, Any] = {"folds": folds}
     if settings.evaluates:
         result["crossvalidation"] = summarise([fold["evaluation"]["scores"] for fold in folds])
         record = {name: folds[0]["evaluation"][name] for name in RECORDED}
-        if distributed.is_chief:
+        if runs[0].distributed.is_chief:
             path = os.path.join(settings.run.model_dir, FILE_NAME)
             write_json(path, dict(result["crossvalidation"], **record))
     return result
@@ -62,25 +72,38 @@ def _own_settings(settings: Settings, fold: int, name: str) -> Settings:
                        crossvalidation_idx=fold, overwrite=settings.run.overwrite and not settings.trains)
 
 
-def _run_fold(settings: Settings, distributed: Distributed, run_once: RunOnce) -> Dict[str, Any]:
+def _run_fold(run: Run, run_once: RunOnce) -> Dict[str, Any]:
+    settings, distributed = run.settings, run.distributed
     begun = os.path.isfile(os.path.join(settings.run.model_dir, SETTINGS))
     resume = settings.run.resume_training and bool(distributed.from_chief(int(begun)))
-    finished = _finished(settings) if resume else None
+    finished = _finished(run) if resume else None
     if distributed.from_chief(int(finished is not None)):
         return {"settings": settings, "evaluation": finished or {}}
-    return run_once(with_values(settings, resume_training=resume), distributed)
+    return run_once(with_values(settings, resume_training=resume))
 
 
-def _finished(settings: Settings) -> Optional[Dict[str, Any]]:
-    """The evaluation of a fold that has run to its last step and been scored, or None."""
+def _finished(run: Run) -> Optional[Dict[str, Any]]:
+    """The evaluation of a fold that has run to its last step and been scored as the command says, or None."""
+    settings = run.settings
     path = os.path.join(settings.run.model_dir, EVALUATION)
-    if not settings.evaluates or not os.path.isfile(path):
+    # Only of the newest checkpoint can it be told by its step that no other one would be evaluated.
+    if not settings.evaluates or settings.run.checkpoint != NEWEST or not os.path.isfile(path):
         return None
     try:
         evaluation = read_json(path)
-        return evaluation if evaluation["step"] >= settings.training.max_steps else None
+        done = evaluation["step"] >= settings.training.max_steps
+        return evaluation if done and _made_alike(run, evaluation) else None
     except (OSError, ValueError, TypeError, KeyError):
         return None  # what cannot be read is evaluated again
+
+
+def _made_alike(run: Run, evaluation: Mapping[str, Any]) -> bool:
+    """Whether an evaluation was made by the protocol, and on the images, of this run."""
+    data = run.data_record()
+    wanted = {name: data[name] for name in ("data", "dataset", "fold", "split_rule")}
+    wanted["protocol"] = json.loads(json.dumps(protocol(run)))  # in a file tuples are lists
+    images = set(run.dataset.ids(run.dataset.evaluation_split))
+    return set(evaluation["per_image"]) == images and all(evaluation[name] == wanted[name] for name in wanted)
 
 
 def _all_known(values: List[Any]) -> bool:

@@ -168,11 +168,13 @@ def _all_folds(settings: Settings, distributed: Distributed, stop: Stop) -> Dict
     for run in runs:
         _check(run)
     # Folds of one pace: their scores are to be averaged.
-    settings = with_values(settings, **decided_steps(runs[0]))
+    decided = decided_steps(runs[0])
+    settings = with_values(settings, **decided)
+    runs = [dataclasses.replace(run, settings=with_values(run.settings, **decided)) for run in runs]
     with contextlib.ExitStack() as held:
         if settings.trains:
             _claim(assemble(settings, distributed, stop), held)
-        result = crossvalidate(settings, distributed, lambda own, ranks: run_once(own, ranks, stop))
+        result = crossvalidate(settings, runs, lambda own: run_once(own, distributed, stop))
     for fold in result["folds"]:
         say(distributed, summary(fold["settings"], fold))
     if "crossvalidation" in result:

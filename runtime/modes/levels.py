@@ -22,6 +22,8 @@ from utils.files import write_csv
 
 TABLE, PICTURE = "levels.csv", "levels.png"
 NAMES = (TABLE, PICTURE)
+OTHERWISE = ("pruning_level", "extended_scores")
+"""Of the protocol what a row says otherwise, or has not."""
 COSTS = ("parameters", "gflop", "images_per_second")
 WARMUP_STEPS, MEASURED_STEPS = 2, 8
 Row = Dict[str, Any]
@@ -78,7 +80,7 @@ def _row(run: Run, checkpoint: Checkpoint, level: int, scores: Optional[Dict[str
     speed = prediction_throughput(run, split, WARMUP_STEPS, MEASURED_STEPS)
     return {"level": level, "parameters": parameters, "gflop": gflop, "images_per_second": speed, **scores,
             "step": checkpoint.step, "split": split, "data": run.location.label,
-            **{name: value for name, value in protocol(run).items() if name != "pruning_level"}}
+            **{name: value for name, value in protocol(run).items() if name not in OTHERWISE}}
 
 
 def convolution_operations(graph: tf.Graph) -> int:

@@ -1,10 +1,20 @@
-"""The mean over folds, worked out by hand."""
+"""The mean over folds, worked out by hand; which evaluations it takes, and where it is written."""
 
 from __future__ import annotations
 
+import json
+import os
+
 import pytest
 
+import main as command_line
+from datasets.phantoms.fundus import Plan, write_fundus
+from runtime.modes import dispatch
 from runtime.modes.crossvalidate import summarise
+from runtime.modes.evaluate import evaluation_folder, protocol
+from utils.files import write_json
+
+from ...conftest import write_recipe
 
 
 def test_mean_and_sample_standard_deviation():
@@ -19,3 +29,93 @@ def test_a_score_that_one_fold_lacks_has_no_mean(unknown):
     summary = summarise([{"dice": 0.5, "iou": 0.5}, {"dice": 0.5, "iou": unknown}])
     assert "iou" not in summary["mean"]
     assert summary["folds"][1]["iou"] is None
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Two sets of eyes in the layout of DRIVE, and a recipe."""
+    place = tmp_path_factory.mktemp("data")
+    for seed, name in enumerate(("eyes", "others")):
+        write_fundus(str(place / name), "drive", seed, Plan(5, 1, 96, 96))
+    write_recipe(place / "tiny.yaml", dataset="drive", model="plain_unet", filters=2, depth=1, max_steps=3,
+                 feeding="native_crops", crop_height=32, crop_width=32, tta_scales=[1.0, 0.5])
+    return place
+
+
+class Evaluations(list):
+    """The fold of every evaluation, none of which takes place, like the training before; `stop` ends the command."""
+
+    stop = None
+
+    def __call__(self, members, logger):
+        run = members[0].run
+        settings, record = run.settings, run.data_record()
+        if record["fold"] == self.stop:
+            raise KeyboardInterrupt
+        self.append(record["fold"])
+        names = ["mIoU"] + ["mIoU_fov"] * settings.data.fov + ["clDice"] * bool(settings.objective.extended_scores)
+        result = {"scores": {name: 0.1 * record["fold"] for name in names}, "trivial": {}, "remarks": [],
+                  "per_image": {name: 0.5 for name in run.dataset.ids(run.dataset.evaluation_split)},
+                  "step": settings.training.max_steps, "split": run.dataset.evaluation_split,
+                  "protocol": protocol(run), **record}
+        write_json(os.path.join(evaluation_folder(settings), "evaluation.json"), result)
+        return result
+
+
+@pytest.fixture()
+def command(data, tmp_path, monkeypatch):
+    """Run the command on a directory, up to the evaluation of a fold where one is named; the folds evaluated."""
+    def call(*flags, stop=None, name="run", code=0):
+        evaluations = Evaluations()
+        evaluations.stop = stop
+        monkeypatch.setattr(dispatch, "evaluate", evaluations)
+        given = ["--recipe", data / "tiny.yaml", "--data_dir", data / "eyes"] if "all" in flags else []
+        arguments = ["--device", "cpu", "--model_dir", tmp_path / name, *given, *flags]
+        assert command_line.main([*map(str, arguments)]) == (code if stop is None else 130)
+        return evaluations
+
+    monkeypatch.setattr(dispatch, "train", lambda run, logger: {"steps": 3, "best": None})
+    monkeypatch.setattr(dispatch, "usable_checkpoint", lambda run: (None, ()))
+    return call
+
+
+BEGIN = ("--exec_mode", "train_and_evaluate", "--crossvalidation_idx", "all")
+RESUME = ("--exec_mode", "train_and_evaluate", "--resume_training")
+EVERY = [0, 1, 2, 3, 4]
+
+
+def crossvalidation(directory):
+    return json.loads((directory / "crossvalidation.json").read_text())
+
+
+@pytest.mark.parametrize("before, after, folds, recorded", [
+    ([], [], [2, 3, 4], {"tta": "none", "fov": False}),
+    ([], ["--tta", "flip"], EVERY, {"tta": "flip"}),
+    ([], ["--fov"], EVERY, {"fov": True}),
+    (["--fov"], ["--no-fov"], EVERY, {"fov": False}),
+    ([], ["--extended_scores", "vessels"], EVERY, {"extended_scores": "vessels"}),
+    ([], ["--checkpoint", "best"], EVERY, {"tta": "none"})])
+def test_folds_are_scored_in_one_way(command, tmp_path, before, after, folds, recorded):
+    """Those that were evaluated in another way before a stop are evaluated again."""
+    assert command(*BEGIN, *before, stop=2) == [0, 1]
+    assert command(*RESUME, *after) == folds
+    result = crossvalidation(tmp_path / "run")
+    assert {name: result["protocol"][name] for name in recorded} == recorded
+    last = json.loads((tmp_path / "run" / "fold_4" / "evaluation.json").read_text())
+    assert all(set(scores) == set(last["scores"]) for scores in [result["mean"], *result["folds"]])
+
+
+def test_a_fold_that_was_evaluated_on_other_images_is_evaluated_again(command, data, tmp_path):
+    assert command(*BEGIN) == EVERY
+    assert command("--exec_mode", "evaluate", "--data_dir", data / "others", name="run/fold_3") == [3]
+    assert command(*RESUME) == [3]
+    assert crossvalidation(tmp_path / "run")["data"] == str(data / "eyes")
+
+
+def test_a_fold_whose_images_are_others_by_now_is_evaluated_again(command, tmp_path):
+    assert command(*BEGIN) == EVERY
+    path = tmp_path / "run" / "fold_2" / "evaluation.json"
+    evaluation = json.loads(path.read_text())
+    evaluation["per_image"] = {"gone": 0.5}
+    path.write_text(json.dumps(evaluation))
+    assert command(*RESUME) == [2]
