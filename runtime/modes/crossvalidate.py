@@ -11,7 +11,8 @@ import numpy as np
 from datasets.options import FOLDS
 from runtime.assembly import Run
 from runtime.modes.evaluate import FILE_NAME as EVALUATION
-from runtime.modes.evaluate import protocol
+from runtime.modes.evaluate import evaluation_folder, protocol
+from runtime.modes.output import make_room
 from runtime.settings.saved import FILE_NAME as SETTINGS
 from runtime.settings.tree import NEWEST, Settings, with_values
 from utils.files import read_json, write_json
@@ -35,7 +36,7 @@ def crossvalidate(settings: Settings, runs: Sequence[Run], run_once: RunOnce) ->
 
     Returns:
         "folds": the result of each fold's run, in order; and, where the folds were evaluated,
-        "crossvalidation": what `summarise` gives, also written to `crossvalidation.json`.
+        "crossvalidation": what `summarise` gives, also written to `crossvalidation.json`, where evaluations go.
     """
     folds = [_run_fold(run, run_once) for run in runs]
     result: Dict[str, Any] = {"folds": folds}
@@ -43,8 +44,7 @@ def crossvalidate(settings: Settings, runs: Sequence[Run], run_once: RunOnce) ->
         result["crossvalidation"] = summarise([fold["evaluation"]["scores"] for fold in folds])
         record = {name: folds[0]["evaluation"][name] for name in RECORDED}
         if runs[0].distributed.is_chief:
-            path = os.path.join(settings.run.model_dir, FILE_NAME)
-            write_json(path, dict(result["crossvalidation"], **record))
+            _write(settings, runs[0], dict(result["crossvalidation"], **record))
     return result
 
 
@@ -70,6 +70,14 @@ def _own_settings(settings: Settings, fold: int, name: str) -> Settings:
     log_dir, output = (place and os.path.join(place, name) for place in (settings.run.log_dir, settings.run.output))
     return with_values(settings, model_dir=os.path.join(settings.run.model_dir, name), log_dir=log_dir, output=output,
                        crossvalidation_idx=fold, overwrite=settings.run.overwrite and not settings.trains)
+
+
+def _write(settings: Settings, run: Run, document: Mapping[str, Any]) -> None:
+    """Write what came out where the evaluation of all folds goes; `run` is of one of them."""
+    folder = evaluation_folder(settings)
+    if settings.run.output is not None:  # beside a run its newest evaluation counts
+        make_room(run, folder, (FILE_NAME,))
+    write_json(os.path.join(folder, FILE_NAME), document)
 
 
 def _run_fold(run: Run, run_once: RunOnce) -> Dict[str, Any]:

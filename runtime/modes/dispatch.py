@@ -25,6 +25,7 @@ from runtime.journal import open_journal
 from runtime.loop import check_loop
 from runtime.modes.benchmark import benchmark
 from runtime.modes.budget import decided_steps
+from runtime.modes.crossvalidate import FILE_NAME as CROSSVALIDATION
 from runtime.modes.crossvalidate import crossvalidate, fold_settings
 from runtime.modes.ensemble import Member, require_agreement, require_same_view
 from runtime.modes.evaluate import NAMES as EVALUATED
@@ -165,6 +166,8 @@ def _run_modes(run: Run, logger: Logger, chosen: Optional[Choice], others: Seque
 def _all_folds(settings: Settings, distributed: Distributed, stop: Stop) -> Dict[str, Any]:
     # Every fold is looked at before the first one trains: hours later is too late to find the last one empty.
     runs = [assemble(own, distributed, stop) for own in fold_settings(settings)]
+    if settings.evaluates:
+        distributed.on_chief(lambda: check_output(settings, (CROSSVALIDATION,)))
     for run in runs:
         _check(run)
     # Folds of one pace: their scores are to be averaged.

@@ -119,3 +119,16 @@ def test_a_fold_whose_images_are_others_by_now_is_evaluated_again(command, tmp_p
     evaluation["per_image"] = {"gone": 0.5}
     path.write_text(json.dumps(evaluation))
     assert command(*RESUME) == [2]
+
+
+def test_scores_on_other_images_lie_apart_from_those_of_the_run(command, data, tmp_path, capsys):
+    assert command(*BEGIN) == EVERY
+    own = crossvalidation(tmp_path / "run")
+    elsewhere = ("--exec_mode", "evaluate", "--data_dir", data / "others", "--output", tmp_path / "scores")
+    assert command(*elsewhere) == EVERY
+    assert crossvalidation(tmp_path / "run") == own
+    assert crossvalidation(tmp_path / "scores")["data"] == str(data / "others")
+    assert command(*elsewhere, code=2) == []
+    assert "scores holds crossvalidation.json already" in capsys.readouterr().err
+    assert command(*elsewhere, "--overwrite") == EVERY
+    assert (tmp_path / "scores" / "crossvalidation.json.1").is_file()
