@@ -18,7 +18,7 @@ from runtime.modes.benchmark import training_marks
 from runtime.modes.say import say
 from runtime.modes.train import named
 from runtime.restore import Position
-from runtime.settings.tree import with_values
+from runtime.settings.tree import RunOptions, with_values
 from utils.errors import UserError
 
 WARM_UP, MEASURED = 2, 5
@@ -41,19 +41,23 @@ class Pace(NamedTuple):
         return (self.spent + self.start + steps * self.step) / 60.0
 
 
-def decided_steps(run: Run) -> Dict[str, Any]:
+def decided_steps(run: Run, command: RunOptions) -> Dict[str, Any]:
     """The settings that follow from the budget of a run that begins, by name; none where there is nothing to decide.
 
     The chief's clock decides for all ranks.
 
+    Args:
+        run: that begins, or the first of all folds.
+        command: its options, or those of all folds, which lie below one directory.
+
     Raises:
-        UserError: the budget is too short for the first evaluation, or for a step; or what training raises.
+        UserError: the directory is not free; the budget is too short for the first evaluation, or for a step; or what training raises.
     """
     settings = run.settings
     training, loop = settings.training, settings.device.iterations_per_loop
     if not training.undecided or not settings.trains:
         return {}
-    run.distributed.on_chief(lambda: require_free(settings.run.model_dir, settings.run.overwrite))
+    run.distributed.on_chief(lambda: require_free(command.model_dir, command.overwrite))
     begun = time.perf_counter()
     with named(run, Position(0, 0)):
         marks = training_marks(run, WARM_UP + MEASURED)

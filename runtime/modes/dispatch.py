@@ -99,7 +99,7 @@ def run_once(settings: Settings, distributed: Distributed, stop: Stop,
     run = assemble(settings, distributed, stop)
     checked = _check(run)
     others = _others(run, members[1:])
-    settings = with_values(settings, **decided_steps(run))
+    settings = with_values(settings, **decided_steps(run, settings.run))
     run = dataclasses.replace(run, settings=settings)
     bring_in = _import(run) if settings.imports else None
     lines = announce(run)
@@ -171,7 +171,7 @@ def _all_folds(settings: Settings, distributed: Distributed, stop: Stop) -> Dict
     for run in runs:
         _check(run)
     # Folds of one pace: their scores are to be averaged.
-    decided = decided_steps(runs[0])
+    decided = decided_steps(runs[0], settings.run)
     settings = with_values(settings, **decided)
     runs = [dataclasses.replace(run, settings=with_values(run.settings, **decided)) for run in runs]
     with contextlib.ExitStack() as held:

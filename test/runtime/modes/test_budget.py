@@ -101,6 +101,19 @@ def test_folds_have_one_budget(paced, trained, train):
     assert saved(directory, "budget_steps") == saved(directory / "fold_4", "budget_steps") == [2]
 
 
+def test_the_directory_of_all_folds_is_looked_at_before_anything_is_measured(paced, trained, train, tmp_path, capsys):
+    """And taken as the command says, whatever it holds: all folds, or a run."""
+    folds = ["--train_minutes", "1", "--crossvalidation_idx", "all"]
+    directory = train(*folds)
+    train(*folds, code=2)
+    assert f"{directory} holds a run already" in capsys.readouterr().err and len(paced) == 1
+    train(*folds, "--overwrite")
+    assert saved(tmp_path / "run.1" / "fold_4", "budget_steps") == [2] and len(paced) == 2
+    train("--overwrite")
+    train(*folds, code=2)
+    assert f"{directory} holds a run already" in capsys.readouterr().err and len(paced) == 2
+
+
 def test_steps_are_really_timed(train, tmp_path, capsys):
     train("--train_minutes", "0.0001", code=2)
     assert "no time for a step" in capsys.readouterr().err
