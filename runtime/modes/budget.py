@@ -44,20 +44,22 @@ class Pace(NamedTuple):
 def decided_steps(run: Run, command: RunOptions) -> Dict[str, Any]:
     """The settings that follow from the budget of a run that begins, by name; none where there is nothing to decide.
 
-    The chief's clock decides for all ranks.
+    One whose weights were brought in begins where it is first gone on with. The chief's clock decides for all ranks.
 
     Args:
         run: that begins, or the first of all folds.
         command: its options, or those of all folds, which lie below one directory.
 
     Raises:
-        UserError: the directory is not free; the budget is too short for the first evaluation, or for a step; or what training raises.
+        UserError: the directory is not free; the budget is too short for the first evaluation, or for a step; or what
+            training raises.
     """
     settings = run.settings
     training, loop = settings.training, settings.device.iterations_per_loop
     if not training.undecided or not settings.trains:
         return {}
-    run.distributed.on_chief(lambda: require_free(command.model_dir, command.overwrite))
+    if not command.resume_training:
+        run.distributed.on_chief(lambda: require_free(command.model_dir, command.overwrite))
     begun = time.perf_counter()
     with named(run, Position(0, 0)):
         marks = training_marks(run, WARM_UP + MEASURED)

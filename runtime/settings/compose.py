@@ -44,11 +44,11 @@ def compose(flags: Mapping[str, Any], ranks: int = 1) -> Settings:
     asked = settings_from(given)
     given.update({} if asked.reads_run or asked.imports else _default_recipe(given))
     base = _saved_values(asked, given, ranks) if asked.reads_run else _fresh_values(given, ranks)
-    settings = settings_from(dict(base, **given))
+    settings = settings_from({**_without_open_budget(base, given), **given})
     _check_combination(settings)
     _check_import(settings)
     _check_prediction(settings)
-    _check_budget(settings, given)
+    _check_budget(settings, given, base)
     return with_values(settings, **_resolved_batch(settings, given, ranks), **_resolved_schedule(settings))
 
 
@@ -114,9 +114,13 @@ def _recipe_values(given: Mapping[str, Any], ranks: int) -> Dict[str, Any]:
     _refuse_invocations(values, given["recipe"])
     if values.get("step_rule") == "divide" and "max_steps" in values:
         values["max_steps"] = max(1, values["max_steps"] // ranks)
-    if "max_steps" in given:
-        values.pop("train_minutes", None)
     return values
+
+
+def _without_open_budget(base: Mapping[str, Any], given: Mapping[str, Any]) -> Dict[str, Any]:
+    """Steps that are given take the place of minutes that have not come to any yet."""
+    decided = base.get("budget_steps") is not None or "max_steps" not in given
+    return {name: value for name, value in base.items() if decided or name != "train_minutes"}
 
 
 def _refuse_invocations(values: Mapping[str, Any], recipe: str) -> None:
@@ -171,16 +175,27 @@ def _check_combination(settings: Settings) -> None:
                         f"more than {benchmark.warmup_steps} steps", "raise --max_steps or lower --warmup_steps")
 
 
-def _check_budget(settings: Settings, given: Mapping[str, Any]) -> None:
+def _check_budget(settings: Settings, given: Mapping[str, Any], base: Mapping[str, Any]) -> None:
     minutes = settings.training.train_minutes
-    if minutes is None or settings.reads_run:
+    if minutes is None or (settings.reads_run and not settings.trains):
         return
-    if "max_steps" in given:
+    if settings.reads_run:
+        _check_resumed_budget(settings, minutes, base)
+    if "max_steps" in given and settings.training.undecided:
         raise UserError(f"--train_minutes {minutes:g} and --max_steps {given['max_steps']} together", "one of them",
                         "leave one out")
     if settings.benchmark.benchmark:
         raise UserError(f"--benchmark with --train_minutes {minutes:g}", "a number of steps to measure",
                         "give --max_steps instead")
+
+
+def _check_resumed_budget(settings: Settings, minutes: float, saved: Mapping[str, Any]) -> None:
+    """The steps of a run are decided once. Those of one that was brought in may still be open."""
+    still_open = saved.get("train_minutes") is not None and settings.training.undecided
+    if minutes != saved.get("train_minutes") and not still_open:
+        raise UserError(f"--train_minutes {minutes:g} for a run that has begun, of {saved.get('max_steps')} steps",
+                        "a number of steps to go on to", "give --max_steps instead, or begin another run with "
+                        "--train_minutes in another --model_dir")
 
 
 def _check_import(settings: Settings) -> None:

@@ -7,6 +7,7 @@ import json
 import pytest
 
 import main as command_line
+from runtime.checkpoints.find import newest_sound
 from runtime.modes import budget
 from runtime.modes.budget import Pace, pace_of
 
@@ -99,6 +100,20 @@ def test_folds_have_one_budget(paced, trained, train):
     directory = train("--train_minutes", "1", "--crossvalidation_idx", "all")
     assert trained == [(fold, 2, 500) for fold in range(5)] and len(paced) == 1
     assert saved(directory, "budget_steps") == saved(directory / "fold_4", "budget_steps") == [2]
+
+
+def test_weights_that_were_brought_in_are_trained_for_the_minutes_of_their_recipe(
+        paced, train, phantom, tmp_path, monkeypatch):
+    monkeypatch.setattr("runtime.modes.bring_in.read_weights", lambda run: {})
+    recipe = write_recipe(tmp_path / "r.yaml", filters=2, depth=1, input_size=36, train_minutes=1.5)
+    directory = train("--exec_mode", "import", "--weights", "w.pth", "--data_dir", phantom, "--recipe", recipe,
+                      fresh=False)
+    assert saved(directory, "train_minutes", "budget_steps") == [1.5, None] and not paced
+    train("--resume_training", "--resume_with_changes", fresh=False)
+    assert newest_sound(str(directory)).step == 3
+    assert saved(directory, "budget_steps", "max_steps") == [3, 3]
+    train("--resume_training", fresh=False)
+    assert len(paced) == 1, "what was measured stays"
 
 
 def test_the_directory_of_all_folds_is_looked_at_before_anything_is_measured(paced, trained, train, tmp_path, capsys):

@@ -64,6 +64,37 @@ def test_a_budget_that_was_measured_stays(tmp_path):
         compose({"resume_training": True, "model_dir": directory, "train_minutes": 3.0})
 
 
+def test_a_run_that_has_begun_gets_no_other_budget(tmp_path):
+    """Meant or not: its steps are decided."""
+    decided = dict(train_minutes=2.0, max_steps=40, budget_steps=40)
+    for name, values in (("steps", {"max_steps": 40}), ("minutes", decided)):
+        directory = saved_run(tmp_path / name, **values)
+        resumed = {"resume_training": True, "resume_with_changes": True, "model_dir": directory}
+        with pytest.raises(UserError, match="--train_minutes 3 for a run that has begun, of 40 steps"):
+            compose({**resumed, "train_minutes": 3.0})
+        assert compose({"exec_mode": "evaluate", "model_dir": directory, "train_minutes": 3.0}).evaluates
+    assert compose({**resumed, "train_minutes": 2.0, "max_steps": 60}).training.max_steps == 60
+
+
+@pytest.mark.parametrize("by_recipe", [True, False])
+def test_the_budget_of_a_run_that_was_brought_in_is_open_until_it_is_trained(tmp_path, by_recipe):
+    minutes = {"train_minutes": 3.0}
+    recipe = write_recipe(tmp_path / "r.yaml", **(minutes if by_recipe else {"filters": 2}))
+    directory = str(tmp_path / "run")
+    brought_in = compose({"exec_mode": "import", "weights": "w.pth", "recipe": recipe, "model_dir": directory,
+                          **({} if by_recipe else minutes)})
+    save_settings(brought_in, directory)
+    resumed = {"resume_training": True, "model_dir": directory}
+    assert compose(resumed).training.undecided
+    assert compose({**resumed, **minutes}).training.undecided
+    training = compose({**resumed, "resume_with_changes": True, "train_minutes": 5.0}).training
+    assert (training.undecided, training.train_minutes) == (True, 5.0)
+    training = compose({**resumed, "max_steps": 7}).training
+    assert (training.undecided, training.train_minutes, training.max_steps) == (False, None, 7)
+    with pytest.raises(UserError, match="--train_minutes 3 and --max_steps 7 together"):
+        compose({**resumed, **minutes, "max_steps": 7})
+
+
 def test_a_run_keeps_the_defaults_it_began_with(tmp_path):
     directory = saved_run(tmp_path / "run", dataset="folder", image_normalisation="symmetric")
     assert compose({"exec_mode": "predict", "model_dir": directory}).data.image_normalisation == "symmetric"
