@@ -176,7 +176,10 @@ def _all_folds(settings: Settings, distributed: Distributed, stop: Stop) -> Dict
     runs = [dataclasses.replace(run, settings=with_values(run.settings, **decided)) for run in runs]
     with contextlib.ExitStack() as held:
         if settings.trains:
-            _claim(assemble(settings, distributed, stop), held)
+            whole = assemble(settings, distributed, stop)
+            _claim(whole, held)
+            if settings.run.resume_training:  # what is changed on the way holds for all that goes on from here
+                distributed.on_chief(whole.save_settings)
         result = crossvalidate(settings, runs, lambda own: run_once(own, distributed, stop))
     for fold in result["folds"]:
         say(distributed, summary(fold["settings"], fold))

@@ -105,6 +105,15 @@ def test_folds_are_scored_in_one_way(command, tmp_path, before, after, folds, re
     assert all(set(scores) == set(last["scores"]) for scores in [result["mean"], *result["folds"]])
 
 
+def test_what_was_changed_on_the_way_is_kept(command, tmp_path):
+    """The command that a stop tells to go on with repeats none of it."""
+    command(*BEGIN, stop=1)
+    assert command(*RESUME, "--tta", "flip", "--max_steps", "5", stop=3) == [0, 1, 2]
+    assert command(*RESUME) == [3, 4]
+    assert crossvalidation(tmp_path / "run")["protocol"]["tta"] == "flip"
+    assert json.loads((tmp_path / "run" / "fold_4" / "evaluation.json").read_text())["step"] == 5
+
+
 def test_a_fold_that_was_evaluated_on_other_images_is_evaluated_again(command, data, tmp_path):
     assert command(*BEGIN) == EVERY
     assert command("--exec_mode", "evaluate", "--data_dir", data / "others", name="run/fold_3") == [3]
