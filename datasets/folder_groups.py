@@ -16,7 +16,7 @@ PAGE_MARK = "#"
 
 _ENDING = r"(?:\.[A-Za-z]{1,4}){1,2}$"
 _PART = re.compile(r"[ _.\-]*(?:tile|patch|crop|slice|frame|page|plane|[xyztrc])[ _.\-]?\d+"
-                   r"(?:[ _.\-]?[xyzrc]?\d+)*$", re.IGNORECASE)
+                   r"(?:(?:[ _.\-][xyzrc]?|[xyzrc])\d+)*$", re.IGNORECASE)
 _NUMBER = re.compile(r"[_\- .]+\d+$")
 
 

@@ -142,7 +142,9 @@ def _places(directory: str) -> List[_Place]:
             raise UserError(f"{directory}: {images}/ and {other}/", "one of the two layouts",
                             "put one of them elsewhere")
         inner = _inner_parts(directory, images, masks)
-        test = [] if TEST not in present or inner else [_of_part(directory, TEST, present[TEST])]
+        if inner:
+            _refuse_loose(directory, images, inner, present.get(TEST))
+        test = [_of_part(directory, TEST, present[TEST])] if TEST in present else []
         return (inner or [_Place(WHOLE, images, masks)]) + test
     if present:
         return [_of_part(directory, part, folder) for part, folder in present.items()]
@@ -150,6 +152,18 @@ def _places(directory: str) -> List[_Place]:
         return [_Place(WHOLE, "", "")]
     shown = ", ".join([f"{name}/" for name in folders][:6]) or "no folder and no image"
     raise UserError(f"{directory}: {shown}", _EXPECTED, "arrange the images so, or give another --data_dir")
+
+
+def _refuse_loose(directory: str, images: str, inner: Sequence[_Place], test: Optional[str]) -> None:
+    """Nothing lies beside the parts that would be left out, or be of two of them."""
+    loose = images_below(directory, os.path.join(directory, images), nested=False).names
+    if loose:
+        raise UserError(f"{directory}: {few(loose)} in {images}/, beside {inner[0].images}/",
+                        "images in one of the parts", "put them into one, or elsewhere")
+    twice = [place.images for place in inner if place.part == TEST and test is not None]
+    if twice:
+        raise UserError(f"{directory}: {twice[0]}/ and {test}/", "one folder of images to predict",
+                        "put the images of one into the other")
 
 
 def _inner_parts(directory: str, images: str, masks: Optional[str]) -> List[_Place]:

@@ -93,7 +93,7 @@ class MaskRule:
             UserError: as `marks`.
         """
         if self.kind == THRESHOLD:
-            if look.kind != VALUES or look.clear < CLEAR:
+            if look.kind != VALUES or look.clear < CLEAR or _holds_indices(look):
                 raise self._other(path)
             return
         if self.kind == VALUES and look.kind == COLOURS:
@@ -217,6 +217,11 @@ def understand(looks: Mapping[str, MaskLook], given: Optional[Classes] = None) -
     return Understood(rule, names, palette, (rule.table(names),))
 
 
+def _holds_indices(look: MaskLook) -> bool:
+    """Whether numbers as they were drawn mean something else than dark and bright."""
+    return not look.lossy and 0 < max(look.values, default=0) < 128
+
+
 def _are_lossy(looks: Mapping[str, MaskLook]) -> bool:
     """Whether greys are not what was drawn."""
     return all(look.kind == VALUES for look in looks.values()) and any(
@@ -225,6 +230,10 @@ def _are_lossy(looks: Mapping[str, MaskLook]) -> bool:
 
 def _two_tones(looks: Mapping[str, MaskLook], names: Tuple[str, ...]) -> Understood:
     for path, look in looks.items():
+        if _holds_indices(look):
+            raise UserError(f"{path}: {in_words(look.values[:4])} and nothing bright, in a folder of masks that are "
+                            "JPEGs, which are cut at 128", "masks of one kind, or 0 and 255 in those that are no JPEGs",
+                            "export all masks as PNG, with the same numbers for the same classes")
         if look.clear < CLEAR:
             raise UserError(f"{path}: greys between black and white on {100 * (1 - look.clear):.1f} % of a mask, "
                             f"in a folder of masks that are JPEGs", "masks that say for every pixel which class it is",
@@ -260,8 +269,9 @@ def _value_keys(totals: Mapping[int, int], given: Optional[Classes]) -> Tuple[Tu
     if given.values is not None:
         return given.values, tuple(value for value in ignored if value not in given.values)
     kept = [value for value in found if value not in ignored]
-    if kept and max(kept) < len(given.names):
-        return tuple(range(len(given.names))), ignored
+    classes = range(len(given.names))
+    if kept and max(kept) < len(classes) and not set(ignored).intersection(classes):
+        return tuple(classes), ignored
     return tuple(kept), ignored
 
 
@@ -269,7 +279,7 @@ def _colour_keys(totals: Mapping[int, int], given: Optional[Classes]) -> Tuple[T
     """The colour of each class, and those that do not count."""
     ignored = given.ignore if given is not None and given.ignore is not None else ()
     if given is not None and given.colours is not None:
-        return given.colours, ignored
+        return given.colours, tuple(colour for colour in ignored if colour not in given.colours)
     kept = [colour for colour in totals if colour not in ignored]
     if not kept:
         return (), ignored

@@ -11,7 +11,7 @@ import os
 from typing import Dict, List, Mapping, Optional, Tuple
 
 from datasets.folder_images import is_image
-from datasets.folder_layouts import PARTS, TEST, WHOLE, Item, Listing, expanded, stem_of
+from datasets.folder_layouts import PARTS, WHOLE, Item, Listing, expanded, stem_of
 from datasets.folder_trees import bad_file
 from utils.errors import UserError, unknown_name
 from utils.regular import require_content, unopened
@@ -86,7 +86,7 @@ def _item(directory: str, where: str, row: Mapping[str, str]) -> Item:
     if part is None:
         raise unknown_name(f"split in {where}:", word, tuple(PARTS))
     name = os.path.relpath(image, directory).replace(os.sep, "/")
-    return Item(name, image, None if part == TEST else mask, part=part, group=row.get("group", ""))
+    return Item(name, image, mask, part=part, group=row.get("group", ""))
 
 
 def _path(directory: str, where: str, text: str) -> str:

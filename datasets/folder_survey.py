@@ -150,6 +150,11 @@ def _moments(flat: np.ndarray) -> Tuple[Tuple[float, ...], Tuple[float, ...]]:
 
 
 def _sampled(flat: np.ndarray) -> np.ndarray:
-    """Some pixels of all channels, as far apart as their number allows; the same ones each time."""
-    step = max(1, -(-flat.shape[0] // (_SAMPLED // flat.shape[1])))
-    return flat[::step].astype(np.float32).ravel()
+    """Some pixels of all channels, from all over the image; the same ones each time.
+
+    They are drawn, since every so many pixels may be one column.
+    """
+    count = _SAMPLED // flat.shape[1]
+    if flat.shape[0] > count:
+        flat = flat[np.random.RandomState(0).randint(flat.shape[0], size=count)]
+    return flat.astype(np.float32).ravel()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datasets.folder_groups import group, grouped_partition
+from datasets.folder_groups import group, grouped_partition, specimen
 from datasets.options import FOLDS
 from utils.errors import UserError
 
@@ -39,6 +39,12 @@ def test_names_that_show_nothing(names: List[str]) -> None:
     assert len(set(found.keys)) == len(names)
     assert "--group_by" in found.remark
     assert ("names may show 3 specimens" in found.remark) == names[0].startswith("p0")
+
+
+def test_long_numbers_take_no_longer_than_others() -> None:
+    """They are read in one way alone; in all ways this would never end."""
+    assert specimen(f"CT.1.2.840.{'1234567890' * 9}.123_left.png", "", None) == ""
+    assert specimen(f"CT_x{'1234567890' * 9}_y3.png", "", None) == "CT"
 
 
 def test_a_pattern() -> None:

@@ -71,6 +71,10 @@ class TestLayouts:
         assert pairs(tmp_path) == {"train/a.png": "annotations/training/a.png", "test/c.png": None,
                                    "val/b.png": "annotations/validation/b.png"}
 
+    def test_a_test_folder_beside_parts_within_images(self, tmp_path: Path) -> None:
+        made(tmp_path, "images/train/a.png", "masks/train/a.png", "test/c.png")
+        assert pairs(tmp_path) == {"train/a.png": "masks/train/a.png", "test/c.png": None}
+
     def test_a_test_folder_of_images_alone(self, tmp_path: Path) -> None:
         made(tmp_path, "images/a.png", "masks/a.png", "test/c.png")
         assert pairs(tmp_path) == {"a.png": "masks/a.png", "test/c.png": None}
@@ -119,7 +123,9 @@ class TestLayouts:
     @pytest.mark.parametrize("names, words", [
         ((), "no folder and no image"), (("pictures/a.png",), "pictures/"),
         (("images/a.png", "imgs/a.png"), "images/ and imgs/"),
-        (("images/a.png", "train/images/a.png"), "images/ and train/")])
+        (("images/a.png", "train/images/a.png"), "images/ and train/"),
+        (("images/train/a.png", "masks/train/a.png", "images/b.png"), "b.png in images/, beside images/train/"),
+        (("images/train/a.png", "masks/train/a.png", "images/test/b.png", "test/c.png"), "images/test/ and test/")])
     def test_no_layout_or_two(self, tmp_path: Path, names: Any, words: str) -> None:
         with pytest.raises(UserError) as caught:
             list_folder(str(made(tmp_path, *names)))
@@ -262,9 +268,10 @@ class TestTables:
 
     def test_split_and_group(self, tmp_path: Path) -> None:
         self.table(tmp_path, "\ufeffImage; Mask; split; group", "x/a.png; y/a.png; train; eve",
-                   "x/b.png; y/b.png; Val; ada")
+                   "x/b.png; y/b.png; Val; ada", "y/a.png; x/a.png; test;")
         listing = list_pairs(str(tmp_path))
-        assert [(item.part, item.group) for item in listing.items] == [("train", "eve"), ("val", "ada")]
+        assert [(item.part, item.group) for item in listing.items] == [("train", "eve"), ("val", "ada"), ("test", "")]
+        assert all(item.mask is not None for item in listing.items)  # what a run makes of it is another thing
 
     @pytest.mark.parametrize("lines, words", [
         (("image,masc", "x/a.png,y/a.png"), "'mask'"),

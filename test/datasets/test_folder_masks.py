@@ -156,6 +156,16 @@ class TestLossy:
         text = told(self.jpeg(tmp_path, drawn))
         assert text.startswith("m0.png: greys between black and white") and "PNG" in text
 
+    def test_numbers_of_classes_are_not_cut_at_128(self, tmp_path: Path) -> None:
+        drawn = np.zeros([64, 64], np.uint8)
+        drawn[13:45, 21:43] = 255
+        mask, numbers, black = self.jpeg(tmp_path, drawn), grey([0, 1], [1, 2]), grey([0, 0])
+        assert told(mask, numbers, black).startswith("m1.png: 0, 1, 2 and nothing bright")
+        rule = understood(mask, grey([0, 255]), black).rule
+        rule.require_known("black.png", look_at_mask("black.png", black))
+        with pytest.raises(UserError, match="n.png: a mask of another kind"):
+            rule.require_known("n.png", look_at_mask("n.png", numbers))
+
     def test_all_black(self, tmp_path: Path) -> None:
         mask = self.jpeg(tmp_path, np.full([64, 64], 3, np.uint8))
         assert "masks of two classes" in told(mask)
@@ -231,6 +241,7 @@ class TestNamed:
 
     @pytest.mark.parametrize("given, mask, words", [
         (Classes("c.yaml", ("a", "b", "c")), grey([0, 7]), "c.yaml: 3 names for 2 different values"),
+        (Classes("c.yaml", ("a", "b", "c"), ignore=(0,)), grey([0, 1, 2]), "c.yaml: 3 names for 2 different values"),
         (Classes("c.yaml", ("a", "b"), (0, 1)), grey([0, 1, 2]), "m0.png: 2 in a mask"),
         (Classes("c.yaml", ("a", "b"), None, (0, 0xff0000)), colour([GREEN, BLACK]), "m0.png: #00ff00 in a mask")])
     def test_what_contradicts_the_masks(self, given: Classes, mask: Picture, words: str) -> None:
