@@ -37,11 +37,13 @@ class Augmentation:
     """What changes nothing; an augmentation overrides what it changes. `key` is the sample's, int64 [2].
 
     Attributes:
+        scales_window: whether it acts on the window and the network's input; for whole images scaled to it alone.
         rescales: whether a crop is taken from the image at a random scale; for crops of the image's own scale alone.
         resamples: whether a crop is seen through a random affine map in place of all else that acts on places; for
             crops of the image's own scale alone.
     """
 
+    scales_window: bool = False
     rescales: bool = False
     resamples: bool = False
 
@@ -64,6 +66,8 @@ class Augmentation:
 
 class Crop(Augmentation):
     """That of NVIDIA's UNet_Medical: flips with probability 1/2, a crop scaled to the full window, brightness."""
+
+    scales_window = True
 
     def window(self, key: Tensor, padding: float) -> Tensor:
         """See `random_window`."""

@@ -10,7 +10,7 @@ from typing import Any, List, Sequence, Tuple
 import tensorflow.compat.v1 as tf
 
 from datasets.affine_crops import AffineRule, affine_crop
-from datasets.augmentation import Arrays, Augmentation
+from datasets.augmentation import AUGMENTATIONS, Arrays, Augmentation
 from datasets.crops import CropRule, random_crop
 from datasets.feeding import Decoded, Feeding, Function, Samples
 from datasets.options import DataOptions
@@ -39,7 +39,7 @@ class NativeCrops(Feeding):
 
     Raises:
         UserError: the input does not fit the network, the windows leave gaps, ImageNet's colours are asked for where
-            there are not three, or quarter turns of what is no square.
+            there are not three, quarter turns of what is no square, or an augmentation of whole images alone.
     """
 
     batched = False
@@ -61,6 +61,10 @@ class NativeCrops(Feeding):
         if options.augment and options.augmentation == "quarter_turns" and height != self.window[1]:
             raise UserError(f"augmentation quarter_turns of {self.window[0]} x {self.window[1]} pixels", "a square",
                             "make crop_height and crop_width equal, or choose another augmentation")
+        if options.augment and AUGMENTATIONS[options.augmentation]().scales_window:
+            raise UserError(f"augmentation {options.augmentation} with the feeding native_crops, where it does nothing",
+                            "one that changes crops at the images' own scale: affine, photometric or quarter_turns",
+                            "name one in a recipe (augmentation: affine), or add --no-augment")
         self._windows = Windows(self.window, stride, self.margin, options.blending)
         self._mean, self._deviation = _colours(spec, options.image_normalisation)
 
@@ -79,6 +83,7 @@ class NativeCrops(Feeding):
         image, label, valid = augmentation.turned((image, label, valid), key)
         parts = (augmentation.distorted(image, key), label, valid)
         if not self.margin:
+            missing = tf.subtract(self._crop, tf.shape(label))  # rows may be columns by now
             parts = tf.cond(tf.reduce_any(missing > 0), lambda: self._surrounded(parts, missing), lambda: parts)
         return self._sample(*parts)
 

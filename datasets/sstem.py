@@ -58,15 +58,15 @@ class SSTEM(Dataset):
 
     def read(self, sample_id: str) -> Sample:
         """See `Dataset.read`."""
-        volume, page = sample_id.rsplit("#", 1)
+        volume, page = self._place(sample_id)
         pixels = self.pixels(sample_id)
-        label = self._read_label(int(page), pixels.shape[:2]) if volume == TRAIN_VOLUME else None
+        label = self._read_label(page, pixels.shape[:2]) if volume == TRAIN_VOLUME else None
         return Sample(scaled(pixels, BOUNDS[str(pixels.dtype)]), label)
 
     def pixels(self, sample_id: str) -> np.ndarray:
         """See `Dataset.pixels`."""
-        volume, page = sample_id.rsplit("#", 1)
-        return read_page(self._path(volume), int(page))[:, :, np.newaxis]
+        volume, page = self._place(sample_id)
+        return read_page(self._path(volume), page)[:, :, np.newaxis]
 
     def problems(self, splits: Sequence[str], watch: Watch = unwatched) -> Iterator[UserError]:
         """See `Dataset.problems`; the rules are those of `sstem_volumes`."""
@@ -108,6 +108,13 @@ class SSTEM(Dataset):
             known = split != TEST and labels is not None and page < len(labels.pages)
             yield View(f"{volume}#{page}", split, f"{images.path}, page {page}", images.pages[page].figures,
                        label_in(labels.pages[page]) if labels is not None and known else None)
+
+    def _place(self, sample_id: str) -> Tuple[str, int]:
+        """The volume and the page of an id."""
+        volume, _, page = sample_id.rpartition("#")
+        if volume not in (TRAIN_VOLUME, TEST_VOLUME) or not page.isdecimal():
+            raise UserError(f"{self.directory}: no slice {sample_id}", "one of the ids of a split", "look for it")
+        return volume, int(page)
 
     def _path(self, name: str) -> str:
         return os.path.join(self.directory, name)

@@ -65,6 +65,12 @@ class DatasetContract:
     def dataset(self, directory: str) -> Dataset:
         return self.open(directory)
 
+    @pytest.mark.parametrize("name", ["nothing", "a/b.png", "a#b", "x.tif#1"])
+    def test_an_id_that_is_none_is_told(self, dataset: Dataset, name: str) -> None:
+        for look in (dataset.read, dataset.pixels):
+            with pytest.raises(UserError):
+                look(name)
+
     @pytest.fixture(scope="class")
     def samples(self, dataset: Dataset) -> Dict[str, Sample]:
         """Every sample by its id."""

@@ -325,6 +325,22 @@ def test_sizes_follow_from_the_network() -> None:
         with_margin(crop_height=60, crop_width=44, augment=True, augmentation="quarter_turns")
 
 
+def test_an_augmentation_of_whole_images_is_refused() -> None:
+    with pytest.raises(UserError, match="augmentation crop with the feeding native_crops"):
+        feeding(augment=True)
+
+
+def test_quarter_turns_of_an_image_smaller_than_the_crop() -> None:
+    """Rows may be columns before what is missing is added."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        way, key = feeding(crop_height=48), tf.placeholder(tf.int64, [2])
+        sample = way.training_sample(decoded(30, 44), AUGMENTATIONS["quarter_turns"](), key)
+        found = [session.run(sample, {key: [1, number]}) for number in range(20)]
+    sizes = {tuple(int((each["image"] != each["image"][-1, -1]).any(axis=(axis, 2)).sum()) for axis in (1, 0))
+             for each in found}
+    assert sizes == {(30, 44), (44, 30)}
+
+
 def test_images_of_all_sizes_need_not_hold_a_crop() -> None:
     mixed = DataSpec("toy", 3, ("background", "vessel"), 0, "uint8", mixed_sizes=True)
     with_margin(mixed).require_size(1, 1)
