@@ -38,6 +38,7 @@ _COLOUR, FROM_JPEG = 2, 6
 _PHOTOMETRICS = {WHITE_IS_ZERO: "grey", 1: "grey", _COLOUR: "in colour", PALETTE: "coloured by a palette",
                  FROM_JPEG: "in colour"}
 ALPHA = (1, 2)  # values of the tag ExtraSamples
+_ASSOCIATED = 1  # of them: colours are multiplied by it
 _ORIENTATION, _UPRIGHT = 274, 1
 _MOST_CHANNELS = 5
 _MAXIMUM_BYTES = 2 ** 30
@@ -235,10 +236,12 @@ class _Stack:
     def _channels(self, where: str, page: Any, index: int) -> np.ndarray:
         """A page of several channels, or of fractions: [height, width, channels]."""
         if page.dtype == np.uint8 and page.planarconfig == 1 and page.photometric in (_COLOUR, FROM_JPEG):
-            # Pillow knows every compression that such pages come in.
+            # Pillow knows every compression that such pages come in, and divides colours by an alpha that they hold.
             image = self._loaded(index)
             if image.mode in ("RGB", "RGBA") and len(image.mode) == page.samplesperpixel:
-                return np.array(image)
+                pixels = np.array(image)
+                if _ASSOCIATED not in page.extrasamples or pixels[..., 3:].min() == 255:
+                    return pixels
         try:
             pixels = np.asarray(page.asarray())
         except (ValueError, KeyError, ImportError) as error:

@@ -11,6 +11,7 @@ BIG_TIFF = 43
 """The version of a TIFF whose places have eight bytes."""
 EXPECTED = "a readable grey TIFF stack of 8 or 16 bits"
 REPAIR = "fetch or export the file again; `python download_dataset.py --check` tells what a directory holds"
+_UNCOMPRESSED = 1
 _MOST_TAGS = 4096  # of a page; a sound one has about twenty
 
 
@@ -18,7 +19,8 @@ def count_directories(path: str, file: Any) -> int:
     """Follow the chain of page directories to its end and count them.
 
     Raises:
-        UserError: the chain is empty, leads out of the file or to no directory, or back into itself.
+        UserError: the chain is empty, leads out of the file or to no directory, or back into itself; or ends with the
+            first of several images that ImageJ has written.
     """
     form, handle = file.tiff, file.filehandle
     place = 8 if form.version == BIG_TIFF else 4
@@ -37,7 +39,18 @@ def count_directories(path: str, file: Any) -> int:
         met[offset] = len(met)
     if not met:
         raise UserError(f"{path}: a TIFF without pages", EXPECTED, REPAIR)
+    _refuse_unlisted(path, file, len(met))
     return len(met)
+
+
+def _refuse_unlisted(path: str, file: Any, count: int) -> None:
+    """ImageJ writes a stack of more than 4 GB with the directory of its first page alone, the others' pixels behind."""
+    page, promised = file.pages[0], (file.imagej_metadata or {}).get("images", 1)
+    if count > 1 or not isinstance(promised, int) or promised < 2 or page.compression != _UNCOMPRESSED:
+        return
+    if page.dataoffsets[0] + promised * sum(page.databytecounts) <= file.filehandle.size:
+        raise UserError(f"{path}: {promised} images by what ImageJ says of it, of which one is listed",
+                        "a TIFF that lists all its pages", "save it as BigTIFF or OME-TIFF (Bio-Formats), or in parts")
 
 
 def _number(handle: Any, place: int, form: str) -> int:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from utils.errors import UserError
-from utils.tiff import count_pages, page_size, read_page, read_pages, stack_writer, write_pages
+from utils.tiff import count_pages, page_size, read_page, read_pages, read_samples, stack_writer, write_pages
 
 CALLS: List[Callable[[str], Any]] = [count_pages, page_size, lambda path: read_page(path, 0)]
 
@@ -246,3 +246,28 @@ def _whole_pages(path: str, pages: np.ndarray) -> int:
         return 0
     np.testing.assert_array_equal(read, pages[:len(read)])
     return len(read)
+
+
+def test_a_stack_of_which_imagej_lists_the_first_page_alone_is_told(tmp_path: Path) -> None:
+    """As it writes those of more than 4 GB."""
+    path = tmp_path / "stack.tif"
+    tifffile.imwrite(str(path), _pages(), imagej=True)
+    assert count_pages(str(path)) == 3
+    with tifffile.TiffFile(str(path)) as file:
+        form, first = file.tiff, file.pages[0]
+        place = first.offset + form.tagnosize + len(first.tags) * form.tagsize
+    content = bytearray(path.read_bytes())
+    content[place:place + form.offsetsize] = bytes(form.offsetsize)
+    path.write_bytes(bytes(content))
+    for call in CALLS:
+        with pytest.raises(UserError, match="3 images by what ImageJ says of it, of which one is listed"):
+            call(str(path))
+
+
+def test_colours_that_hold_their_alpha_are_read_as_they_stand_there(tmp_path: Path) -> None:
+    path = str(tmp_path / "image.tif")
+    pixels = np.random.RandomState(2).randint(0, 256, [6, 5, 4]).astype(np.uint8)
+    tifffile.imwrite(path, pixels, photometric="rgb", extrasamples=["assocalpha"])
+    found = read_samples(path, 0)
+    np.testing.assert_array_equal(found.pixels, pixels[..., :3])
+    assert found.transparent
