@@ -12,8 +12,8 @@ from objectives.options import head_weights
 from objectives.scaled_dice import scaled_dice_blank, scaled_dice_counts, scaled_dice_scores, scaled_dice_table
 from objectives.supervision import over_heads
 from utils.contracts import Outputs, Tensor
-from utils.losses import cross_entropy, soft_dice
-from utils.metrics import confusion_counts, mean_hard_dice, overlap_scores
+from utils.losses import cross_entropy, soft_dice, where_counted
+from utils.metrics import confusion_counts, mean_hard_dice, mean_of_known, overlap_scores
 
 
 class CrossEntropyDice(Objective):
@@ -37,10 +37,14 @@ class CrossEntropyDice(Objective):
         return tf.nn.softmax(tf.cast(logits, tf.float32))
 
     def counts(self, outputs: Outputs, targets: Targets) -> Dict[str, Tensor]:
-        """See `Objective.counts`: both losses per image, and the confusion of the arg-max class."""
+        """See `Objective.counts`: both losses per image, NaN where no pixel of it counts, and the confusion of the
+        arg-max class.
+        """
         predicted = self.predicted(outputs.logits)
         confusion = confusion_counts(predicted, targets.labels, targets.valid, self.spec.classes)
-        return dict(self._per_image(outputs.logits, targets), confusion=confusion,
+        losses = {name: where_counted(values, targets.valid)
+                  for name, values in self._per_image(outputs.logits, targets).items()}
+        return dict(losses, confusion=confusion,
                     **scaled_dice_counts(self.options, self.probabilities(outputs.logits), targets))
 
     def per_image(self, counts: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -77,7 +81,7 @@ class CrossEntropyDice(Objective):
 
     def scores(self, counts: Mapping[str, np.ndarray]) -> Dict[str, float]:
         """See `Objective.scores`."""
-        cross, dice = (float(np.mean(counts[name], dtype=np.float64)) for name in ("ce", "dice"))
+        cross, dice = (mean_of_known(counts[name]) for name in ("ce", "dice"))
         scores = {"eval_dice_score": 1.0 - dice, "eval_ce_loss": cross, "eval_dice_loss": dice,
                   "eval_total_loss": cross + dice}
         scores.update(overlap_scores(self.confusion(counts), self.spec.class_names))

@@ -16,9 +16,11 @@ from objectives.options import ObjectiveOptions, head_weights
 from objectives.supervision import over_heads
 from utils.contracts import DataSpec, Outputs, Tensor
 from utils.errors import UserError
+from utils.losses import where_counted
 from utils.metrics import (
     average_precision,
     confusion_counts,
+    mean_of_known,
     overlap_scores,
     ratio,
     receiver_area,
@@ -86,7 +88,7 @@ class Defects(Objective):
         return {"found": _pixels(found), "there": _pixels(truth), "both": _pixels(found * truth[:, tf.newaxis]),
                 "score": self.image_scores(outputs.logits, targets.valid),
                 "defective": tf.reduce_max(truth, axis=[1, 2]),
-                "ce": _mean(_cross_entropy(logits, truth), targets.valid, axis=[1, 2]),
+                "ce": where_counted(_mean(_cross_entropy(logits, truth), targets.valid, axis=[1, 2]), targets.valid),
                 "confusion": confusion_counts(self.predicted(outputs.logits), targets.labels, targets.valid,
                                               self.spec.classes)}
 
@@ -121,7 +123,7 @@ class Defects(Objective):
         scores.update(_named("TNR_THS_{}", ratio(rejections, rejections + alarms)))
         scores.update(image_auc=receiver_area(counts["score"], counts["defective"] > 0.5),
                       image_average_precision=average_precision(counts["score"], counts["defective"] > 0.5),
-                      eval_ce_loss=float(np.mean(counts["ce"], dtype=np.float64)))
+                      eval_ce_loss=mean_of_known(counts["ce"]))
         scores.update(overlap_scores(self.confusion(counts), self.spec.class_names))
         return {name: float(value) for name, value in scores.items()}
 

@@ -15,7 +15,8 @@ import tensorflow.compat.v1 as tf
 from objectives.base import Targets
 from objectives.options import ObjectiveOptions
 from utils.contracts import Tensor
-from utils.losses import soft_dice
+from utils.losses import soft_dice, where_counted
+from utils.metrics import mean_of_known
 from utils.resample import resample, resample_labels
 
 COUNT = "scaled_dice"
@@ -25,7 +26,8 @@ _MOSTLY = 0.5
 
 
 def scaled_dice_counts(options: ObjectiveOptions, probabilities: Tensor, targets: Targets) -> Dict[str, Tensor]:
-    """The soft Dice of each image at `dice_score_size`, the mean over all classes, float32 [batch], by its name.
+    """The soft Dice of each image at `dice_score_size`, the mean over all classes, float32 [batch], by its name; NaN
+    where no pixel of it counts.
 
     Args:
         options: say whether it is asked for; if not, the result is empty.
@@ -42,7 +44,8 @@ def scaled_dice_counts(options: ObjectiveOptions, probabilities: Tensor, targets
         predicted, labels, valid = image
         counted = tf.cast(resample(valid[..., tf.newaxis], window, size)[..., 0] > _MOSTLY, tf.float32)
         scaled = (resample(predicted, window, size), resample_labels(labels, window, size, classes), counted)
-        return tf.reduce_mean(soft_dice(*(part[tf.newaxis] for part in scaled)))
+        return where_counted(tf.reduce_mean(soft_dice(*(part[tf.newaxis] for part in scaled)), axis=-1),
+                             counted[tf.newaxis])[0]
 
     return {COUNT: tf.map_fn(dice, (probabilities, targets.labels, targets.valid), dtype=tf.float32)}
 
@@ -55,7 +58,7 @@ def scaled_dice_blank(options: ObjectiveOptions) -> Dict[str, np.ndarray]:
 def scaled_dice_scores(options: ObjectiveOptions, counts: Mapping[str, np.ndarray]) -> Dict[str, float]:
     """`eval_dice_score_<size>`, the mean over the images, where it is asked for."""
     of_images = scaled_dice_table(options, counts)
-    return {name: float(np.mean(values, dtype=np.float64)) for name, values in of_images.items()}
+    return {name: mean_of_known(values) for name, values in of_images.items()}
 
 
 def scaled_dice_table(options: ObjectiveOptions, counts: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:

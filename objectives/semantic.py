@@ -11,12 +11,13 @@ from objectives.base import Objective, Targets
 from objectives.extended import REGION
 from objectives.scaled_dice import scaled_dice_blank, scaled_dice_counts, scaled_dice_scores, scaled_dice_table
 from utils.contracts import Outputs, Tensor
-from utils.losses import cross_entropy, cross_entropy_over_all, dice_by_class, dice_joint
+from utils.losses import cross_entropy, cross_entropy_over_all, dice_by_class, dice_joint, where_counted
 from utils.metrics import (
     PROBABILITY_BINS,
     confusion_counts,
     correlation,
     histogram_receiver_area,
+    mean_of_known,
     probability_histogram,
     ratio,
     segmentation_scores,
@@ -52,7 +53,7 @@ class Semantic(Objective):
         """See `Objective.counts`: the confusion of the likelier class; of two classes the probabilities, too."""
         labels, valid = targets.labels, targets.valid
         predicted = self.predicted(outputs.logits)
-        counts = {"ce": cross_entropy(outputs.logits, labels, valid)}
+        counts = {"ce": where_counted(cross_entropy(outputs.logits, labels, valid), valid)}
         masks = {"": valid}
         if targets.region is not None:
             masks[REGION] = valid * targets.region
@@ -90,7 +91,7 @@ class Semantic(Objective):
 
     def scores(self, counts: Mapping[str, np.ndarray]) -> Dict[str, float]:
         """See `Objective.scores`: mDice of two classes, mIoU of more come first."""
-        return dict(self._known(counts), eval_ce_loss=float(np.mean(counts["ce"], dtype=np.float64)),
+        return dict(self._known(counts), eval_ce_loss=mean_of_known(counts["ce"]),
                     **scaled_dice_scores(self.options, counts))
 
     def mask_scores(self, confusions: Mapping[str, np.ndarray]) -> Dict[str, float]:

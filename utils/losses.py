@@ -26,6 +26,11 @@ def cross_entropy(logits: Tensor, labels: Tensor, valid: Tensor) -> Tensor:
     return tf.reduce_sum(per_pixel * valid, axis=[1, 2]) / tf.maximum(tf.reduce_sum(valid, axis=[1, 2]), 1.0)
 
 
+def where_counted(values: Tensor, valid: Tensor) -> Tensor:
+    """Values of images, float32 [batch], NaN where no pixel of one counts: what is not defined is no score."""
+    return tf.where(tf.reduce_any(valid > 0.0, axis=[1, 2]), values, tf.fill(tf.shape(values), float("nan")))
+
+
 def soft_dice(probabilities: Tensor, labels: Tensor, valid: Tensor) -> Tensor:
     """Soft Dice coefficient with squared denominators: float32 [batch, classes], in [0, 1].
 

@@ -61,7 +61,7 @@ def overlap_scores(confusion: np.ndarray, class_names: Sequence[str]) -> Dict[st
     dice, iou = ratio(2.0 * hits, either), ratio(hits, either - hits)
     scores = {f"dice_{name}": float(value) for name, value in zip(class_names, dice)}
     scores.update({f"iou_{name}": float(value) for name, value in zip(class_names, iou)})
-    scores.update(mean_dice=_mean_of_known(dice), mean_iou=_mean_of_known(iou))
+    scores.update(mean_dice=mean_of_known(dice), mean_iou=mean_of_known(iou))
     return scores
 
 
@@ -71,7 +71,13 @@ def hard_dice_per_image(intersection: np.ndarray, predicted: np.ndarray, actual:
 
 
 def mean_hard_dice(confusion: np.ndarray) -> float:
-    """The mean over images and classes of `hard_dice_per_image`; `confusion` [images, classes, classes]."""
+    """The mean over images and classes of `hard_dice_per_image`; `confusion` [images, classes, classes].
+
+    Images of which no pixel counts are left out; NaN where there is no other.
+    """
+    confusion = confusion[confusion.sum(axis=(1, 2)) > 0]
+    if not len(confusion):
+        return float("nan")
     hits = np.diagonal(confusion, axis1=1, axis2=2)
     return float(hard_dice_per_image(hits, confusion.sum(axis=1), confusion.sum(axis=2)).mean())
 
@@ -171,7 +177,7 @@ def segmentation_scores(confusion: np.ndarray, class_names: Sequence[str]) -> Di
     hits, there = np.diag(confusion).astype(np.float64), confusion.sum(axis=1)
     either = confusion.sum(axis=0) + there
     by_class = {"Dice": ratio(2.0 * hits, either), "IoU": ratio(hits, either - hits), "Acc": ratio(hits, there)}
-    scores = {f"m{name}": _mean_of_known(values) for name, values in by_class.items()}
+    scores = {f"m{name}": mean_of_known(values) for name, values in by_class.items()}
     scores["aAcc"] = float(ratio(hits.sum(), there.sum()))
     for name, values in by_class.items():
         scores.update({f"{name}_{each}": float(value) for each, value in zip(class_names, values)})
@@ -233,6 +239,7 @@ def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
         return np.where(np.asarray(denominator) > 0, np.divide(numerator, denominator), np.nan)
 
 
-def _mean_of_known(values: np.ndarray) -> float:
+def mean_of_known(values: np.ndarray) -> float:
+    """The mean of what is defined, in float64; NaN where nothing is."""
     known = values[~np.isnan(values)]
-    return float(known.mean()) if known.size else float("nan")
+    return float(known.mean(dtype=np.float64)) if known.size else float("nan")

@@ -46,6 +46,17 @@ class TestTwoClasses(ObjectiveContract):
         assert scores == pytest.approx(expected, rel=1e-5)
         assert list(scores)[:4] == list(expected)[:4]
 
+    def test_an_image_of_which_no_pixel_counts_has_no_score(self, instance: Instance) -> None:
+        logits, labels, valid = self.batch(images=3, seed=4)
+        blind = valid.copy()
+        blind[1] = 0
+        counts = instance.counts((logits, labels, blind))
+        assert [np.isnan(counts[name]).tolist() for name in ("ce", "dice")] == [[False, True, False]] * 2
+        seeing = instance.counts((logits[::2], labels[::2], blind[::2]))
+        assert instance.scores(counts) == pytest.approx(instance.scores(seeing), rel=1e-6)
+        none = instance.scores(instance.counts((logits, labels, np.zeros_like(valid))))
+        assert np.isnan([none["eval_dice_score"], none["eval_ce_loss"]]).all()
+
     def test_perfect_logits(self, instance: Instance) -> None:
         _, labels, valid = self.batch()
         parts = instance.loss_parts((self.certain(labels), labels, valid))
