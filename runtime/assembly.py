@@ -136,3 +136,11 @@ def with_model(run: Run, **options: Any) -> Run:
     settings = with_values(run.settings, **options)
     return dataclasses.replace(run, settings=settings,
                                network=build_network(settings.model, run.dataset.spec, run.objective.channels))
+
+
+def deciding(run: Run, threshold: Optional[float]) -> Run:
+    """The same run, whose objective calls by this threshold what its settings leave open; None leaves it as it is."""
+    if threshold is None:
+        return run
+    options = dataclasses.replace(run.settings.objective, threshold=threshold)
+    return dataclasses.replace(run, objective=build_objective(options, run.dataset.spec))

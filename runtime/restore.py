@@ -111,7 +111,8 @@ def _resumed(run: Run, found: Search, position: Position) -> Tuple[str, ...]:
     if not run.settings.run.resume_training:
         return ()
     if position.step >= run.settings.training.max_steps:
-        further = " (a larger --max_steps goes on)" if run.settings.training.standstill is None else ""
+        still = run.settings.training.standstill
+        further = " (a larger --max_steps goes on)" if still is None or still > position.step else ""
         where = f"the run has done its {position.step} steps: nothing to train{further}"
     elif found.checkpoint is None:
         where = "no checkpoint was written yet: starting with step 1"

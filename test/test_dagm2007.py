@@ -169,6 +169,12 @@ def test_the_threshold_may_come_from_the_validation_split(run, capsys):
     assert "validation images" in capsys.readouterr().out
     (threshold,) = {verdict["threshold"] for verdict in rows(directory / "predictions" / "verdicts.csv")}
     assert 0.0 < float(threshold) < 1.0
+    found = []
+    for said in ("auto", threshold):  # and it decides pixels as it does where it is given
+        run("--exec_mode", "evaluate", "--threshold", said, fresh=False)
+        found.append(json.loads((directory / "evaluation.json").read_text()))
+    assert found[0]["verdicts"]["threshold"] == float(threshold)
+    assert found[0]["scores"] == found[1]["scores"]
 
 
 @pytest.fixture()

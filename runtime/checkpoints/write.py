@@ -55,11 +55,15 @@ def write_checkpoint(session: tf.Session, saver: tf.train.Saver, directory: str,
     return checkpoint
 
 
-def promise(model_dir: str) -> None:
-    """From here on a run without a checkpoint has lost it, and does not begin with random weights."""
+def promise(model_dir: str, kept: bool = True) -> None:
+    """From here on a run without a checkpoint has lost it, and does not begin with random weights; or, where that is
+    not `kept`, has not begun.
+    """
     saved = os.path.join(model_dir, SAVED)
-    if not os.path.exists(saved):
+    if kept and not os.path.exists(saved):
         write_text(saved, "")
+    elif not kept and os.path.exists(saved):
+        os.remove(saved)
 
 
 def point_at(checkpoint: Checkpoint) -> None:

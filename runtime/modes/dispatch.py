@@ -16,7 +16,7 @@ from datasets.pipeline import require_drawable
 from datasets.tally import Tally
 from dllogger.logger import Logger
 from objectives.options import AUTO
-from runtime.assembly import Run, assemble
+from runtime.assembly import Run, assemble, deciding
 from runtime.checkpoints.directory import claim, require_writable
 from runtime.checkpoints.find import Checkpoint
 from runtime.checkpoints.write import promise
@@ -151,7 +151,8 @@ def _run_modes(run: Run, logger: Logger, chosen: Optional[Choice], others: Seque
     if settings.evaluates:
         result["evaluation"] = evaluate(members, logger)
     if settings.run.compare_levels:
-        result["levels"] = compare_levels(run, logger, checkpoint, result["evaluation"]["scores"])
+        found = result["evaluation"]["verdicts"]["threshold"] if settings.objective.threshold == AUTO else None
+        result["levels"] = compare_levels(deciding(run, found), logger, checkpoint, result["evaluation"]["scores"])
     if settings.predicts:
         from runtime.modes.predict import predict
 
@@ -178,14 +179,26 @@ def _all_folds(settings: Settings, distributed: Distributed, stop: Stop) -> Dict
         if settings.trains:
             whole = assemble(settings, distributed, stop)
             _claim(whole, held)
-            if settings.run.resume_training:  # what is changed on the way holds for all that goes on from here
-                distributed.on_chief(whole.save_settings)
+            held.enter_context(_keeping_changes(whole))
         result = crossvalidate(settings, runs, lambda own: run_once(own, distributed, stop))
     for fold in result["folds"]:
         say(distributed, summary(fold["settings"], fold))
     if "crossvalidation" in result:
         say(distributed, table(settings, result["crossvalidation"]))
     return result
+
+
+@contextlib.contextmanager
+def _keeping_changes(run: Run) -> Iterator[None]:
+    """What was changed when all folds were gone on with holds for whatever goes on later, unless none could."""
+    try:
+        yield
+    except Stopped:
+        if run.distributed.is_chief and run.settings.run.resume_training:
+            run.save_settings()
+        raise
+    if run.settings.run.resume_training:
+        run.distributed.on_chief(run.save_settings)
 
 
 def _check(run: Run) -> _Checked:
@@ -299,9 +312,8 @@ def _claim(run: Run, held: contextlib.ExitStack) -> None:
         moved = held.enter_context(claim(options.model_dir, options.resume_training, options.overwrite))
         if moved:
             say(run.distributed, [f"the run that was in {options.model_dir} is now in {moved}"])
-        if run.settings.imports:
-            promise(options.model_dir)
         if not options.resume_training:
+            promise(options.model_dir, run.settings.imports)
             run.save_beginning()
 
     run.distributed.on_chief(act)
@@ -323,5 +335,8 @@ def _telling_how_to_go_on(run: Run) -> Iterator[None]:
         words += ["python", "main.py", "--exec_mode", options.exec_mode, "--resume_training",
                   "--model_dir", options.model_dir]
         words += invocation_words(run.settings, ("exec_mode", "model_dir", *_ONCE))
+        # Folds that have not begun to go on do so with what was changed.
+        all_folds = run.settings.data.crossvalidation_idx == ALL_FOLDS
+        words += ["--resume_with_changes"] if options.resume_with_changes and all_folds else []
         stopped.way_on = " ".join(shlex.quote(word) for word in words)
         raise

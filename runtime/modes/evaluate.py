@@ -14,7 +14,7 @@ from datasets.base import VALIDATION
 from datasets.pipeline import Share, evaluation_batches
 from dllogger.logger import Logger, Verbosity
 from objectives.options import AUTO
-from runtime.assembly import Run
+from runtime.assembly import Run, deciding
 from runtime.checkpoints.find import Checkpoint, checkpoint_directory
 from runtime.model_fn import ModelFn, counting_fn, scored_fn
 from runtime.modes.ensemble import Member, Pages, count_together, told
@@ -49,6 +49,8 @@ def evaluate(members: Sequence[Member], logger: Logger) -> Dict[str, Any]:
     """
     run, checkpoint = members[0]
     threshold = choose_threshold(run, checkpoint)
+    run = deciding(run, threshold)
+    members = [Member(run, checkpoint), *members[1:]]
     split = run.dataset.evaluation_split
     with told(members):
         counts = count(run, checkpoint, split, extended=True, others=members[1:])

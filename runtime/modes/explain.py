@@ -94,7 +94,7 @@ def _evidence(run: Run, counts: Mapping[str, np.ndarray], checkpoint: Checkpoint
     confusion = run.objective.confusion(counts)
     shares = dict(zip(run.dataset.spec.class_names, confusion.sum(axis=1) / max(confusion.sum(), 1)))
     yield from _missing_classes(shares)
-    yield from _course(losses, _longer(run))
+    yield from _course(losses, _longer(run, checkpoint))
     yield from _range(run, counts)
     yield from _certainty(counts)
     yield _passes(run, checkpoint)
@@ -109,10 +109,10 @@ def _missing_classes(shares: Mapping[str, float]) -> Iterator[Evidence]:
         yield Evidence(f"no pixel of the labels is {' or '.join(missing)}", "check the values of the masks")
 
 
-def _longer(run: Run) -> str:
+def _longer(run: Run, checkpoint: Checkpoint) -> str:
     """How to train longer: what has come to a standstill does not go on."""
-    still = run.settings.training.standstill is not None
-    return "a new run with" if still else "--resume_training with"
+    still = run.settings.training.standstill
+    return "--resume_training with" if still is None or still > checkpoint.step else "a new run with"
 
 
 def _course(losses: List[float], longer: str) -> Iterator[Evidence]:

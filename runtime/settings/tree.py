@@ -31,7 +31,8 @@ class RunOptions:
     """Run."""
 
     exec_mode: str = option(TRAIN, "what to do", kind=INVOCATION, choices=EXEC_MODES)
-    recipe: Optional[str] = option(None, "a published result's settings: a name from recipes/, or a YAML file")
+    recipe: Optional[str] = option(
+        None, "the settings of a published result, or of a fast recipe: a name from recipes/, or a YAML file")
     model_dir: str = option("./results", "directory of the run (/results where that can be written)", kind=INVOCATION)
     log_dir: Optional[str] = option(None, "directory of log.json (default: model_dir)", kind=INVOCATION)
     resume_training: bool = option(False, "go on with the run in model_dir", kind=INVOCATION)

@@ -70,6 +70,17 @@ class TestBroken:
             assert said.err.startswith(f"error: {directory}: {len(report['errors'])} error")
 
 
+@pytest.mark.parametrize("name", ["train-labels.tif", "train-volume.tif"])
+def test_what_is_wrong_with_volumes_is_on_the_sheet_too(phantom: str, tmp_path: Path, output: Path, name: str,
+                                                        capsys: pytest.CaptureFixture) -> None:
+    directory = shutil.copytree(phantom, str(tmp_path / "data"))
+    os.remove(os.path.join(directory, name))
+    assert call(directory, output, "--dataset", "sstem") == 2
+    said = capsys.readouterr()
+    assert f"{name}: no such file" in said.out and "Traceback" not in said.err
+    assert (output / SHEET).exists()
+
+
 class TestUnusual:
     """What is told, or nothing worth telling, and no error."""
 

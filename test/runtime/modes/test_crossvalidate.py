@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 
 import pytest
 
@@ -12,6 +13,7 @@ from datasets.phantoms.fundus import Plan, write_fundus
 from runtime.modes import dispatch
 from runtime.modes.crossvalidate import summarise
 from runtime.modes.evaluate import evaluation_folder, protocol
+from utils.commands import Stopped
 from utils.files import write_json
 
 from ...conftest import write_recipe
@@ -51,7 +53,7 @@ class Evaluations(list):
         run = members[0].run
         settings, record = run.settings, run.data_record()
         if record["fold"] == self.stop:
-            raise KeyboardInterrupt
+            raise Stopped(signal.SIGINT)
         self.append(record["fold"])
         names = ["mIoU"] + ["mIoU_fov"] * settings.data.fov + ["clDice"] * bool(settings.objective.extended_scores)
         result = {"scores": {name: 0.1 * record["fold"] for name in names}, "trivial": {}, "remarks": [],

@@ -113,9 +113,10 @@ def test_the_probable_cause(tmp_path, case, more, cause):
 @pytest.mark.parametrize("schedule, longer", [("staircase", "(--resume_training with"), ("cosine", "(a new run with")])
 def test_training_longer_takes_a_schedule_that_has_not_ended(tmp_path, schedule, longer):
     case = Case(tmp_path, losses=np.linspace(1.0, 0.5, 20))
-    training = TrainingOptions(learning_rate_schedule=schedule, learning_rate_end=0.0)
+    training = TrainingOptions(learning_rate_schedule=schedule, learning_rate_end=0.0, max_steps=90)
     case.run.settings = dataclasses.replace(case.run.settings, training=training)
     assert any(f"train longer {longer} a larger --max_steps)" in line for line in case.lines())
+    assert any("train longer (--resume_training with" in line for line in case.lines(steps=89))
 
 
 def test_the_cause_that_explains_most_comes_first(tmp_path):
