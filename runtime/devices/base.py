@@ -106,6 +106,11 @@ class Device(abc.ABC):
         """Chooses how the gradient of a convolution's kernel is computed; see `StepContext.kernel_gradient`."""
         return lambda convolution: PLAIN
 
+    @property
+    def measuring_seconds(self) -> float:
+        """By the clock, what `kernel_gradient` has spent on measuring so far: a later graph of the run does without."""
+        return 0.0
+
     def profiling_hooks(self, every: int, tell: Callable[[str], None]) -> List[Any]:
         """Hooks that trace a training step in `every` steps, where the options ask for it.
 

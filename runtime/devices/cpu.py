@@ -56,6 +56,11 @@ class CPU(Device):
         return self._measured
 
     @property
+    def measuring_seconds(self) -> float:
+        """See `Device.measuring_seconds`."""
+        return 0.0 if self._measured is None else self._measured.seconds
+
+    @property
     def computes_channels_first(self) -> bool:
         """See `Device.computes_channels_first`.
 

@@ -26,7 +26,7 @@ WARM_UP, MEASURED = 2, 5
 
 
 class Pace(NamedTuple):
-    """What was measured, in seconds: of one step, of a session until its first call is done, and of all this."""
+    """What was measured, in seconds: of one step, of another start until its first call is done, and of all this."""
 
     step: float
     start: float
@@ -63,7 +63,7 @@ def decided_steps(run: Run, command: RunOptions) -> Dict[str, Any]:
     begun = time.perf_counter()
     with named(run, Position(0, 0)):
         marks = training_marks(run, WARM_UP + MEASURED)
-    pace = pace_of(begun, marks, time.perf_counter(), loop)
+    pace = pace_of(begun, marks, time.perf_counter(), loop, run.device.measuring_seconds)
     minutes = float(training.train_minutes or 0.0)
     steps = run.distributed.from_chief(pace.steps_in(minutes) // loop * loop)
     least = max(training.evaluate_every or 1, loop)
@@ -74,16 +74,17 @@ def decided_steps(run: Run, command: RunOptions) -> Dict[str, Any]:
     return {"max_steps": steps, "budget_steps": steps, "learning_rate_decay_steps": fixed.training.schedule_steps}
 
 
-def pace_of(begun: float, marks: Sequence[float], ended: float, loop: int) -> Pace:
+def pace_of(begun: float, marks: Sequence[float], ended: float, loop: int, once: float = 0.0) -> Pace:
     """What clock readings tell.
 
     Args:
         begun, ended: seconds, before and after everything.
         marks: before the first call and after every call.
         loop: steps of a call.
+        once: seconds before the first call, of what another start does not repeat.
     """
     calls = np.diff(np.asarray(marks, np.float64))[WARM_UP:]
-    return Pace(float(np.median(calls)) / loop, marks[1] - begun, ended - begun)
+    return Pace(float(np.median(calls)) / loop, marks[1] - begun - once, ended - begun)
 
 
 def _too_short(minutes: float, steps: int, least: int, pace: Pace, every: Any) -> UserError:

@@ -8,6 +8,7 @@ import json
 import pytest
 import tensorflow.compat.v1 as tf
 
+from runtime.devices import cpu, kernel_gradients
 from runtime.devices.cpu import CPU
 from runtime.devices.gpu import GPU
 from runtime.devices.kernel_gradients import FILE_NAME, PATIENCE, RUNS, KernelGradients, measured
@@ -141,6 +142,23 @@ def test_what_the_cpu_does_when_it_does_not_measure(options, way):
 def test_all_graphs_of_a_run_have_one_chooser():
     device = CPU(DeviceOptions())
     assert device.kernel_gradient is device.kernel_gradient
+
+
+def test_a_device_tells_how_long_it_has_measured(tmp_path, monkeypatch):
+    """A second for every run of a way, with what prepares it; nothing for what is known."""
+    clock = Clock()
+
+    class Time:
+        perf_counter = staticmethod(lambda: float(len(clock.runs)))
+
+    monkeypatch.setattr(kernel_gradients, "time", Time)
+    monkeypatch.setattr(cpu, "measured", lambda *_: KernelGradients("this one", clock, str(tmp_path)))
+    device = CPU(DeviceOptions())
+    assert device.measuring_seconds == 0.0
+    for convolution in (LARGE, LARGE, SMALL):
+        device.kernel_gradient(convolution)
+    assert device.measuring_seconds == len(clock.runs) > 0
+    assert GPU(DeviceOptions()).measuring_seconds == 0.0
 
 
 def test_elsewhere_the_plain_way_is_taken():

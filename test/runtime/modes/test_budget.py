@@ -8,6 +8,7 @@ import pytest
 
 import main as command_line
 from runtime.checkpoints.find import newest_sound
+from runtime.devices.cpu import CPU
 from runtime.modes import budget
 from runtime.modes.budget import Pace, pace_of
 
@@ -24,6 +25,9 @@ def test_the_pace_by_hand():
     assert pace.steps_in(2.0) == 78
     assert pace.steps_in(0.7) == pace.steps_in(0.1) == 0
     assert pace.minutes_of(78) == 2.0
+    # Of the 12 s until the first call was done, 9 went into what is known by now.
+    pace = pace_of(100.0, marks, 130.0, loop=1, once=9.0)
+    assert pace == Pace(step=1.0, start=3.0, spent=30.0) and pace.steps_in(2.0) == 87
 
 
 @pytest.fixture()
@@ -82,6 +86,13 @@ def test_a_run_has_the_steps_of_its_budget_and_keeps_them(paced, trained, phanto
     assert paced == [budget.WARM_UP + budget.MEASURED]
     train("--train_minutes", "1.5", code=2)
     assert "holds a run already" in capsys.readouterr().err and len(paced) == 1
+
+
+def test_what_is_measured_of_kernels_is_not_taken_off_twice(paced, trained, train, monkeypatch):
+    """The first step is done half a minute late, but the other start is not."""
+    monkeypatch.setattr(budget, "training_marks", lambda run, calls: [30.0 * number for number in range(8)])
+    monkeypatch.setattr(CPU, "measuring_seconds", 30.0)
+    assert saved(train("--train_minutes", "1.5"), "budget_steps") == [3]
 
 
 @pytest.mark.parametrize("flags, words", [
