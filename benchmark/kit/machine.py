@@ -9,7 +9,7 @@ import os
 from typing import Any, Dict, Mapping
 
 from benchmark.kit.processes import answer, question
-from runtime.devices.kernel_gradients import processor_name
+from runtime.devices.kernel_gradients import processor_name, usable_cores
 
 TENSORFLOW = {"TensorFlow": "tensorflow"}
 
@@ -25,7 +25,7 @@ def machine(modules: Mapping[str, str]) -> Dict[str, Any]:
         with contextlib.suppress(ImportError):
             versions[name] = importlib.import_module(module).__version__.split("+")[0]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2 ** 30
-    return {"processor": processor_name(), "cores": len(os.sched_getaffinity(0)), "memory_gib": round(memory),
+    return {"processor": processor_name(), "cores": usable_cores(), "memory_gib": round(memory),
             "versions": versions, "date": datetime.date.today().isoformat()}
 
 

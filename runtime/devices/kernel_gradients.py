@@ -38,6 +38,8 @@ MOST_COPIED = 2 ** 31
 """Bytes that a way may need beside inputs and outputs."""
 HOPELESS = 1.5
 """Times the best so far, after which a way is run no more."""
+THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+"""Variables of the environment that TensorFlow takes its numbers of threads from."""
 
 Measure = Callable[[Convolution, str], Iterator[float]]
 """Yields the seconds of one run after the other."""
@@ -47,8 +49,8 @@ class KernelGradients:
     """Chooses a way for each convolution; the likeliest for those that there was no time for.
 
     Args:
-        processor: names what the measurements hold for: processor, cores, precision, version of TensorFlow, oneDNN,
-            and how many ways they were made of.
+        processor: names what the measurements hold for: processor, cores and threads, precision, version of
+            TensorFlow, oneDNN, and how many ways they were made of.
         measure: runs a way.
         directory: where what was measured is kept.
 
@@ -144,8 +146,9 @@ def measured(precision: str, dtype: tf.DType, config: tf.ConfigProto) -> KernelG
         dtype: that its convolutions compute in.
         config: of its sessions.
     """
-    processor = ", ".join((processor_name(), f"{os.cpu_count()} cores", precision, f"TensorFlow {tf.__version__}",
-                           f"oneDNN {onednn_asked_for()}", f"{len(KERNEL_GRADIENTS)} ways"))
+    processor = ", ".join((processor_name(), f"{usable_cores()} cores", *_threads(), precision,
+                           f"TensorFlow {tf.__version__}", f"oneDNN {onednn_asked_for()}",
+                           f"{len(KERNEL_GRADIENTS)} ways"))
     return KernelGradients(processor, lambda convolution, way: _seconds(convolution, way, dtype, config),
                            str(pooch.os_cache("unet-measurements")))
 
@@ -182,3 +185,15 @@ def processor_name() -> str:
         names = (line.partition(":")[2].strip() for line in stream if line.startswith("model name"))
         return next(names, platform.machine())
     return platform.machine()
+
+
+def usable_cores() -> int:
+    """The cores that this process may use, each with a thread of TensorFlow where nothing tells it otherwise."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1  # not on Linux
+
+
+def _threads() -> List[str]:
+    """Of `THREADS` those that are set, with their values."""
+    return [f"{name}={os.environ[name]}" for name in THREADS if os.environ.get(name)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 
 import pytest
 import tensorflow.compat.v1 as tf
@@ -119,6 +120,20 @@ def test_a_damaged_memory_is_made_anew(tmp_path, content):
 def test_where_nothing_can_be_kept_it_is_measured_each_time(tmp_path):
     (tmp_path / "file").write_text("")
     assert KernelGradients("this one", Clock(shifted=0.005), str(tmp_path / "file" / "below"))(LARGE) == SHIFTED
+
+
+def test_cores_and_threads_that_a_process_may_use_have_their_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("TF_NUM_INTEROP_THREADS", raising=False)
+    monkeypatch.setattr(kernel_gradients, "processor_name", lambda: "Abacus")
+    monkeypatch.setattr(kernel_gradients, "_seconds", lambda *_: iter([1.0]))
+    for cores, threads in [({0, 1}, ""), ({0}, ""), ({1}, ""), ({0, 1}, "1")]:
+        monkeypatch.setattr(os, "sched_getaffinity", lambda process, cores=cores: cores, raising=False)
+        monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", threads)
+        measured("float32", tf.float32, tf.ConfigProto())(LARGE)
+    (path,) = tmp_path.rglob(FILE_NAME)
+    assert sorted(name.partition(", float32")[0] for name in json.loads(path.read_text())) == [
+        "Abacus, 1 cores", "Abacus, 2 cores", "Abacus, 2 cores, TF_NUM_INTRAOP_THREADS=1"]
 
 
 def test_a_real_measurement(tmp_path, monkeypatch):
