@@ -4,10 +4,10 @@
     python benchmark/start_up.py --runs 5 -- --recipe stare-fcn-dice --use_amp
 
 What stands behind "--" goes to main.py; without it that trains UNet on the synthetic ssTEM set. Every run is a new
-process and a new directory, of one step; one comes before that is not counted, which finds the files on the disk and
-measures, where this processor has not yet, how the gradients of kernels are computed. Printed are the medians over the
-runs, by the clock and in seconds of all cores. A machine that others use, too, shows it where the first is far above
-the second.
+process and a new directory, of one step. Some come before that are not counted: one, which finds the files on the disk
+and measures, where this processor has not yet, how the gradients of kernels are computed, and more of them as long as
+some of that is left. Printed are the medians over the runs, by the clock and in seconds of all cores. A machine that
+others use, too, shows it where the first is far above the second.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def _row(name: str, seconds: Sequence[Mark]) -> str:
             f"{statistics.median(cores):.2f} |")
 
 
-def measured(arguments: Sequence[str]) -> List[Mark]:
-    """The marks at the ends of the phases of one run.
+def measured(arguments: Sequence[str]) -> Tuple[List[Mark], str]:
+    """The marks at the ends of the phases of one run, and its standard error.
 
     Raises:
         UserError: it failed, or did not come to its first save.
@@ -76,11 +76,11 @@ def measured(arguments: Sequence[str]) -> List[Mark]:
             raise UserError(f"main.py {' '.join(arguments)}: exit code {done.returncode}: {last}",
                             "a training that comes to its first save", "mend what stands behind --")
         with open(told, encoding="utf-8") as stream:
-            return [(clock, cores) for clock, cores in json.load(stream)]
+            return [(clock, cores) for clock, cores in json.load(stream)], done.stderr
 
 
 def run_marked(begun: float, arguments: Sequence[str]) -> List[Mark]:
-    """Carry out a command line of main.py in this process, which began at the time `begun`; as `measured`."""
+    """The marks, as in `measured`, of a command line of main.py carried out in this process, which began at `begun`."""
     marks: List[Mark] = []
 
     def mark(*_: Any) -> None:
@@ -165,11 +165,13 @@ def _keep(flags: argparse.Namespace) -> None:
 def _measure(flags: argparse.Namespace) -> None:
     from benchmark.kit.machine import machine
     from benchmark.kit.results import described, load, require_positive
+    from benchmark.kit.runs import repeat_until_settled
 
     require_positive(runs=flags.runs)
     command = ["--exec_mode", "train", "--data_dir", "phantom", "--max_steps", "1", *flags.further]
     busy = load()
-    runs = [measured(command) for _ in range(flags.runs + 1)][1:]
+    repeat_until_settled(lambda: measured(command)[1])
+    runs = [measured(command)[0] for _ in range(flags.runs)]
     print(f"main.py {' '.join(command)}\n{described(machine({}))}; {flags.runs} runs; load before {busy:.1f}\n")
     print("\n".join(table(runs)))
 

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from benchmark import start_up
+from benchmark.kit.runs import LEFT
 
 from .conftest import ROOT, run_python
 
@@ -60,6 +61,19 @@ def test_the_table_has_medians_of_the_runs():
     assert lines[4] == "| graph | 4.00 | 2.00 - 8.00 | 2.00 |"
     assert lines[-2:] == ["| until the first step is done | 16.00 | 8.00 - 32.00 | 8.00 |",
                           "| until it is saved | 18.00 | 9.00 - 36.00 | 9.00 |"]
+
+
+def test_no_run_counts_that_leaves_kernels_to_the_next(monkeypatch, capsys):
+    """Of five, the third is the first that does not, and so the last that is not counted."""
+    seconds = iter([90.0, 80.0, 70.0, 2.0, 4.0])
+
+    def run(command):
+        clock = next(seconds)
+        return [(clock, 1.0)] * len(start_up.PHASES), f"{LEFT}\n" if clock > 70.0 else ""
+
+    monkeypatch.setattr(start_up, "measured", run)
+    assert start_up.main(["--runs", "2"]) == 0
+    assert "| until it is saved | 3.00 | 2.00 - 4.00 | 1.00 |" in capsys.readouterr().out
 
 
 def test_a_run_that_fails_is_told(capsys):

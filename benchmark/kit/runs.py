@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 import time
-from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Sequence
 
 import yaml
 
@@ -82,10 +82,22 @@ def settle(arguments: Sequence[str], limit: float) -> None:
     Raises:
         UserError: one failed, or they do not come to an end.
     """
-    for _ in range(_SETTLING):
+    def run() -> str:
         with tempfile.TemporaryDirectory(prefix="benchmark-") as directory:
-            if LEFT not in _carried_out(arguments, Effort(1, 1, limit), ALONE, directory).errors:
-                return
+            return _carried_out(arguments, Effort(1, 1, limit), ALONE, directory).errors
+
+    repeat_until_settled(run)
+
+
+def repeat_until_settled(run: Callable[[], str]) -> None:
+    """Call `run`, which carries out a run and answers with its standard error, until it leaves no kernels to the next.
+
+    Raises:
+        UserError: they do not come to an end.
+    """
+    for _ in range(_SETTLING):
+        if LEFT not in run():
+            return
     raise UserError(f"kernels whose gradients are not measured yet, after {_SETTLING} runs",
                     "a user cache directory that keeps what runs have measured", "make it writable")
 
