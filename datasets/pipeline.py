@@ -77,17 +77,24 @@ class Draw:
     defective_share: Optional[float] = None
 
 
-def training_batches(dataset: Dataset, feeding: Feeding, draw: Draw, share: Share) -> tf.data.Dataset:
+def training_cache(dataset: Dataset) -> Cache:
+    """Reads the training split, from an index into it to the arrays of `Decoded`."""
+    return Cache(_reader(dataset, dataset.ids(TRAIN)))
+
+
+def training_batches(dataset: Dataset, feeding: Feeding, draw: Draw, share: Share,
+                     read: Optional[Read] = None) -> tf.data.Dataset:
     """Endless batches of the training split.
 
     Each is a dict: "image" float32 [batch, height, width, channels], "label" int32 and "valid" float32
-    [batch, output height, output width], "key" int64 [batch, 2], the samples' keys.
+    [batch, output height, output width], "key" int64 [batch, 2], the samples' keys. They are read through a
+    `training_cache`, that of other batches where `read` names one.
 
     Raises:
         UserError: the split is empty or its files are missing, there is no such augmentation, or a kind of image that
             is to be drawn is missing.
     """
-    load = _loader(dataset, _Cache(_reader(dataset, dataset.ids(TRAIN))))
+    load = _loader(dataset, read or training_cache(dataset))
     augmentation = _augmentation(draw)
 
     def sample(number: Tensor, place: Tensor) -> Batch:
@@ -121,7 +128,7 @@ def evaluation_batches(dataset: Dataset, split: str, feeding: Feeding, share: Sh
 
 def endless_batches(dataset: Dataset, split: str, feeding: Feeding, share: Share) -> tf.data.Dataset:
     """What `evaluation_batches` gives, over and over and in full batches, for measuring speed."""
-    read = _Cache(_reader(dataset, dataset.ids(split)))
+    read = Cache(_reader(dataset, dataset.ids(split)))
     samples = _evaluation_samples(dataset, read, split, feeding, share).repeat()
     return samples.batch(_together(dataset, feeding, share), drop_remainder=True).prefetch(2)
 
@@ -243,7 +250,7 @@ def _loader(dataset: Dataset, read: Read,
     return load
 
 
-class _Cache:
+class Cache:
     """A reader that keeps what fits into `CACHE_BYTES`, for samples that come again; safe for threads."""
 
     def __init__(self, read: Read) -> None:
@@ -252,6 +259,7 @@ class _Cache:
         self._bytes = 0
 
     def __call__(self, index: np.ndarray) -> Sequence[np.ndarray]:
+        """The arrays of a sample, read where they are not kept."""
         position = int(index)
         if position in self._kept:
             return self._kept[position]
@@ -264,6 +272,13 @@ class _Cache:
             self._bytes += size
             self._kept[position] = arrays
         return arrays
+
+    def fill(self, count: int) -> None:
+        """Keep the first `count` samples, up to one that does not fit any more."""
+        for position in range(count):
+            self(np.array(position))
+            if position not in self._kept:
+                return
 
 
 def _filled(sample: Sample) -> Sequence[np.ndarray]:

@@ -8,9 +8,12 @@ import pytest
 
 from benchmark import input_wait
 from benchmark.input_wait import PUBLISHED, Case
-from benchmark.kit import results
+from benchmark.kit import pipeline_alone, results
 from benchmark.kit.pipeline_alone import pipeline_figures
+from runtime.assembly import assemble
 from utils.errors import UserError
+
+from .conftest import write_recipe
 
 MACHINE = {"processor": "Abacus", "cores": 2, "memory_gib": 24, "date": "2026-01-02", "versions": {"TensorFlow": "2"}}
 ALONE = {"first": {"images_per_second": 10.0, "cpu_ms": 150.0}, "later": {"images_per_second": 80.0, "cpu_ms": 20.0},
@@ -120,3 +123,29 @@ def test_input_alone(phantom, tiny_recipe):
                              0.05)
     assert (found["images"], found["batch_size"]) == (5, 2)
     assert all(number > 0.0 for part in ("first", "later") for number in found[part].values())
+
+
+def test_input_that_comes_later_reads_no_image_again(phantom, tmp_path, monkeypatch):
+    """However images are drawn, and even where there was no time for the first pass."""
+    noted, snapshots = [], []
+
+    def assembled(*parts):
+        run = assemble(*parts)
+        read = run.dataset.read
+        run.dataset.read = lambda name: noted.append(name) or read(name)
+        return run
+
+    def figures(take, batch, most, seconds):
+        snapshots.append(list(noted))
+        for _ in range(0 if most else 10):
+            take()
+        snapshots.append(list(noted))
+        return {}
+
+    monkeypatch.setattr(pipeline_alone, "assemble", assembled)
+    monkeypatch.setattr(pipeline_alone, "_figures", figures)
+    recipe = write_recipe(tmp_path / "r.yaml", filters=2, depth=1, input_size=36, sampling="replacement")
+    found = pipeline_figures(["--recipe", recipe, "--data_dir", phantom, "--batch_size", "1", "--device", "cpu"], 0.05)
+    _, _, ready, ended = snapshots
+    assert len(ready) == len(set(ready)) == found["images"]
+    assert ended == ready

@@ -16,7 +16,15 @@ from hypothesis import strategies as st
 from datasets import pipeline
 from datasets.base import TEST, TRAIN, VALIDATION, Dataset, Sample
 from datasets.options import DataOptions
-from datasets.pipeline import Draw, Share, endless_batches, evaluation_batches, require_drawable, training_batches
+from datasets.pipeline import (
+    Draw,
+    Share,
+    endless_batches,
+    evaluation_batches,
+    require_drawable,
+    training_batches,
+    training_cache,
+)
 from datasets.resize_to_window import ResizeToWindow
 from utils.contracts import DataSpec, Geometry
 from utils.errors import UserError
@@ -394,7 +402,7 @@ class TestCache:
     def _reads(self, count: int, passes: int) -> List[int]:
         """How often each image is read in so many passes."""
         dataset = Numbered(count)
-        read = pipeline._Cache(pipeline._reader(dataset, dataset.ids(VALIDATION)))
+        read = pipeline.Cache(pipeline._reader(dataset, dataset.ids(VALIDATION)))
         for index in list(range(count)) * passes:
             read(np.int64(index))
         return [dataset.reads[number] for number in range(count)]
@@ -413,6 +421,18 @@ class TestCache:
         """What stands in for a region that is not there takes no room of its own."""
         monkeypatch.setattr(pipeline, "CACHE_BYTES", self.ONE_SAMPLE * room + spare)
         assert self._reads(4, passes=3) == [1] * room + [3] * (4 - room)
+
+    @pytest.mark.parametrize("room, read", [(4, [1, 1, 1, 1]), (2, [1, 1, 1, 0]), (0, [1, 0, 0, 0])])
+    def test_it_is_filled_beforehand(self, room: int, read: List[int], monkeypatch: pytest.MonkeyPatch) -> None:
+        """Up to the first sample that does not fit; what fits is not read again."""
+        monkeypatch.setattr(pipeline, "CACHE_BYTES", self.ONE_SAMPLE * room)
+        dataset = Numbered(4)
+        cache = training_cache(dataset)
+        cache.fill(4)
+        assert [dataset.reads[number] for number in range(4)] == read
+        for index in range(room):
+            cache(np.array(index))
+        assert [dataset.reads[number] for number in range(4)] == read
 
     def test_samples_are_the_same_without_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         kept = train(Numbered(3), Draw(0), 7)
