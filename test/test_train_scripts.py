@@ -6,6 +6,7 @@ import fcntl
 import importlib.util
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -150,6 +151,18 @@ def test_a_resumed_run_stays_where_it_is(asked, tmp_path):
     asked("train_full_1p.sh", "--device=cpu")
     assert "--resume_training" in asked("train_full_1p.sh", "--device=cpu", "--", "--resume_training")
     assert [path.name for path in (tmp_path / "out put").glob("[0-9]*")] == ["0"]
+
+
+@pytest.mark.parametrize("script, arguments", [
+    ("train_full_1p.sh", ["--device=cpu"]), ("train_full_8p.sh", ["--device=npu", "--devices=0-1"])])
+def test_no_empty_array_is_expanded(asked, tmp_path, script, arguments):
+    """Before 4.4 bash takes one for unset. Here `?` behind its name has any bash do so."""
+    old = tmp_path / "test"
+    old.mkdir()
+    for name in ("env.sh", "train_common.sh", script):
+        text = (ROOT / "test" / name).read_text()
+        (old / name).write_text(re.sub(r"(\$\{\w+\[[@*]\])\}", r"\1?}", text))
+    assert "--model_dir" in asked(str(old / script), *arguments, RANK_TABLE_FILE="a table")
 
 
 def test_two_runs_on_one_device_do_not_mix(tmp_path):

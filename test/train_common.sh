@@ -1,5 +1,7 @@
 # shellcheck shell=bash
 # What the training scripts share. Each sources this file and calls `train_and_report`.
+#
+# An array that may be empty is expanded as ${name[@]+"${name[@]}"}: `set -u` of bash before 4.4 takes it for unset.
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(dirname "$here")
@@ -93,7 +95,7 @@ check_parsed() { # what main.py could only tell after the earlier run was moved
   command -v "$python" >/dev/null || fail "no interpreter $python; name one: PYTHON=/path/to/python"
   case $device in '' | cpu | gpu | npu) ;; *) fail "--device=$device: cpu, gpu or npu expected" ;; esac
   resumes=''
-  for word in "${further[@]}"; do
+  for word in ${further[@]+"${further[@]}"}; do
     case $word in
       --model_dir* | --log_dir*) fail "$word: the script has them in OUTPUT ($output); call main.py itself" ;;
       all) [[ $last != --crossvalidation_idx ]] || fail "--crossvalidation_idx all: call main.py itself for five folds" ;;
@@ -114,7 +116,7 @@ choose_devices() { # how many a script of this name has; sets `numbers`
     number=$((10#${BASH_REMATCH[1]})) last=$((10#${BASH_REMATCH[3]:-${BASH_REMATCH[1]}}))
     ((number <= last)) || fail "--devices=$devices: the lower number first expected"
     for (( ; number <= last; number++)); do
-      [[ " ${numbers[*]} " != *" $number "* ]] || fail "--devices=$devices: every device once expected"
+      [[ " ${numbers[*]-} " != *" $number "* ]] || fail "--devices=$devices: every device once expected"
       numbers+=("$number")
     done
   done
@@ -206,7 +208,7 @@ finish() {
       if wait "$pid"; then status=0; else status=$?; fi
       if ((status && ! code)); then code=$status failed_at=$SECONDS; fi
     done
-    running=("${alive[@]}")
+    running=(${alive[@]+"${alive[@]}"})
     if [[ -n $failed_at && -z $told ]]; then
       told=yes
       tell_all TERM
@@ -246,8 +248,8 @@ start_others() {
   fi
   [[ $device != gpu || $chosen != yes ]] || seen=("CUDA_VISIBLE_DEVICES=$(IFS=,; echo "${numbers[*]}")")
   # The variables that are taken away are Ascend's; main.py takes them for its ranks.
-  start "$output/${numbers[0]}/train_${numbers[0]}.log" env -u RANK_ID -u RANK_SIZE "${seen[@]}" \
-    "${launcher[@]}" "${command[@]}"
+  start "$output/${numbers[0]}/train_${numbers[0]}.log" env -u RANK_ID -u RANK_SIZE \
+    ${seen[@]+"${seen[@]}"} ${launcher[@]+"${launcher[@]}"} "${command[@]}"
 }
 
 train_and_report() { # acc or perf, devices, arguments of the script ...
@@ -263,7 +265,7 @@ train_and_report() { # acc or perf, devices, arguments of the script ...
   [[ $device != npu || ${#numbers[@]} == 1 ]] || rank_table
   first=$output/${numbers[0]}
   command=("$python" "$root/main.py" --device "$device" --recipe "$recipe" --model_dir "$first/ckpt" --log_dir "$first")
-  command+=("${flags[@]}" "${further[@]}")
+  command+=("${flags[@]}" ${further[@]+"${further[@]}"})
   if [[ $device == npu ]]; then start_ascend; else start_others; fi
   finish
   "$python" "$here/result_file.py" "$kind" --log "$first/log.json" --output "$first" --seconds $((SECONDS - begun))

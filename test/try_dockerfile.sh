@@ -34,7 +34,9 @@ step() { printf '\n== %s\n' "$*"; }
 
 # In the tree --------------------------------------------------------------------------------------------------------
 
-in_tree() { chroot "$inside" env -i HOME=/root PATH=/usr/local/bin:/usr/bin:/usr/sbin:/bin "${lent[@]}" "$@"; }
+in_tree() {
+  chroot "$inside" env -i HOME=/root PATH=/usr/local/bin:/usr/bin:/usr/sbin:/bin ${lent[@]+"${lent[@]}"} "$@"
+}
 
 debian() {
   local log=$inside/debootstrap.out
@@ -47,7 +49,7 @@ debian() {
 lend() {
   local path paths
   IFS=: read -ra paths <<<"${LEND:-}"
-  for path in "${paths[@]}"; do
+  for path in ${paths[@]+"${paths[@]}"}; do
     if [[ -d $path ]]; then
       mkdir -p "$inside$path"
     else
@@ -111,7 +113,7 @@ execute() { # inside the namespace: everything that mounts and installs
   fi
   step "the steps of $(basename "$dockerfile"), and five steps of training"
   python3 "$here/test/dockerfile.py" "$dockerfile" "$here" "$inside" \
-    "${environment[@]}" \
+    ${environment[@]+"${environment[@]}"} \
     --run "" "python main.py --exec_mode train_and_evaluate --crossvalidation_idx 0 --max_steps 5$flags" \
     --run 4242:4242 "python main.py --max_steps 1 --model_dir /results/another$flags"
   step "what is there afterwards"
@@ -153,7 +155,7 @@ if [[ $dockerfile == *.ascend ]]; then
   [[ -x ${PYTHON_PREFIX:-}/bin/python3.7 ]] || misused "PYTHON_PREFIX must name a directory with bin/python3.7"
 fi
 IFS=: read -ra paths <<<"${LEND:-}"
-for path in "${paths[@]}"; do
+for path in ${paths[@]+"${paths[@]}"}; do
   [[ $path == /* && -e $path ]] || misused "LEND: $path is not there, or no absolute path"
 done
 ((EUID == 0)) || fail "must be root, for chroot and mounts"
