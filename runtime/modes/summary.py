@@ -162,7 +162,9 @@ def _figures(expect: Mapping[str, Any], values: Mapping[str, Any], where: str = 
         if not isinstance(value, Mapping):
             yield f"  {where}{name}: {value}"
         elif name in values:
-            yield from _figures(value.get(values[name], {}), values, f"{name} {values[name]}, ")
+            own = value.get(values[name], {})
+            own = own if isinstance(own, Mapping) else {"score": own}
+            yield from _figures(own, values, f"{name} {values[name]}, ")
         else:
             yield f"  {where}{name}: " + ", ".join(f"{score} {figure}" for score, figure in value.items())
 

@@ -112,7 +112,7 @@ def _recipe_values(given: Mapping[str, Any], ranks: int) -> Dict[str, Any]:
         return {}
     values = dict(load_recipe(given["recipe"]).settings)
     _refuse_invocations(values, given["recipe"])
-    if values.get("step_rule") == "divide" and "max_steps" in values:
+    if values.get("step_rule") == "divide" and isinstance(values.get("max_steps"), int):
         values["max_steps"] = max(1, values["max_steps"] // ranks)
     return values
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import reprlib
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 import yaml
@@ -106,7 +107,7 @@ def _known() -> Dict[str, Recipe]:
 def _only(path: str, found: Mapping[str, Recipe]) -> Recipe:
     if len(found) != 1:
         raise UserError(f"recipe {path}: {len(found)} recipes", "a file of one recipe",
-                        f"give a name: {', '.join(sorted(found)[:3])}, ...")
+                        "write one alone under `recipes`; those that come with the project have names to give")
     return next(iter(found.values()))
 
 
@@ -118,31 +119,67 @@ def _read(path: str) -> Dict[str, Recipe]:
         with open(path, encoding="utf-8") as stream:
             # The one in C, where there is one, is quick enough to read all recipes at every start.
             document = yaml.load(stream, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"recipe {path}: {error}", "a readable YAML file", "mend the file") from error
     if not isinstance(document, dict) or not isinstance(document.get("settings"), dict):
         raise UserError(f"recipe {path}: no settings", "a mapping with the key `settings`", "add it")
     if "recipes" in document:
         _check_keys(path, document, _FAMILY)
-        return {name: _member(path, document, member) for name, member in document["recipes"].items()}
+        members = _mapping(path, document, "recipes")
+        return {str(name): _member(path, document, _mapping(path, members, name)) for name in members}
     _check_keys(path, document, _SINGLE)
-    return {os.path.splitext(os.path.basename(path))[0]: _recipe(document, document["settings"], document)}
+    return {os.path.splitext(os.path.basename(path))[0]: _recipe(path, document, document["settings"], document)}
 
 
 def _member(path: str, family: Mapping[str, Any], member: Mapping[str, Any]) -> Recipe:
     """A recipe of a family: what all share, then its parts in their order."""
     _check_keys(path, member, _MEMBER)
-    settings = dict(family["settings"])
-    for part in member["parts"]:
-        if part not in family["parts"]:
-            raise unknown_name(f"part in recipe {path}", str(part), family["parts"])
-        settings.update(family["parts"][part])
-    return _recipe(family, settings, member)
+    settings, parts = dict(family["settings"]), _mapping(path, family, "parts")
+    for part in _names(path, member, "parts"):
+        if part not in parts:
+            raise _unknown_part(path, part, parts)
+        settings.update(_mapping(path, parts, part))
+    return _recipe(path, family, settings, member)
 
 
-def _recipe(document: Mapping[str, Any], settings: Dict[str, Any], own: Mapping[str, Any]) -> Recipe:
-    return Recipe(str(document.get("title", "")), str(document.get("source", "")), settings, own.get("expect") or {},
-                  tuple(own.get("aliases", ())))
+def _recipe(path: str, document: Mapping[str, Any], settings: Dict[str, Any], own: Mapping[str, Any]) -> Recipe:
+    return Recipe(str(document.get("title", "")), str(document.get("source", "")), settings,
+                  _mapping(path, own, "expect"), tuple(_names(path, own, "aliases")))
+
+
+def _mapping(path: str, holder: Mapping[Any, Any], key: Any) -> Dict[Any, Any]:
+    """What stands under a key of a recipe file, by name; nothing where that is left out.
+
+    Raises:
+        UserError: something else stands there.
+    """
+    value = holder.get(key)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise _wrong(path, key, value, "names, each with what belongs to it", f"{key}: {{name: ...}}")
+    return value
+
+
+def _names(path: str, holder: Mapping[Any, Any], key: str) -> List[str]:
+    """Like `_mapping`, of names alone."""
+    value = holder.get(key)
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise _wrong(path, key, value, "a list of names", f"{key}: [name, ...]")
+    return value
+
+
+def _wrong(path: str, key: Any, value: Any, expected: str, spelling: str) -> UserError:
+    return UserError(f"recipe {path}: {key} is {reprlib.repr(value)}", expected, f"write it as `{spelling}`")
+
+
+def _unknown_part(path: str, part: str, parts: Mapping[Any, Any]) -> UserError:
+    if not parts:
+        return UserError(f"recipe {path}: part {part!r} in a file without parts", "the settings of that part",
+                         f"write them as `parts: {{{part}: {{...}}}}`, or leave it out of the recipe")
+    return unknown_name(f"part in recipe {path}", part, map(str, parts))
 
 
 def _check_keys(path: str, mapping: Mapping[str, Any], known: Sequence[str]) -> None:

@@ -327,7 +327,7 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
     grouped: Dict[str, Dict[str, Any]] = {}
     for name, value in values.items():
         if name not in known:
-            raise unknown_name("setting", name, known)
+            raise unknown_name("setting", str(name), known)
         grouped.setdefault(known[name].group, {})[name] = _checked(known[name], value)
     groups: Dict[str, Any] = {field.name: field.default for field in dataclasses.fields(Settings)}
     return Settings(**{name: dataclasses.replace(group, **grouped.get(name, {})) for name, group in groups.items()})

@@ -33,6 +33,14 @@ def test_of_figures_by_class_those_of_the_run_are_told():
     assert not any("class_id" in line for line in published(recipe="dagm2007-tinyunet"))
 
 
+def test_a_figure_by_a_setting_may_stand_alone(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("{source: mine, settings: {}, expect: {seed: {0: 0.9, 1: {mDice: 0.8}}}}")
+    assert published(recipe=str(path))[1:] == ["  seed 0, score: 0.9"]
+    assert published(recipe=str(path), seed=1)[1:] == ["  seed 1, mDice: 0.8"]
+    assert published(recipe=str(path), seed=2)[1:] == []
+
+
 def evaluated(**more):
     evaluation = {"step": 7, "split": "validation", "fold": None, "data": "phantom", "per_image": {"a": 0.5, "b": 0.7},
                   "scores": {"mDice": 0.6, "AUC": 0.9}, "trivial": {}, "remarks": [], "protocol": {}, **more}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
 from runtime.settings.compose import compose
 from runtime.settings.saved import FILE_NAME, load_settings, save_settings
@@ -109,6 +110,14 @@ def test_a_recipes_switch_can_be_taken_back():
 def test_the_ssTEM_recipe_divides_its_steps_as_the_published_runs_did(ranks, batch, steps):
     training = compose({"recipe": "sstem-unet"}, ranks).training
     assert (training.batch_size, training.global_batch_size, training.max_steps) == (8, batch, steps)
+
+
+@pytest.mark.parametrize("values, words", [
+    ({"step_rule": "divide", "max_steps": "lots"}, "max_steps: 'lots'"), ({True: 1}, "unknown setting 'True'")])
+def test_a_setting_of_a_recipe_that_is_none_is_told(tmp_path, values, words):
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump({"settings": values}))
+    with pytest.raises(UserError, match=words):
+        compose({"recipe": str(tmp_path / "r.yaml")})
 
 
 def test_steps_given_as_a_flag_are_optimiser_steps():

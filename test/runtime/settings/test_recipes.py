@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runtime.settings.recipes import all_recipes, canonical_recipe, load_recipe, recipe_names
+from runtime.settings.recipes import Recipe, all_recipes, canonical_recipe, load_recipe, recipe_names
 from runtime.settings.tree import settings_from
 from utils.errors import UserError
 
@@ -159,6 +159,38 @@ def test_a_broken_family_is_named(tmp_path, text, words):
     with pytest.raises(UserError) as caught:
         load_recipe(str(path))
     assert words in str(caught.value)
+    assert "mine.yaml" in str(caught.value)
+
+
+@pytest.mark.parametrize("text, words", [
+    ("recipes: [mine]", ["recipes is ['mine']", "`recipes: {name: ...}`"]),
+    ("recipes: {mine: [a]}", ["mine is ['a']", "`mine: {name: ...}`"]),
+    ("parts: [a], recipes: {mine: {parts: [a]}}", ["parts is ['a']", "`parts: {name: ...}`"]),
+    ("parts: {a: 1}, recipes: {mine: {parts: [a]}}", ["a is 1", "`a: {name: ...}`"]),
+    ("parts: {a: {}}, recipes: {mine: {parts: a}}", ["parts is 'a'", "`parts: [name, ...]`"]),
+    ("parts: {a: {}}, recipes: {mine: {parts: [{a: 1}]}}", ["parts is [{'a': 1}]", "`parts: [name, ...]`"]),
+    ("parts: {1: {}, a: {}}, recipes: {mine: {parts: [b]}}", ["unknown part", "'b'", "one of 1, a"]),
+    ("recipes: {mine: {parts: [b]}}", ["part 'b'", "`parts: {b: {...}}`"]),
+    ("recipes: {mine: {aliases: other}}", ["aliases is 'other'", "`aliases: [name, ...]`"]),
+    ("recipes: {mine: {expect: 0.9}}", ["expect is 0.9", "`expect: {name: ...}`"]),
+    ("recipes: ", ["0 recipes", "write one"]), ("expect: 0.9", ["expect is 0.9"]), ("title: 2020-13-45", ["YAML"])])
+def test_a_shape_that_no_recipe_has_is_named(tmp_path, text, words):
+    with pytest.raises(UserError) as caught:
+        load_recipe(written(tmp_path, text))
+    assert all(word in str(caught.value) for word in ["mine.yaml", *words])
+
+
+@pytest.mark.parametrize("text, expected", [
+    ("recipes: {mine: {expect: {mDice: 0.9}}}", {"mDice": 0.9}), ("recipes: {mine: }", {}),
+    ("parts: {a: {seed: 3}}, recipes: {mine: {expect: }}", {}), ("recipes: {1: {parts: []}}", {})])
+def test_a_family_may_do_without_parts(tmp_path, text, expected):
+    assert load_recipe(written(tmp_path, text)) == Recipe("", "", {"model": "unet"}, expected)
+
+
+def written(directory, text):
+    """A recipe file that has settings, and `text` besides."""
+    (directory / "mine.yaml").write_text("{settings: {model: unet}, " + text + "}")
+    return str(directory / "mine.yaml")
 
 
 FAST = {"sstem": {"dice_score_size": 388, "best_metric": "eval_dice_score_388"},
