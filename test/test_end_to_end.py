@@ -17,6 +17,7 @@ import tensorflow.compat.v1 as tf
 
 import main as command_line
 from runtime.checkpoints.find import newest_sound
+from runtime.modes.benchmark import measure
 from utils.tiff import count_pages
 
 from .conftest import ROOT, run_python
@@ -75,6 +76,10 @@ def losses(directory):
 
 def evaluation(directory):
     return json.loads((directory / "evaluation.json").read_text())
+
+
+def traced(directory):
+    return [path.name for path in directory.glob("timeline-*.json")]
 
 
 def same(first, second):
@@ -263,6 +268,29 @@ def test_a_benchmark_measures_and_leaves_nothing_behind(run, tmp_path, mode, nam
     # Images over time: two images a step, the mean step in milliseconds.
     assert figures[f"throughput_{name}"] == pytest.approx(2000.0 / figures[f"latency_{name}_mean"], rel=1e-6)
     assert 0.0 <= figures[f"input_wait_{name}"] <= 1.0
+
+
+def test_the_traced_step_of_a_benchmark_is_not_measured(run, tmp_path, monkeypatch, capsys):
+    measured = []
+
+    def counted(marks, *others):
+        measured.append(len(marks) - 1)
+        return measure(marks, *others)
+
+    monkeypatch.setattr("runtime.modes.benchmark.measure", counted)
+    run("--benchmark", "--max_steps", "3", "--warmup_steps", "1", "--profiling", str(tmp_path / "traces"))
+    assert measured == [3]
+    assert traced(tmp_path / "traces") == ["timeline-4.json"]
+    assert "(traced: 1)" in capsys.readouterr().out
+
+
+def test_a_training_is_traced_through_its_pauses(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("runtime.modes.train.TRACE_STEPS", 4)
+    monkeypatch.setattr("runtime.modes.train._evaluate", lambda *arguments: None)
+    run("--max_steps", "5", "--evaluate_every", "3", "--crossvalidation_idx", "0", "--profiling",
+        str(tmp_path / "traces"))
+    assert traced(tmp_path / "traces") == ["timeline-4.json"]
+    assert capsys.readouterr().out.count("(traced: 1)") == 1
 
 
 def test_a_benchmark_leaves_an_existing_run_alone(plain, copied, run):

@@ -9,7 +9,7 @@ from typing import Any, Callable, ContextManager, List, Optional, Tuple
 
 import tensorflow.compat.v1 as tf
 
-from runtime.hooks.profile import ProfileHook
+from runtime.hooks.profile import Profile
 from runtime.settings.tree import DeviceOptions
 from utils.contracts import PLAIN, Convolution, Tensor
 from utils.errors import UserError
@@ -111,13 +111,9 @@ class Device(abc.ABC):
         """By the clock, what `kernel_gradient` has spent on measuring so far: a later graph of the run does without."""
         return 0.0
 
-    def profiling_hooks(self, every: int, tell: Callable[[str], None]) -> List[Any]:
-        """Hooks that trace a training step in `every` steps, where the options ask for it.
-
-        What they find they tell in lines, at the end.
-        """
-        directory = self.options.profiling
-        return [] if directory is None else [ProfileHook(every, directory, tell)]
+    def profile(self, every: int) -> Profile:
+        """Traces of a step in `every`, where the options ask for them."""
+        return Profile(every, self.options.profiling)
 
     @property
     def computes_channels_first(self) -> bool:

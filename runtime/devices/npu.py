@@ -13,6 +13,7 @@ from runtime.ascend.adapter import ESTIMATOR
 from runtime.ascend.environment import complete, read_environment
 from runtime.ascend.observation import DUMP, PROFILE, observations
 from runtime.devices.base import FLOAT16, FLOAT32, Device
+from runtime.hooks.profile import Profile
 from runtime.settings.tree import KEPT, MIXED, NARROW
 from utils.contracts import Tensor
 
@@ -112,9 +113,9 @@ class NPU(Device):
         return adapter.call(scaled, {"opt": optimiser, "loss_scale_manager": self._manager(),
                                      "is_distributed": ranks > 1})
 
-    def profiling_hooks(self, every: int, tell: Callable[[str], None]) -> List[Any]:
-        """See `Device.profiling_hooks`: none, the adapter traces the device by itself."""
-        return []
+    def profile(self, every: int) -> Profile:
+        """See `Device.profile`: none, the adapter traces the device by itself."""
+        return Profile(every, None)
 
     @property
     def computes_channels_first(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 import tensorflow.compat.v1 as tf
 
@@ -38,33 +38,69 @@ class Cost:
 
 
 class ProfileHook(tf.train.ProfilerHook):
-    """Writes a trace of a step in `every` for chrome://tracing; at the end it tells the dearest kinds of operations.
+    """Writes a trace of a step in `every` for chrome://tracing, and adds up what its operations took.
+
+    One hook may see several sessions of a training, one after the other: it counts through.
 
     Args:
         every: steps between two traces, and before the first.
         directory: where traces go, `timeline-<step>.json`.
-        tell: takes a line.
+
+    Attributes:
+        costs: of all traced steps, by kind of operation.
+        steps: how many were traced.
     """
 
-    def __init__(self, every: int, directory: str, tell: Callable[[str], None]) -> None:
+    def __init__(self, every: int, directory: str) -> None:
         super().__init__(save_steps=every, output_dir=directory)
-        self._tell = tell
-        self._costs: Dict[str, Cost] = {}
-        self._steps = 0
+        self.costs: Dict[str, Cost] = {}
+        self.steps = 0
+
+    def after_create_session(self, session: tf.Session, coord: Any) -> None:
+        """Read where the training stands; the last trace may be of an earlier session."""
+        step = int(session.run(tf.train.get_global_step(session.graph)))
+        self._next_step = step + 1
+        if self._timer.last_triggered_step() is None:
+            self._timer.update_last_triggered_step(step)
 
     def after_run(self, run_context: Any, run_values: Any) -> None:
         """Write the trace, where the step was traced, and add its times up."""
+        step = self._next_step
         super().after_run(run_context, run_values)
+        self._next_step = step + 1  # what was fetched beside the step may be from before or after it
         stats = run_values.run_metadata.step_stats
         if stats.dev_stats:
-            add_costs(stats, self._costs)
-            self._steps += 1
+            add_costs(stats, self.costs)
+            self.steps += 1
 
-    def end(self, session: Any) -> None:
-        """Tell."""
-        if self._steps:
-            for line in dearest(self._costs, self._steps):
-                self._tell(line)
+
+class Profile:
+    """The traces of a training, however many sessions that takes.
+
+    Args:
+        every: steps between two traces, and before the first.
+        directory: where they go; None for no traces.
+    """
+
+    def __init__(self, every: int, directory: Optional[str]) -> None:
+        self._every = every
+        self._directory = directory
+        self._hooks: List[ProfileHook] = []
+
+    @property
+    def wanted(self) -> bool:
+        """Whether steps are traced."""
+        return self._directory is not None
+
+    def hooks(self) -> List[Any]:
+        """The hooks of a session, to be asked for while its graph is built."""
+        if self._directory is not None and not self._hooks:
+            self._hooks = [ProfileHook(self._every, self._directory)]
+        return list(self._hooks)
+
+    def lines(self) -> List[str]:
+        """What has been found so far, as a table to read; none where nothing was traced."""
+        return [line for hook in self._hooks if hook.steps for line in dearest(hook.costs, hook.steps)]
 
 
 def add_costs(stats: Any, costs: Dict[str, Cost]) -> None:

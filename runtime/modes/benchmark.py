@@ -91,6 +91,9 @@ def measure(marks: Sequence[float], waits: Sequence[float], warmup: int, images:
 def _time_training(run: Run, logger: Optional[Logger], directory: str) -> Tuple[List[float], List[float]]:
     training = run.settings.training
     hooks: List[Any] = []
+    profile = run.device.profile(training.max_steps + 1)
+    # Tracing takes time of its own: one step more is done for it, which is not measured.
+    beyond = int(profile.wanted and logger is not None)
 
     def make_hooks(report: Report) -> List[Any]:
         hooks.append(TimingHook(report.features.get(INPUT_WAIT)))
@@ -98,15 +101,17 @@ def _time_training(run: Run, logger: Optional[Logger], directory: str) -> Tuple[
         if run.distributed.is_chief and logger is not None:
             last = training.max_steps
             # The losses of the first step and the last: more of them would cost time that is being measured.
-            shown += [ProgressHook(None, training.images_per_step, last),
+            shown += [ProgressHook(None, training.images_per_step, last + beyond),
                       RecordHook(logger, report.scalars, last, last)]
-            tracing = run.device.profiling_hooks(last, lambda line: say(run.distributed, [line]))
+            tracing = profile.hooks()
         return [hook.every_call_of(run.settings.device.iterations_per_loop) for hook in shown] + tracing
 
     estimator = run.device.estimator(training_fn(run, make_hooks), directory, training.seed)
     estimator.train(_timed(run, lambda: training_batches(run.dataset, run.feeding, run.draw(), run.share)),
-                    hooks=run.distributed.training_hooks(), max_steps=training.max_steps)
-    return hooks[0].marks, hooks[0].waits
+                    hooks=run.distributed.training_hooks(), max_steps=training.max_steps + beyond)
+    say(run.distributed, profile.lines())
+    marks, waits = (readings[:len(readings) - beyond] for readings in (hooks[0].marks, hooks[0].waits))
+    return marks, waits
 
 
 def _time_prediction(run: Run, directory: str, split: str) -> Tuple[List[float], List[float]]:

@@ -67,9 +67,11 @@ def fold_settings(settings: Settings) -> List[Settings]:
 
 
 def _own_settings(settings: Settings, fold: int, name: str) -> Settings:
-    log_dir, output = (place and os.path.join(place, name) for place in (settings.run.log_dir, settings.run.output))
+    log_dir, output, profiling = (place and os.path.join(place, name) for place in (
+        settings.run.log_dir, settings.run.output, settings.device.profiling))
     return with_values(settings, model_dir=os.path.join(settings.run.model_dir, name), log_dir=log_dir, output=output,
-                       crossvalidation_idx=fold, overwrite=settings.run.overwrite and not settings.trains)
+                       profiling=profiling, crossvalidation_idx=fold,
+                       overwrite=settings.run.overwrite and not settings.trains)
 
 
 def _write(settings: Settings, run: Run, document: Mapping[str, Any]) -> None:

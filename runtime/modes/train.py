@@ -22,6 +22,7 @@ from runtime.checkpoints.mark import mark_path, read_mark
 from runtime.checkpoints.write import prune, write_checkpoint
 from runtime.diagnosis import bad_numbers_error
 from runtime.hooks.guarding import GuardHook
+from runtime.hooks.profile import Profile
 from runtime.hooks.progress import ProgressHook
 from runtime.hooks.records import RecordHook
 from runtime.hooks.saving import SaveHook
@@ -62,18 +63,21 @@ def train(run: Run, logger: Logger) -> Dict[str, Any]:
     history = load_history(run.settings.run.model_dir, training.best_metric, position.step)
     if training.evaluate_every is not None:
         say(run.distributed, run.objective.remarks)
-    while True:
-        if _evaluation_due(run, history, position.step):
-            _evaluate(run, logger, history, position)
-        if position.step >= training.max_steps or _gave_up(run, history):
-            return {"steps": position.step, "best": history.best}
-        position = _train_to(run, logger, _next_pause(run, position.step), position, history)
+    profile = run.device.profile(min(TRACE_STEPS, training.max_steps - position.step))
+    try:
+        while True:
+            if _evaluation_due(run, history, position.step):
+                _evaluate(run, logger, history, position)
+            if position.step >= training.max_steps or _gave_up(run, history):
+                return {"steps": position.step, "best": history.best}
+            position = _train_to_pause(run, logger, position, history, profile)
+    finally:
+        say(run.distributed, profile.lines())
 
 
-def _train_to(run: Run, logger: Logger, target: int, start: Position, history: History) -> Position:
+def _train_to_pause(run: Run, logger: Logger, start: Position, history: History, profile: Profile) -> Position:
     training = run.settings.training
     hooks: List[Any] = []
-    traced = min(TRACE_STEPS, target - start.step)
 
     def make_hooks(report: Report) -> List[Any]:
         # A bad step ends the run before anything is written; a stop is known before it is decided what to save.
@@ -81,7 +85,7 @@ def _train_to(run: Run, logger: Logger, target: int, start: Position, history: H
         hooks.extend(_chief_hooks(run, logger, report) if run.distributed.is_chief else [])
         hooks.append(StopHook(lambda: run.stop.requested, report.stop_wish, report.stop_agreed))
         every = hooks + [save] if run.distributed.is_chief else hooks
-        tracing = run.device.profiling_hooks(traced, _teller(run)) if run.distributed.is_chief else []
+        tracing = profile.hooks() if run.distributed.is_chief else []
         return [hook.every_call_of(run.settings.device.iterations_per_loop) for hook in every] + tracing
 
     with _estimator_directory(run) as directory:
@@ -90,7 +94,7 @@ def _train_to(run: Run, logger: Logger, target: int, start: Position, history: H
         with run.stop.deferred():
             with named(run, start):
                 estimator.train(lambda: training_batches(run.dataset, run.feeding, run.draw(start.samples), run.share),
-                                hooks=run.distributed.training_hooks(), max_steps=target)
+                                hooks=run.distributed.training_hooks(), max_steps=_next_pause(run, start.step))
             # Waits for the chief to have saved: a rank that leaves early makes launchers end the others.
             run.distributed.on_chief(save.raise_failure)
             asked = run.distributed.sum(np.array([run.stop.requested is not None], np.int64))[0]

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from runtime.hooks.profile import SHOWN, ProfileHook, add_costs, dearest
+from runtime.hooks.profile import SHOWN, Profile, add_costs, dearest
 
 
 def traced(*devices):
@@ -60,26 +60,52 @@ def test_kernels_count_and_not_what_launched_them():
         "Add": (0.001, "c"), "Conv2D": (0.004, "a"), "MatMul": (0.002, "b")}
 
 
+def train(profile, *sessions):
+    """So many steps a session, each of which goes on where the one before ended, as from a checkpoint."""
+    done = 0
+    for steps in sessions:
+        with tf.Graph().as_default():
+            step = tf.train.get_or_create_global_step()
+            matrix = tf.get_variable("matrix", initializer=np.eye(256, dtype=np.float32))
+            product = tf.matmul(matrix, matrix)
+            with tf.control_dependencies([product]):  # as in training, the step counts once it is done
+                update = tf.group(tf.assign_add(step, 1), tf.assign(matrix, product))
+            with tf.control_dependencies([tf.global_variables_initializer()]):
+                begun = tf.train.Scaffold(init_op=tf.assign(step, done))
+            with tf.train.MonitoredSession(tf.train.ChiefSessionCreator(begun), hooks=profile.hooks()) as session:
+                for _ in range(steps):
+                    session.run(update)
+        done += steps
+
+
+def traces(directory):
+    """The traced steps."""
+    assert all(json.loads(path.read_text())["traceEvents"] for path in directory.glob("*.json"))
+    return sorted(int(path.stem.partition("-")[2]) for path in directory.glob("timeline-*.json"))
+
+
 def test_a_session_is_traced_and_told_about(tmp_path):
-    lines = []
-    with tf.Graph().as_default():
-        step = tf.train.get_or_create_global_step()
-        matrix = tf.get_variable("matrix", initializer=np.eye(64, dtype=np.float32))
-        train = tf.group(tf.assign_add(step, 1), tf.assign(matrix, tf.matmul(matrix, matrix)))
-        with tf.train.MonitoredSession(hooks=[ProfileHook(2, str(tmp_path), lines.append)]) as session:
-            for _ in range(5):
-                session.run(train)
-    assert any("MatMul: MatMul" in line for line in lines)
-    assert "(traced: 2)" in lines[0]
-    traces = sorted(tmp_path.glob("timeline-*.json"))
-    assert len(traces) == 2
-    assert all(json.loads(trace.read_text())["traceEvents"] for trace in traces)
+    profile = Profile(2, str(tmp_path))
+    train(profile, 5)
+    assert traces(tmp_path) == [2, 4]
+    assert "(traced: 2)" in profile.lines()[0]
+    assert any("MatMul: MatMul" in line for line in profile.lines())
+
+
+def test_steps_are_counted_through_a_training_of_several_sessions(tmp_path):
+    """Shorter ones than the steps between two traces; a traced step may be the first or the last of one."""
+    profile = Profile(4, str(tmp_path))
+    train(profile, 3, 3, 2, 1, 3)
+    assert traces(tmp_path) == [4, 8, 12]
+    assert "(traced: 3)" in profile.lines()[0]
 
 
 def test_nothing_is_told_where_nothing_was_traced(tmp_path):
-    lines = []
-    with tf.Graph().as_default():
-        train = tf.assign_add(tf.train.get_or_create_global_step(), 1)
-        with tf.train.MonitoredSession(hooks=[ProfileHook(9, str(tmp_path), lines.append)]) as session:
-            session.run(train)
-    assert lines == []
+    profile = Profile(9, str(tmp_path))
+    train(profile, 1)
+    assert (profile.wanted, profile.lines()) == (True, [])
+
+
+def test_nothing_is_traced_where_nobody_asked():
+    profile = Profile(1, None)
+    assert (profile.wanted, profile.hooks(), profile.lines()) == (False, [], [])

@@ -11,8 +11,9 @@ import pytest
 import main as command_line
 from datasets.phantoms.fundus import Plan, write_fundus
 from runtime.modes import dispatch
-from runtime.modes.crossvalidate import summarise
+from runtime.modes.crossvalidate import fold_settings, summarise
 from runtime.modes.evaluate import evaluation_folder, protocol
+from runtime.settings.tree import settings_from
 from utils.commands import Stopped
 from utils.files import write_json
 
@@ -31,6 +32,15 @@ def test_a_score_that_one_fold_lacks_has_no_mean(unknown):
     summary = summarise([{"dice": 0.5, "iou": 0.5}, {"dice": 0.5, "iou": unknown}])
     assert "iou" not in summary["mean"]
     assert summary["folds"][1]["iou"] is None
+
+
+def test_what_a_fold_writes_lies_apart():
+    """Traces too, which have the same names in every fold."""
+    folds = fold_settings(settings_from(
+        {"model_dir": "runs", "log_dir": "logs", "output": "out", "profiling": "traces"}))
+    assert [(fold.run.model_dir, fold.run.log_dir, fold.run.output, fold.device.profiling) for fold in folds] == [
+        tuple(f"{place}/fold_{number}" for place in ("runs", "logs", "out", "traces")) for number in range(5)]
+    assert fold_settings(settings_from({}))[0].device.profiling is None
 
 
 @pytest.fixture(scope="module")
