@@ -293,6 +293,12 @@ def test_a_training_is_traced_through_its_pauses(run, tmp_path, monkeypatch, cap
     assert capsys.readouterr().out.count("(traced: 1)") == 1
 
 
+def test_a_benchmark_tells_of_bad_numbers_as_training_does(run, capsys):
+    run("--benchmark", "--max_steps", "4", "--warmup_steps", "1", "--learning_rate", "1e30", code=2)
+    error = capsys.readouterr().err
+    assert "step 2: " in error and "lower --learning_rate" in error
+
+
 def test_a_benchmark_leaves_an_existing_run_alone(plain, copied, run):
     directory = copied(plain)
     before = {path: path.stat().st_mtime_ns for path in sorted(Path(str(directory)).rglob("*"))}

@@ -35,8 +35,8 @@ from runtime.modes.levels import compare_levels
 from runtime.modes.output import check_output
 from runtime.modes.say import say
 from runtime.modes.summary import announce, summary, table
-from runtime.modes.train import train
-from runtime.restore import usable_checkpoint
+from runtime.modes.train import named, train
+from runtime.restore import Position, usable_checkpoint
 from runtime.settings.flags import invocation_words
 from runtime.settings.tree import Settings, with_values
 from runtime.stop import Stop
@@ -140,7 +140,8 @@ def _others(run: Run, members: Sequence[Settings]) -> List[Member]:
 def _run_modes(run: Run, logger: Logger, chosen: Optional[Choice], others: Sequence[Member]) -> Dict[str, Any]:
     settings = run.settings
     if settings.benchmark.benchmark:
-        return {"benchmark": benchmark(run, logger)}
+        with named(run, Position(0, 0)):
+            return {"benchmark": benchmark(run, logger)}
     result: Dict[str, Any] = {}
     if settings.trains:
         result["training"] = train(run, logger)

@@ -77,7 +77,8 @@ def _row(run: Run, checkpoint: Checkpoint, level: int, scores: Optional[Dict[str
         run.network(images, StepContext(training=False, seed=0))
         parameters = sum(variable.shape.num_elements() for variable in tf.trainable_variables())
         gflop = convolution_operations(graph) / 1e9
-    speed = prediction_throughput(run, split, WARMUP_STEPS, MEASURED_STEPS)
+    with run.faults.told():
+        speed = prediction_throughput(run, split, WARMUP_STEPS, MEASURED_STEPS)
     return {"level": level, "parameters": parameters, "gflop": gflop, "images_per_second": speed, **scores,
             "step": checkpoint.step, "split": split, "data": run.location.label,
             **{name: value for name, value in protocol(run).items() if name not in OTHERWISE}}

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 import tensorflow.compat.v1 as tf
 
+from runtime.assembly import assemble
+from runtime.checkpoints.find import Checkpoint
+from runtime.distributed.base import Distributed
+from runtime.modes import levels
 from runtime.modes.levels import convolution_operations, draw, lines
+from runtime.settings.tree import settings_from
+from utils.errors import UserError
 
 ROWS = [{"level": 1, "parameters": 100961, "gflop": 0.5, "images_per_second": 20.0, "mDice": 0.8},
         {"level": 2, "parameters": 511138, "gflop": 1.25, "images_per_second": 9.0, "mDice": 0.85}]
@@ -39,3 +45,14 @@ def test_a_score_that_is_not_defined_can_be_shown(tmp_path):
     assert lines(rows, "mDice")[1].endswith("nan")
     draw(rows, "mDice", "drive", str(tmp_path / "levels.png"))
     assert (tmp_path / "levels.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_level_whose_timing_exceeds_the_memory_says_so(phantom, monkeypatch):
+    def exceed(*arguments):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
+
+    monkeypatch.setattr(levels, "prediction_throughput", exceed)
+    run = assemble(settings_from({"data_dir": phantom, "filters": 2, "depth": 1, "input_size": 36, "device": "cpu"}),
+                   Distributed())
+    with pytest.raises(UserError, match="ran out of memory"):
+        levels._row(run, Checkpoint("model.ckpt-1", 1, 1), 1, {})
