@@ -21,7 +21,7 @@ class SavedModel(Format):
 
     def write(self, served: Served, directory: str) -> Dict[str, Any]:
         """See `Format.write`."""
-        with tf.Graph().as_default() as graph, tf.Session(config=_on_cpu()) as session:
+        with tf.Graph().as_default() as graph, tf.Session(config=on_cpu()) as session:
             tf.import_graph_def(served.graph_def, name="")
             image, outputs = served.tensors(graph)
             # TensorFlow would have the directory to itself.
@@ -40,7 +40,7 @@ class SavedModel(Format):
     @contextlib.contextmanager
     def opened(self, directory: str) -> Iterator[Function]:
         """See `Format.opened`."""
-        with tf.Graph().as_default() as graph, tf.Session(config=_on_cpu()) as session:
+        with tf.Graph().as_default() as graph, tf.Session(config=on_cpu()) as session:
             loaded = tf.saved_model.load(session, [tf.saved_model.tag_constants.SERVING], directory)
             signature = loaded.signature_def[tf.saved_model.signature_constants.DEFAULT_SERVING_SIGNATURE_DEF_KEY]
             names = {name: info.name for name, info in signature.outputs.items()}
@@ -64,7 +64,7 @@ class Frozen(Format):
         read = tf.GraphDef()
         with open(os.path.join(directory, self.file), "rb") as stream:
             read.ParseFromString(stream.read())
-        with tf.Graph().as_default() as graph, tf.Session(config=_on_cpu()) as session:
+        with tf.Graph().as_default() as graph, tf.Session(config=on_cpu()) as session:
             tf.import_graph_def(read, name="")
             names = {node.name: node.name + ":0" for node in read.node if node.name in OUTPUTS}
             yield _function(session, graph, IMAGE + ":0", names)
@@ -77,5 +77,6 @@ def _function(session: Any, graph: tf.Graph, image: str, names: Dict[str, str]) 
     return lambda pixels: dict(call(pixels))
 
 
-def _on_cpu() -> tf.ConfigProto:
+def on_cpu() -> tf.ConfigProto:
+    """The config of a session that no GPU takes part in."""
     return tf.ConfigProto(device_count={"GPU": 0})

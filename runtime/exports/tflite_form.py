@@ -13,7 +13,7 @@ import tensorflow.compat.v1 as tf
 
 from runtime.exports.base import Format, Function
 from runtime.exports.served import Served
-from runtime.exports.tensorflow_forms import VERSIONS
+from runtime.exports.tensorflow_forms import VERSIONS, on_cpu
 from utils.errors import UserError
 
 
@@ -24,7 +24,7 @@ class TFLite(Format):
 
     def write(self, served: Served, directory: str) -> Dict[str, Any]:
         """See `Format.write`."""
-        with tf.Graph().as_default() as graph, tf.Session() as session:
+        with tf.Graph().as_default() as graph, tf.Session(config=on_cpu()) as session:
             tf.import_graph_def(served.graph_def, name="")
             image, outputs = served.tensors(graph)
             converter = tf.lite.TFLiteConverter.from_session(session, [image], list(outputs))

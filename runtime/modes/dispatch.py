@@ -74,10 +74,17 @@ def carry_out(settings: Settings, distributed: Distributed, stop: Optional[Stop]
         Stopped: a signal ended the run; what was trained is saved.
     """
     stop = stop or Stop()
-    if settings.exports:
-        from runtime.modes.export import exported_settings
+    with contextlib.ExitStack() as held:
+        if settings.exports:
+            from runtime.modes.export import exported_settings, gpus_hidden
 
-        settings = exported_settings(settings)
+            settings = exported_settings(settings)
+            held.enter_context(gpus_hidden())
+        return _carried_out(settings, distributed, stop, members)
+
+
+def _carried_out(settings: Settings, distributed: Distributed, stop: Stop,
+                 members: Sequence[Settings]) -> Dict[str, Any]:
     try:
         if settings.data.crossvalidation_idx == ALL_FOLDS:
             return _all_folds(settings, distributed, stop)

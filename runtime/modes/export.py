@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from datasets.options import ALL_FOLDS
 from runtime.assembly import Run
@@ -27,6 +28,7 @@ SIGNATURE, PARITY, README = "signature.json", "parity.json", "README.md"
 EXPORTED = {"device": "cpu", "use_amp": False, "use_xla": False, "precision_mode": None, "inference": "whole",
             "data_format": "channels_last"}
 """Settings of every export: float32, which a GPU would round to 19 bits, and images seen at once."""
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 class _Work(NamedTuple):
@@ -55,6 +57,22 @@ def exported_settings(settings: Settings) -> Settings:
         raise UserError(f"--tta_scales {' '.join(map(str, data.tta_scales))} with --exec_mode export",
                         "one look at each image, at its own scale", "add --tta_scales 1")
     return with_values(settings, **EXPORTED)
+
+
+@contextlib.contextmanager
+def gpus_hidden() -> Iterator[None]:
+    """Keep the sessions that converters open in ways of their own, and that take all they find, off the GPUs.
+
+    CUDA looks for GPUs once in a process. Where it has done so before, they stay in sight; where the body makes it
+    look, the process is without them for good. Processes that are started later see them again.
+    """
+    before = os.environ.get(_VISIBLE)
+    os.environ[_VISIBLE] = "-1"
+    try:
+        yield
+    finally:
+        os.environ.pop(_VISIBLE, None)
+        os.environ.update({} if before is None else {_VISIBLE: before})
 
 
 def check_export(settings: Settings) -> None:

@@ -18,9 +18,11 @@ from PIL import Image, ImageOps
 import main as command_line
 from datasets.folder_images import read_picture
 from datasets.pixels import PixelRule
+from runtime.distributed.base import Distributed
 from runtime.exports.formats import FORMATS
 from runtime.exports.served import Served
 from runtime.exports.tensorflow_forms import Frozen
+from runtime.modes import dispatch
 from runtime.modes.export import exported_settings
 from runtime.settings.tree import settings_from
 from utils.errors import UserError
@@ -164,6 +166,36 @@ def test_a_graph_is_exported_in_float32_and_for_whole_images():
                                              "tta_scales": (1.0,)}))
     assert (found.device.use_amp, found.device.use_xla, found.data.inference) == (False, False, "whole")
     assert found.model.data_format == "channels_last"
+
+
+def test_the_sessions_that_write_a_form_take_no_gpu(monkeypatch, tmp_path):
+    def opened(config=None):
+        raise UserError(str(config), "expected", "repair")
+
+    monkeypatch.setattr(tf, "Session", opened)
+    for name in ("saved_model", "tflite"):
+        with pytest.raises(UserError) as caught:
+            FORMATS[name].write(Served(tf.GraphDef(), (), 1, "uint8"), str(tmp_path))
+        assert caught.value.found == str(tf.ConfigProto(device_count={"GPU": 0}))
+
+
+@pytest.mark.parametrize("before", [None, "2"])
+def test_gpus_are_hidden_for_as_long_as_an_export_takes(before, monkeypatch):
+    seen = []
+
+    def run_once(settings, *others):
+        seen.append(os.environ.get("CUDA_VISIBLE_DEVICES"))
+        raise UserError("found", "expected", "repair")
+
+    monkeypatch.setattr(dispatch, "run_once", run_once)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if before is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", before)
+    for mode in ("export", "predict"):
+        with pytest.raises(UserError):
+            dispatch.carry_out(settings_from({"exec_mode": mode}), Distributed())
+    assert seen == ["-1", before]
+    assert os.environ.get("CUDA_VISIBLE_DEVICES") == before
 
 
 @pytest.mark.parametrize("name, words", [("tflite", "tf.Betainc"), ("onnx", "Betainc")])
