@@ -16,7 +16,7 @@ from model.catalogue import build_network
 from objectives.base import Objective
 from objectives.catalogue import build_objective
 from runtime.devices.base import Device
-from runtime.devices.select import select_device
+from runtime.devices.select import fitting, select_device
 from runtime.distributed.base import Distributed
 from runtime.faults import Faults
 from runtime.settings.facts import load_facts, require_agreement, save_facts
@@ -87,7 +87,7 @@ def assemble(settings: Settings, distributed: Distributed, stop: Optional[Stop] 
     """The parts of a run; the device is prepared, no graph is built, no data read but what a new run must find out.
 
     Args:
-        settings: what decides it.
+        settings: what decides it; those of the run are `fitting`.
         distributed: the ranks.
         stop: tells when someone wants the run to end; nobody ever does by default.
 
@@ -95,6 +95,7 @@ def assemble(settings: Settings, distributed: Distributed, stop: Optional[Stop] 
         UserError: the device, the data directory or a name is not there, or sizes do not fit; or what must be found
             out about the data cannot be.
     """
+    settings = fitting(settings)
     device = select_device(settings.device, distributed.place.local_rank)
     if distributed.transport and distributed.transport not in device.transports:
         raise UserError(f"ranks that talk through {distributed.transport} on the device {device.name}",
@@ -104,7 +105,7 @@ def assemble(settings: Settings, distributed: Distributed, stop: Optional[Stop] 
     distributed.start(device.collectives_config())
     if settings.model.data_format == "channels_first" and not device.computes_channels_first:
         raise UserError(f"data_format channels_first on the device {device.name}", "a device that computes in it",
-                        "use channels_last there; a trained run may be evaluated with either")
+                        "set data_format: channels_last in the recipe, or use --device gpu")
     location, dataset = _data(settings)
     require_agreement(distributed, dataset.facts())
     objective = build_objective(settings.objective, dataset.spec)

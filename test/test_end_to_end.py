@@ -299,6 +299,19 @@ def test_a_benchmark_tells_of_bad_numbers_as_training_does(run, capsys):
     assert "step 2: " in error and "lower --learning_rate" in error
 
 
+def test_a_run_of_other_devices_is_read_here_and_not_trained_further(plain, copied, run, capsys):
+    directory = copied(plain)
+    saved = json.loads((directory / "settings.json").read_text())
+    (directory / "settings.json").write_text(json.dumps(
+        dict(saved, precision_mode="force_fp32", data_format="channels_first")))
+    run("--exec_mode", "predict", fresh=False)
+    run("--exec_mode", "export", "--format", "frozen", fresh=False)
+    _, *read = [line["data"] for line in records(directory) if line["step"] == "PARAMETER"]
+    assert [(used["precision_mode"], used["data_format"]) for used in read] == [(None, "channels_last")] * 2
+    run("--resume_training", "--max_steps", "4", fresh=False, code=2)
+    assert "--device npu" in capsys.readouterr().err
+
+
 def test_a_benchmark_leaves_an_existing_run_alone(plain, copied, run):
     directory = copied(plain)
     before = {path: path.stat().st_mtime_ns for path in sorted(Path(str(directory)).rglob("*"))}

@@ -106,7 +106,7 @@ def run_once(settings: Settings, distributed: Distributed, stop: Stop,
     run = assemble(settings, distributed, stop)
     checked = _check(run)
     others = _others(run, members[1:])
-    settings = with_values(settings, **decided_steps(run, settings.run))
+    settings = with_values(run.settings, **decided_steps(run, settings.run))
     run = dataclasses.replace(run, settings=settings)
     bring_in = _import(run) if settings.imports else None
     lines = announce(run)

@@ -25,8 +25,7 @@ from utils.files import place_directory, write_json, write_text
 FOLDER = "export"
 FAILED = ".failed"
 SIGNATURE, PARITY, README = "signature.json", "parity.json", "README.md"
-EXPORTED = {"device": "cpu", "use_amp": False, "use_xla": False, "precision_mode": None, "inference": "whole",
-            "data_format": "channels_last"}
+EXPORTED = {"device": "cpu", "use_amp": False, "use_xla": False, "inference": "whole"}
 """Settings of every export: float32, which a GPU would round to 19 bits, and images seen at once."""
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 

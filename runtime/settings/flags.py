@@ -64,8 +64,8 @@ def _words(settings: Settings, known: Settings, among: Sequence[Field]) -> List[
     words: List[str] = []
     for field in among:
         value = getattr(getattr(settings, field.group), field.name)
-        if not field.option.flag or value == getattr(getattr(known, field.group), field.name):
-            continue
+        if not field.option.flag or value in (None, getattr(getattr(known, field.group), field.name)):
+            continue  # no flag says None
         if isinstance(value, bool):
             words.append(f"--{field.name}" if value else f"--no-{field.name}")
         else:

@@ -11,8 +11,10 @@ from runtime.devices import cpu as cpu_module
 from runtime.devices.base import BFLOAT16, FLOAT16, FLOAT32
 from runtime.devices.cpu import CPU
 from runtime.devices.gpu import GPU
-from runtime.devices.select import Presence, select_device
+from runtime.devices.select import Presence, fitting, select_device
 from runtime.distributed.base import Distributed
+from runtime.modes.export import exported_settings
+from runtime.settings.saved import save_settings
 from runtime.settings.tree import DeviceOptions, settings_from
 from utils.errors import UserError
 
@@ -38,6 +40,48 @@ def test_a_device_that_is_not_there_is_an_error(device, rank, words):
 def test_what_only_the_adapter_does_is_refused_elsewhere(name, value):
     with pytest.raises(UserError, match=f"--{name} {value} on the device cpu"):
         select_device(DeviceOptions(**{name: value}), 0, presence())
+
+
+@pytest.fixture()
+def command(tmp_path):
+    """The settings of a command on a run that was trained as only an Ascend device and only a GPU can."""
+    trained = {"precision_mode": "force_fp32", "data_format": "channels_first"}
+    save_settings(settings_from(trained), str(tmp_path))
+    return lambda **values: settings_from({**trained, "model_dir": str(tmp_path), **values})
+
+
+@pytest.mark.parametrize("gpus, npu, mode, layout", [
+    (0, False, None, "channels_last"), (1, False, None, "channels_first"), (0, True, "force_fp32", "channels_last")])
+@pytest.mark.parametrize("exec_mode", ["evaluate", "predict", "export"])
+def test_how_a_run_was_trained_does_not_bind_who_reads_it(command, exec_mode, gpus, npu, mode, layout):
+    found = fitting(command(exec_mode=exec_mode), presence(gpus, npu))
+    assert (found.device.precision_mode, found.model.data_format) == (mode, layout)
+    select_device(found.device, 0, presence(gpus, npu))
+    assert fitting(found, presence(gpus, npu)) == found
+
+
+def test_an_export_is_made_on_the_processor_whatever_trained_the_run(command):
+    found = fitting(exported_settings(command(exec_mode="export")), presence(1, True))
+    assert (found.device.device, found.device.precision_mode, found.model.data_format) == ("cpu", None, "channels_last")
+
+
+def test_what_a_command_asks_for_itself_is_refused_all_the_same(command):
+    asked = fitting(command(exec_mode="predict", precision_mode="allow_fp32_to_fp16"), presence())
+    with pytest.raises(UserError, match="--precision_mode allow_fp32_to_fp16 on the device cpu"):
+        select_device(asked.device, 0, presence())
+    measured = command(exec_mode="predict", benchmark=True)  # which reads no run
+    assert fitting(measured, presence()) == measured
+
+
+@pytest.mark.parametrize("npu, words", [
+    (False, ["precision_mode force_fp32", "device cpu", "--device npu"]),
+    (True, ["data_format channels_first", "device npu", "--device gpu"])])
+def test_training_goes_on_where_it_can_be_done_as_it_began(command, npu, words):
+    with pytest.raises(UserError) as error:
+        fitting(command(resume_training=True), presence(0, npu))
+    assert all(word in str(error.value) for word in [*words, "another --model_dir"])
+    both = command(resume_training=True, data_format="channels_last")
+    assert fitting(both, presence(0, True)) == both
 
 
 def test_a_directory_to_observe_in_is_made_or_told(tmp_path):

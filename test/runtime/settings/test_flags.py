@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from runtime.settings.flags import invocation_words, parse_flags
+from runtime.settings.flags import invocation_words, parse_flags, words_of
+from runtime.settings.saved import save_settings
 from runtime.settings.tree import fields, settings_from
 from utils.errors import UserError
 
@@ -100,3 +101,9 @@ def test_what_no_run_keeps_is_said_again():
                               "save_probabilities": False, "input": ("x", "y")})
     assert invocation_words(settings, ("model_dir", "overwrite")) == [
         "--output", "a b", "--input", "x", "y", "--no-save_probabilities", "--overlays"]
+
+
+def test_what_a_run_keeps_and_a_command_does_without_cannot_be_said(tmp_path):
+    save_settings(settings_from({"precision_mode": "force_fp32", "seed": 5}), str(tmp_path))
+    settings = settings_from({"model_dir": str(tmp_path), "exec_mode": "predict", "seed": 5})
+    assert words_of(settings) == ["python", "main.py", "--exec_mode", "predict", "--model_dir", str(tmp_path)]
