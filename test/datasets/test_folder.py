@@ -297,6 +297,16 @@ class TestStatistics:
         (mean,), (deviation,) = dataset.spec.statistics
         assert mean == pytest.approx(pixels.mean(), rel=1e-4) and deviation == pytest.approx(pixels.std(), rel=1e-4)
 
+    def test_the_scale_of_fractions_is_that_of_the_whole_image(self, tmp_path: Path) -> None:
+        """Of every so many pixels all may lie in one column, here a dark one."""
+        plain(tmp_path, 1)
+        pixels = np.full([1024, 32], 100.0, np.float32)
+        pixels[:, 0] = 0.0
+        os.remove(str(tmp_path / "images" / "im0.png"))
+        write_pages(str(tmp_path / "images" / "im0.tif"), [pixels])
+        save(tmp_path / "masks" / "im0.png", np.uint8(255) * (pixels > 0).astype(np.uint8))
+        assert opened(tmp_path).facts()["scale"] == [0.0, 100.0]
+
 
 class TestChannels:
     def masks(self, directory: Path, names: List[str]) -> None:
