@@ -55,14 +55,17 @@ def write_checkpoint(session: tf.Session, saver: tf.train.Saver, directory: str,
     return checkpoint
 
 
-def promise(model_dir: str, kept: bool = True) -> None:
-    """From here on a run without a checkpoint has lost it, and does not begin with random weights; or, where that is
-    not `kept`, has not begun.
-    """
+def promise(model_dir: str) -> None:
+    """From here on a run without a checkpoint has lost it, and does not begin with random weights."""
     saved = os.path.join(model_dir, SAVED)
-    if kept and not os.path.exists(saved):
+    if not os.path.exists(saved):
         write_text(saved, "")
-    elif not kept and os.path.exists(saved):
+
+
+def withdraw(model_dir: str) -> None:
+    """Forget a promise of a run that never was, for one that begins."""
+    saved = os.path.join(model_dir, SAVED)
+    if os.path.exists(saved):
         os.remove(saved)
 
 

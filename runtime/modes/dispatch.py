@@ -19,7 +19,7 @@ from objectives.options import AUTO
 from runtime.assembly import Run, assemble, deciding
 from runtime.checkpoints.directory import claim, require_writable
 from runtime.checkpoints.find import Checkpoint
-from runtime.checkpoints.write import promise
+from runtime.checkpoints.write import promise, withdraw
 from runtime.distributed.base import Distributed
 from runtime.journal import open_journal
 from runtime.loop import check_loop
@@ -321,7 +321,7 @@ def _claim(run: Run, held: contextlib.ExitStack) -> None:
         if moved:
             say(run.distributed, [f"the run that was in {options.model_dir} is now in {moved}"])
         if not options.resume_training:
-            promise(options.model_dir, run.settings.imports)
+            (promise if run.settings.imports else withdraw)(options.model_dir)
             run.save_beginning()
 
     run.distributed.on_chief(act)

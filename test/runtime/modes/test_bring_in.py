@@ -97,6 +97,12 @@ def test_a_run_whose_weights_could_not_be_written_does_not_begin_with_others(tmp
     assert "no checkpoint, though the run has saved some" in capsys.readouterr().err
 
 
+def test_what_an_import_left_that_broke_off_is_no_run(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".saved").write_text("")
+    assert _command(tmp_path, "--exec_mode", "train", "--recipe", _recipe(tmp_path), "--max_steps", "1") == 0
+
+
 def test_an_auxiliary_head_that_the_file_is_without_keeps_its_initial_values(tmp_path: Path, capsys: Any) -> None:
     tensors = mmseg_state_dict("pspnet", auxiliary=False)
     weights = WRITERS["zip"](tmp_path / "inference.pth", {"state_dict": state_dict(**tensors)})
