@@ -64,7 +64,8 @@ install() { # requirements file, options of venv ...; sets `python`
     echo "using the environment in $venv"
     return
   fi
-  if [[ ! -x $python ]]; then
+  # What was broken off before pip was there is made whole.
+  if [[ ! -x $python || ! -e $venv/bin/pip ]]; then
     local maker=$host_python
     [[ -n $maker ]] || maker=$(find_python)
     "$maker" -m venv "${@:2}" "$venv" || fail "cannot make $venv (on Debian: apt-get install python3-venv)"
@@ -83,6 +84,14 @@ import sys
 import tensorflow as tf
 sys.exit(not tf.config.list_physical_devices("GPU"))
 PYTHON
+}
+
+chosen() { # arguments; whether they choose what is trained
+  local argument
+  for argument in "$@"; do
+    case ${argument%%=*} in --recipe | --model | --dataset) return ;; esac
+  done
+  return 1
 }
 
 next_run() { # the first free number, taken by making the directory, so that two runs never share one
@@ -108,8 +117,12 @@ elif has_gpu; then
   defaults=(--max_steps 1000 --augment)
 else
   install "$here/requirements/cpu.txt"
-  # Short enough for two cores; `--use_amp` falls back on float32 where the processor has no bfloat16.
+  # Short enough for two cores; without bfloat16 a step of the whole UNet would take several seconds.
   defaults=(--max_steps 90 --learning_rate 0.0003 --log_every 10 --use_amp)
+  if ! has_bfloat16 && ! chosen "$@"; then
+    echo "no bfloat16 on this processor: a UNet of a quarter of the width (--model unet for the whole)"
+    defaults=(--recipe sstem-quarter-unet)
+  fi
 fi
 [[ -z ${DATA_DIR:-} ]] || defaults+=(--data_dir "$DATA_DIR")
 

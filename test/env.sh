@@ -36,6 +36,10 @@ has_npu() { # interpreter
   [[ $("$1" -c 'import importlib.util; print(importlib.util.find_spec("npu_bridge") is not None)' 2>/dev/null) == True ]]
 }
 
+has_bfloat16() { # the instructions that main.py computes in bfloat16 with
+  [[ $(cat /proc/cpuinfo 2>/dev/null) =~ avx512_bf16|amx_bf16 ]]
+}
+
 device_here() { # interpreter; prints npu, gpu or cpu
   if has_npu "$1"; then echo npu; elif has_gpu; then echo gpu; else echo cpu; fi
 }

@@ -33,7 +33,7 @@ install() {
   local wanted stamp="$venv/.installed" python
   wanted=$(cat requirements/{base,constraints,cpu,parity,test}.txt | cksum)
   [[ -x $bin/python && -e $stamp && $(cat "$stamp") == "$wanted" ]] && return
-  if [[ ! -x $bin/python ]]; then
+  if [[ ! -x $bin/python || ! -e $bin/pip ]]; then
     python=$(find_python)
     "$python" -m venv "$venv"
   fi

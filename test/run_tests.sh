@@ -30,9 +30,10 @@ pip_install() { "$bin/python" -m pip install --quiet --disable-pip-version-check
 
 install() {
   local wanted stamp="$venv/.installed" python
-  wanted=$(cat requirements/{base,constraints,cpu,export,horovod,horovod-build,test}.txt | cksum)
+  # A compiler that came later builds Horovod then.
+  wanted=$({ cat requirements/{base,constraints,cpu,export,horovod,horovod-build,test}.txt; compiler; } | cksum)
   [[ -x $bin/python && -e $stamp && $(cat "$stamp") == "$wanted" ]] && return
-  if [[ ! -x $bin/python ]]; then
+  if [[ ! -x $bin/python || ! -e $bin/pip ]]; then
     python=$(find_python)
     "$python" -m venv "$venv"
   fi
@@ -41,8 +42,10 @@ install() {
   printf '%s\n' "$wanted" >"$stamp"
 }
 
+compiler() { command -v c++ || command -v g++ || true; }
+
 install_horovod() {
-  if ! command -v c++ >/dev/null && ! command -v g++ >/dev/null; then
+  if [[ -z $(compiler) ]]; then
     echo "no C++ compiler: Horovod is not built, the tests of several ranks are skipped"
     return
   fi

@@ -10,6 +10,7 @@ from typing import List
 
 import pytest
 
+from runtime.devices import cpu
 from runtime.settings.saved import FILE_NAME as SETTINGS
 from utils.files import read_json
 from utils.tiff import count_pages
@@ -18,7 +19,7 @@ from .conftest import ROOT, write_recipe
 from .warm import python
 
 SECONDS = 200
-TOOLS = ("bash", "cat", "cksum", "dirname", "mkdir")
+TOOLS = ("bash", "cksum", "dirname", "mkdir")
 UNET = ["--device", "cpu", "--max_steps", "2"]
 
 # An interpreter that only makes what training would leave behind.
@@ -56,8 +57,16 @@ class House:
         self.results = directory / "re sults"
         self.calls = directory / "calls"
         executable(self.venv / "bin" / "python", f'printf "%s\\n" "$*" >>"{self.calls}"\n{python}')
+        executable(self.venv / "bin" / "pip", "exit 1")
         (self.venv / ".installed").write_text(stamp("cpu.txt"))
         self.has_gpu(False)
+        self.has_bfloat16(True)
+
+    def has_bfloat16(self, there: bool) -> None:
+        """A `cat` that reads the processor's flags from a paper of its own."""
+        (self.directory / "cpuinfo").write_text("flags\t\t: fpu avx2" + " amx_bf16" * there + "\n")
+        executable(self.directory / "bin" / "cat", f"""[[ $1 != /proc/cpuinfo ]] || set -- "{self.directory}/cpuinfo"
+exec {shutil.which("cat")} "$@\"""")
 
     def has_gpu(self, there: bool) -> None:
         executable(self.directory / "bin" / "nvidia-smi", "exit 0" if there else "exit 9")
@@ -221,6 +230,15 @@ def test_other_requirements_are_installed_into_the_environment(tmp_path):
     assert (house.venv / ".installed").read_text() == stamp("cpu.txt")
 
 
+def test_an_environment_that_was_broken_off_before_pip_is_made_whole(tmp_path):
+    house = House(tmp_path, "exit 0")
+    (house.venv / ".installed").unlink()
+    (house.venv / "bin" / "pip").unlink()
+    maker = executable(tmp_path / "maker", f'[[ $1 != -m ]] || printf "%s\\n" "$*" >>"{house.calls}"')
+    assert house.loop(PYTHON=str(maker)).returncode == 0
+    assert house.called()[0] == f"-m venv {house.venv}"
+
+
 def test_a_failed_installation_is_tried_again(tmp_path):
     house = House(tmp_path, "exit 1")
     (house.venv / ".installed").unlink()
@@ -238,6 +256,26 @@ def test_an_NVIDIA_driver_asks_for_the_GPU_packages_and_the_full_run(tmp_path):
     installation, _, training, _ = house.called()
     assert installation.endswith(f"-r {ROOT}/requirements/gpu.txt")
     assert training.endswith("--max_steps 1000 --augment")
+
+
+@pytest.mark.parametrize("bfloat16, given, options", [
+    (True, "--seed 7", "--max_steps 90 --learning_rate 0.0003 --log_every 10 --use_amp"),
+    (False, "--seed 7", "--recipe sstem-quarter-unet"),
+    (False, "--model=unet", "--max_steps 90 --learning_rate 0.0003 --log_every 10 --use_amp"),
+    (False, "--dataset folder", "--max_steps 90 --learning_rate 0.0003 --log_every 10 --use_amp")])
+def test_a_processor_trains_what_it_has_done_in_minutes(tmp_path, bfloat16, given, options):
+    house = House(tmp_path, TRAINS)
+    house.has_bfloat16(bfloat16)
+    ended = house.loop(*given.split())
+    training, _ = house.called()
+    assert training.endswith(f"/run_1 {options} {given}")
+    assert ("a quarter of the width" in ended.stdout) is ("quarter" in options)
+
+
+def test_the_script_looks_for_the_instructions_that_training_looks_for():
+    ended = subprocess.run(["bash", "-c", f'source "{ROOT}/test/env.sh"; declare -f has_bfloat16'], timeout=SECONDS,
+                           capture_output=True, text=True, check=True)
+    assert "|".join(cpu.BFLOAT16_INSTRUCTIONS) in ended.stdout
 
 
 def test_a_GPU_that_TensorFlow_does_not_see_is_a_failure(tmp_path):

@@ -24,6 +24,11 @@ def ask_for_onednn() -> None:
         os.environ.setdefault(VARIABLE, "1")
 
 
+def onednn_left_off() -> bool:
+    """Whether the environment says that it is not to be used."""
+    return os.environ.get(VARIABLE, "").strip().lower() in ("0", "false")
+
+
 def onednn_asked_for() -> str:
     """What stands in the environment, for those who keep what was measured."""
     return os.environ.get(VARIABLE, "as TensorFlow has it")

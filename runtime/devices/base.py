@@ -140,7 +140,7 @@ class Device(abc.ABC):
         return tf.cast(tf.cast(logits, tf.float64), tf.float32)
 
     def peak_memory_bytes(self) -> Optional[int]:
-        """The largest device memory in use so far, or None where the host's memory is all there is."""
+        """The largest memory that the device had in use so far; None where it cannot tell."""
         return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from typing import Callable, List, Optional
 
 import tensorflow.compat.v1 as tf
@@ -11,8 +12,10 @@ from runtime.devices.base import BFLOAT16, FLOAT32, Device
 from runtime.devices.kernel_gradients import KernelGradients, measured
 from runtime.settings.tree import MEASURED, DeviceOptions
 from utils.contracts import Convolution
+from utils.onednn import VARIABLE, onednn_left_off
 
-_BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
+BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
+"""Flags of processors that compute in bfloat16."""
 _XLA_ON_CPU = "--tf_xla_cpu_global_jit"
 _REWRITER = "auto_mixed_precision_onednn_bfloat16"
 
@@ -37,7 +40,9 @@ class CPU(Device):
         """See `Device.remarks`."""
         lines = []
         if self.options.use_amp and self.precision == FLOAT32:
-            lines.append("--use_amp: this processor or this TensorFlow has no bfloat16; computing in float32")
+            why = (f"{VARIABLE} leaves oneDNN off, which computes in bfloat16" if onednn_left_off()
+                   else "this processor or this TensorFlow has no bfloat16")
+            lines.append(f"--use_amp: {why}; computing in float32")
         if self.options.use_xla:
             lines.append("--use_xla on a CPU: honoured, but expect it to be slower than without")
         return lines
@@ -69,6 +74,10 @@ class CPU(Device):
         """
         return False
 
+    def peak_memory_bytes(self) -> Optional[int]:
+        """See `Device.peak_memory_bytes`: the process's own, libraries included."""
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
     def prepare(self) -> None:
         """See `Device.prepare`; XLA leaves CPU graphs alone unless told otherwise."""
         super().prepare()
@@ -87,9 +96,11 @@ class CPU(Device):
 
 
 def _has_bfloat16() -> bool:
-    """Whether both the processor and this TensorFlow compute in bfloat16."""
+    """Whether both the processor and this TensorFlow compute in bfloat16, which oneDNN does."""
+    if onednn_left_off():
+        return False
     rewriters = tf.ConfigProto().graph_options.rewrite_options.DESCRIPTOR.fields_by_name
-    return _REWRITER in rewriters and any(name in _processor_flags() for name in _BFLOAT16_INSTRUCTIONS)
+    return _REWRITER in rewriters and any(name in _processor_flags() for name in BFLOAT16_INSTRUCTIONS)
 
 
 def _processor_flags() -> str:

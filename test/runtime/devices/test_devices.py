@@ -122,17 +122,27 @@ def test_xla_turns_the_compiler_on_and_warns_on_a_cpu(monkeypatch):
                     reason="this TensorFlow has no bfloat16 rewriter")
 def test_a_cpu_with_bfloat16_takes_the_rewriter(monkeypatch):
     monkeypatch.setattr(cpu_module, "_processor_flags", lambda: "flags : sse avx512_bf16")
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
     device = CPU(DeviceOptions(use_amp=True))
     assert device.precision == BFLOAT16
     assert device.remarks == []
     assert device.session_config().graph_options.rewrite_options.auto_mixed_precision_onednn_bfloat16 == 1
 
 
-def test_a_cpu_without_bfloat16_says_so_and_computes_in_float32(monkeypatch):
-    monkeypatch.setattr(cpu_module, "_processor_flags", lambda: "flags : sse avx2")
+@pytest.mark.parametrize("flags, onednn, why", [
+    ("flags : sse avx2", "1", "this processor or this TensorFlow has no bfloat16"),
+    ("flags : sse avx512_bf16", "0", "TF_ENABLE_ONEDNN_OPTS leaves oneDNN off")])
+def test_a_cpu_without_bfloat16_says_so_and_computes_in_float32(monkeypatch, flags, onednn, why):
+    monkeypatch.setattr(cpu_module, "_processor_flags", lambda: flags)
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", onednn)
     device = CPU(DeviceOptions(use_amp=True))
     assert device.precision == FLOAT32
-    assert "float32" in device.remarks[0]
+    assert why in device.remarks[0] and "float32" in device.remarks[0]
+
+
+def test_only_a_processor_counts_the_memory_of_its_process():
+    assert CPU(DeviceOptions()).peak_memory_bytes() > 2 ** 24
+    assert GPU(DeviceOptions(), local_rank=1).peak_memory_bytes() is None
 
 
 def test_a_gpu_takes_the_float16_rewriter_and_its_own_number():
