@@ -97,11 +97,14 @@ def places(centre: Tensor, matrix: Tensor, extent: Tuple[int, int]) -> Tuple[Ten
 def elastic_field(key: Tensor, rule: AffineRule) -> Tensor:
     """How far the pixels of a crop's image are moved, in rows and in columns: float32 [height, width, 2].
 
-    The knots are drawn evenly from the range that the rule allows, what lies between is bicubic.
+    The knots are drawn evenly from the range that the rule allows, what lies between is bicubic. There is one more on
+    either side than the crop would need, so that their distance is the same everywhere.
     """
-    knots = [length // KNOTS + 2 for length in rule.extent]
+    knots = [-(-length // KNOTS) + 1 for length in rule.extent]
     drawn = (2.0 * uniform(purpose_key(key, "affine/elastic"), [1, *knots, 2]) - 1.0) * rule.elastic_pixels
-    return tf.image.resize_bicubic(drawn, rule.extent, half_pixel_centers=True)[0]
+    field = tf.image.resize_bicubic(drawn, [KNOTS * number for number in knots], half_pixel_centers=True)[0]
+    top, left = ((KNOTS * number - length) // 2 for number, length in zip(knots, rule.extent))
+    return field[top:top + rule.extent[0], left:left + rule.extent[1]]
 
 
 def resampled(decoded: Decoded, rows: Tensor, columns: Tensor, margin: int) -> Tuple[Tensor, Tensor, Tensor]:

@@ -15,6 +15,7 @@ from datasets.phantoms.dagm2007 import Plan as Class
 from datasets.phantoms.dagm2007 import write_dagm2007
 from datasets.phantoms.fundus import Plan, write_fundus
 from runtime.settings.recipes import load_recipe
+from utils.files import read_json
 
 from .conftest import write_recipe
 
@@ -66,6 +67,15 @@ def test_in_prediction_too(place, tmp_path):
     assert said.count("filled up with their mirrors") == 1
     sizes = [Image.open(str(tmp_path / "found" / "masks" / f"{number}.png")).size for number in range(5)]
     assert sizes == [(50, 40 + 4 * number) for number in range(5)]
+
+
+def test_a_step_of_the_crops_that_the_recipe_has(tmp_path):
+    """Five levels are the most that 64 x 64 pixels have."""
+    said = call("--recipe", "sstem-fast", "--data_dir", "phantom", "--exec_mode", "train", "--max_steps", "1",
+                "--model_dir", tmp_path / "run", "--kernel_gradient", "plain")
+    saved = read_json(str(tmp_path / "run" / "settings.json"))
+    assert (saved["crop_height"], saved["batch_size"], saved["model"]) == (64, 16, "unet_compact")
+    assert "1 steps of 16 images" in said
 
 
 @pytest.mark.parametrize("mode, given", [("predict", "colour/images"), ("evaluate", "colour")])
