@@ -23,6 +23,7 @@ sys.path.insert(0, ROOT)
 
 from benchmark.kit import results  # noqa: E402
 from benchmark.kit.processes import ask  # noqa: E402
+from benchmark.kit.recipes import digest_of  # noqa: E402
 from benchmark.kit.runs import Effort, Surroundings, benchmark  # noqa: E402
 from datasets.options import PHANTOM  # noqa: E402
 from runtime.settings.recipes import load_recipe, recipe_names  # noqa: E402
@@ -87,7 +88,8 @@ def _measure(flags: argparse.Namespace) -> List[str]:
     with tempfile.TemporaryDirectory(prefix="input-wait-") as scratch:
         meter = Meter(flags, machine, real, scratch)
         records, failures = results.measure_all(
-            rows, flags, meter.record, lambda case, records: results.known(case, machine, records, flags.steps),
+            rows, flags, meter.record, lambda case, records: results.known(
+                case, machine, records, flags.steps, lambda record: record.get("digest") == digest_of(case.recipe)),
             lambda record: print(row(record), flush=True))
     if records:
         results.write_section(flags.page, SECTION, page(records))
@@ -168,9 +170,9 @@ class Meter:
         alone = ask("kit.pipeline_alone", {"arguments": arguments, "seconds": self._flags.seconds}, self._flags.limit,
                     {})
         batch, found = self._training(arguments, alone["batch_size"])
-        return {"case": case._asdict(), "machine": self._machine, "load": load, "steps": self._flags.steps,
-                "warmup_steps": self._flags.warmup_steps, "input": alone, "batch_size": batch,
-                "step_ms": found["latency_train_50"], "wait": found["input_wait_train"],
+        return {"case": case._asdict(), "digest": digest_of(case.recipe), "machine": self._machine, "load": load,
+                "steps": self._flags.steps, "warmup_steps": self._flags.warmup_steps, "input": alone,
+                "batch_size": batch, "step_ms": found["latency_train_50"], "wait": found["input_wait_train"],
                 "memory_mib": found["peak_memory_mib"]}
 
     def arguments(self, case: Case) -> List[str]:

@@ -27,6 +27,7 @@ from benchmark.timed import places, runs  # noqa: E402
 from benchmark.timed.cells import Cell, Subject, Wanted, cells, known_names, subject  # noqa: E402
 from benchmark.timed.curves import draw  # noqa: E402
 from benchmark.timed.page import page, pictures_beside  # noqa: E402
+from benchmark.timed.scores import newest  # noqa: E402
 from utils.commands import exit_code  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 from utils.files import write_json  # noqa: E402
@@ -170,13 +171,13 @@ class Lab:
 
     def write(self) -> None:
         """Write the tables and the curves; those of variants are not among them."""
-        records = [record for record in self.records() if not record["case"]["variant"]]
+        records = newest([record for record in self.records() if not record["case"]["variant"]])
         names = sorted({record["case"]["dataset"] for record in records})
         pictures = pictures_beside(self.flags.page, names)
         for name, (path, _) in pictures.items():
             own = [record for record in records if record["case"]["dataset"] == name]
-            newest = described(own[-1]["machine"])
-            draw(name, [record for record in own if described(record["machine"]) == newest], path)
+            last = described(own[-1]["machine"])
+            draw(name, [record for record in own if described(record["machine"]) == last], path)
         write_section(self.flags.page, SECTION, page(records, {name: link for name, (_, link) in pictures.items()}))
 
 

@@ -28,13 +28,14 @@ sys.path.insert(0, ROOT)
 
 from benchmark.kit import results  # noqa: E402
 from benchmark.kit.processes import ask, ended_together  # noqa: E402
+from benchmark.kit.recipes import digest_of  # noqa: E402
 from benchmark.kit.runs import Effort, Surroundings, benchmark  # noqa: E402
 from benchmark.kit.timeline import Shares, read_timeline, shares  # noqa: E402
 from utils.contracts import PLAIN  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 
 NETWORKS: Mapping[str, Tuple[str, int]] = {
-    "unet": ("sstem-unet", 2), "tinyunet": ("dagm2007-tinyunet", 4), "unet_compact": ("sstem-fast", 8),
+    "unet": ("sstem-unet", 2), "tinyunet": ("dagm2007-tinyunet", 4), "unet_compact": ("sstem-fast", 16),
     "fcn": ("drive-fcn", 16), "pspnet": ("drive-pspnet", 16), "deeplabv3": ("drive-deeplabv3", 16),
     "unetpp": ("drive-unetpp", 4)}
 """The recipe of each, and the images of a step over all ranks where nothing else is said."""
@@ -185,7 +186,8 @@ class Meter:
         """Whether a record has the case on this machine, with all ways that would be measured, as often."""
         names = {way.name for way in self._ways}
         return results.known(case, self._machine, records, self._effort.steps, lambda record: (
-            _rounds(record) >= self._rounds and names <= {way["name"] for way in record["ways"]}))
+            record.get("digest") == digest_of(NETWORKS[case.network][0])
+            and _rounds(record) >= self._rounds and names <= {way["name"] for way in record["ways"]}))
 
     def record(self, case: Case) -> Dict[str, Any]:
         """All ways in turn, and then once more with their timelines.
@@ -199,8 +201,8 @@ class Meter:
                   "memory_mib": [each.memory_mib for each in own],
                   "allreduce": self.traced(case, way)._asdict() if way.talking else None}
                  for way, own in zip(self._ways, zip(*rounds))]
-        return {"case": case._asdict(), "machine": self._machine, "load": load, "steps": self._effort.steps,
-                "warmup_steps": self._effort.warmup_steps, "ways": found}
+        return {"case": case._asdict(), "digest": digest_of(NETWORKS[case.network][0]), "machine": self._machine,
+                "load": load, "steps": self._effort.steps, "warmup_steps": self._effort.warmup_steps, "ways": found}
 
     def measure(self, case: Case, way: Way, **more: str) -> Measured:
         """One round of one way; `more` are variables of the environment."""

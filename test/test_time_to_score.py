@@ -100,9 +100,8 @@ def test_the_interval_of_a_mean_is_over_the_images_of_all_folds():
 
 def test_a_changed_recipe_leaves_its_old_figures_behind():
     row = [record(CELL._replace(seed=seed, digest=digest)) for seed, digest in ((0, "old"), (1, "old"), (0, "new"))]
-    assert scores.grouped(row) == [[row[2]]]
-    other = record(CELL._replace(minutes=10.0))
-    assert scores.grouped([*row, other]) == [[row[2]], [other]]
+    longer = [record(CELL._replace(minutes=10.0, digest=digest)) for digest in ("old", "new")]
+    assert scores.newest([longer[0], *row, longer[1]]) == [row[2], longer[1]]
 
 
 def test_curves_are_means_of_the_same_points_and_end_at_the_ends():

@@ -7,7 +7,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 from benchmark.kit.results import NOTHING, Record, busy, described
 from benchmark.timed.ingredients import ENSEMBLE, SINGLE
 from benchmark.timed.page import MINUTES_SAY_LITTLE, mean_and_deviation, table
-from benchmark.timed.scores import figure, shared
+from benchmark.timed.scores import figure, newest, shared
 from datasets.options import PHANTOM
 
 HEAD = ("ingredient", "score", "with", "without", "difference ± sd", "seeds", "folds")
@@ -42,7 +42,7 @@ def pairs(records: Sequence[Record]) -> List[Pair]:
     Of a recipe, or a variant, that has been changed meanwhile, the newest settings alone.
     """
     variants: Dict[str, Dict[Tuple[int, Any], Record]] = {}
-    for record in _newest(records):
+    for record in newest([each for each in records if each["case"]["origin"] == records[-1]["case"]["origin"]]):
         cell = record["case"]
         variants.setdefault(cell["variant"], {})[cell["seed"], cell["fold"]] = record
     found = []
@@ -54,12 +54,6 @@ def pairs(records: Sequence[Record]) -> List[Pair]:
         pair = _pair(variant.partition(" ")[2] + " (added)" * added, *((own, other) if added else (other, own)))
         found += [pair] if pair is not None else []
     return found
-
-
-def _newest(records: Sequence[Record]) -> List[Record]:
-    own = [record for record in records if record["case"]["origin"] == records[-1]["case"]["origin"]]
-    last = {record["case"]["variant"]: record["case"]["digest"] for record in own}
-    return [record for record in own if record["case"]["digest"] == last[record["case"]["variant"]]]
 
 
 def _pair(name: str, own: Dict[Tuple[int, Any], Record], without: Dict[Tuple[int, Any], Record]) -> Optional[Pair]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import shlex
 from typing import Any, Iterable, List, Mapping, NamedTuple, Optional, Sequence
 
+from benchmark.kit.recipes import digest
 from runtime.settings.recipes import canonical_recipe, load_recipe
 from runtime.settings.tree import settings_from
 from utils.errors import UserError, nearest
@@ -55,7 +54,7 @@ class Subject(NamedTuple):
     @property
     def digest(self) -> str:
         """Tells settings apart that have the same name."""
-        return hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode("utf-8")).hexdigest()[:12]
+        return digest(self.settings)
 
 
 class Cell(NamedTuple):

@@ -40,12 +40,22 @@ def group_of(record: Record) -> Tuple[Hashable, ...]:
 
 
 def grouped(records: Sequence[Record]) -> List[List[Record]]:
-    """The records of each row, by data set; of a recipe that has been changed meanwhile, the newest settings alone."""
+    """The records of each row, by data set."""
     rows: Dict[Any, List[Record]] = {}
     for record in records:
         rows.setdefault(group_of(record), []).append(record)
-    return [[record for record in row if record["case"]["digest"] == row[-1]["case"]["digest"]]
-            for _, row in sorted(rows.items(), key=lambda item: (item[0][0], item[0][1:3]))]
+    return [row for _, row in sorted(rows.items(), key=lambda item: (item[0][0], item[0][1:3]))]
+
+
+def newest(records: Sequence[Record]) -> List[Record]:
+    """Of a recipe, or a variant, that has been changed meanwhile, the newest settings alone."""
+    last = {_subject(record): record["case"]["digest"] for record in records}
+    return [record for record in records if record["case"]["digest"] == last[_subject(record)]]
+
+
+def _subject(record: Record) -> Tuple[str, str]:
+    """What keeps its name when its settings are changed."""
+    return record["case"]["recipe"], record["case"]["variant"]
 
 
 def complete(row: Sequence[Record]) -> List[Record]:
