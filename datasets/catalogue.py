@@ -126,7 +126,7 @@ def locate(options: DataOptions) -> Location:
         return Location(_readable(options.data_dir), phantom=False)
     default = os.path.join("data", options.dataset)
     if os.path.isdir(default):
-        return Location(_readable(default), phantom=False)
+        return Location(_begun(_readable(default), options.dataset), phantom=False)
     return Location(_cached_phantom(options, entry), phantom=True)
 
 
@@ -205,6 +205,16 @@ def _readable(directory: str) -> str:
         raise UserError(f"--data_dir {directory}: not readable", "a directory that this user may read",
                         f"grant access (chmod u+rx {directory}) or use a copy")
     return path
+
+
+def _begun(directory: str, name: str) -> str:
+    """`directory`, which holds more than what an unfinished download keeps to go on with."""
+    held = os.listdir(directory)
+    if held and all(entry.startswith(".") for entry in held):
+        raise UserError(f"{directory}: an unfinished download, and no data", "the data set, or no such directory",
+                        f"repeat `python download_dataset.py --dataset {name}`, which goes on; --data_dir {PHANTOM} is "
+                        "the synthetic set")
+    return directory
 
 
 def _cached_phantom(options: DataOptions, entry: Entry) -> str:

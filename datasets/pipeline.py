@@ -123,17 +123,17 @@ def evaluation_batches(dataset: Dataset, split: str, feeding: Feeding, share: Sh
     all 0 and "valid" all 1. Where images may differ in size a batch is one image, and has its size as `SIZE`.
     """
     samples = _evaluation_samples(dataset, _reader(dataset, dataset.ids(split)), split, feeding, share, only)
-    return samples.batch(_together(dataset, feeding, share), drop_remainder=share.static).prefetch(2)
+    return samples.batch(images_together(dataset, feeding, share), drop_remainder=share.static).prefetch(2)
 
 
 def endless_batches(dataset: Dataset, split: str, feeding: Feeding, share: Share) -> tf.data.Dataset:
     """What `evaluation_batches` gives, over and over and in full batches, for measuring speed."""
     read = Cache(_reader(dataset, dataset.ids(split)))
     samples = _evaluation_samples(dataset, read, split, feeding, share).repeat()
-    return samples.batch(_together(dataset, feeding, share), drop_remainder=True).prefetch(2)
+    return samples.batch(images_together(dataset, feeding, share), drop_remainder=True).prefetch(2)
 
 
-def _together(dataset: Dataset, feeding: Feeding, share: Share) -> int:
+def images_together(dataset: Dataset, feeding: Feeding, share: Share) -> int:
     """Images of a batch that is evaluated or predicted: one where they differ in size, before or after the network."""
     return share.batch_size if feeding.batched and not dataset.spec.mixed_sizes else 1
 
@@ -148,8 +148,8 @@ def _evaluation_samples(dataset: Dataset, read: Read, split: str, feeding: Feedi
         own = {SIZE: tf.shape(decoded.label)} if dataset.spec.mixed_sizes else {}
         return {**feeding.evaluation_sample(decoded), **own, "index": index}
 
-    together, wanted = _together(dataset, feeding, share), range(len(dataset.ids(split))) if only is None else only
-    indices = tf.data.Dataset.from_tensor_slices(_indices(wanted, together, share))
+    wanted = range(len(dataset.ids(split))) if only is None else only
+    indices = tf.data.Dataset.from_tensor_slices(_indices(wanted, images_together(dataset, feeding, share), share))
     return indices.map(_plain(sample), num_parallel_calls=share.threads)
 
 

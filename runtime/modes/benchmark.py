@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
-import resource
 import shutil
 import tempfile
 import time
@@ -14,7 +13,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tupl
 import numpy as np
 
 from datasets.base import TEST
-from datasets.pipeline import endless_batches, training_batches
+from datasets.pipeline import endless_batches, images_together, training_batches
 from dllogger.logger import Logger, Verbosity
 from runtime.assembly import Run
 from runtime.hooks.progress import ProgressHook
@@ -33,7 +32,7 @@ def benchmark(run: Run, logger: Logger) -> Dict[str, float]:
         For mode m in {train, test}: `throughput_m` in images/s (images of all ranks over the wall time of the
         measured steps), `latency_m_{mean,50,90,95,99}` in ms a step, `input_wait_m` (share of the wall time spent
         waiting for input, where the device can tell) and `peak_memory_mib`. Latency, waiting and memory are those of
-        the chief; memory is its device's where that has memory of its own, else the process'.
+        the chief; memory is its device's where that has memory of its own and can tell, on a processor the process'.
     """
     with _scratch_directory() as directory:
         marks, waits = (_time_training(run, logger, directory) if run.settings.trains else
@@ -137,7 +136,8 @@ def _timed(run: Run, make_batches: Callable[[], Any]) -> Callable[[], Any]:
 def _figures(run: Run, mode: str, marks: Sequence[float], waits: Sequence[float]) -> Dict[str, float]:
     stride = run.settings.device.iterations_per_loop if run.settings.trains else 1
     warmup = run.settings.benchmark.warmup_steps // stride
-    images = run.settings.training.batch_size if run.settings.trains or run.feeding.batched else 1
+    images = (run.settings.training.batch_size if run.settings.trains
+              else images_together(run.dataset, run.feeding, run.share))
     mine = measure(marks, waits, warmup, images, stride)
     # Ranks that predict run freely: the slowest decides how long all of them took.
     slowest = float(run.distributed.gather(np.array([marks[-1] - marks[warmup]])).max())
@@ -146,8 +146,8 @@ def _figures(run: Run, mode: str, marks: Sequence[float], waits: Sequence[float]
     for name, value in mine.items():
         kind, _, rest = name.partition("_")
         figures[f"input_wait_{mode}" if name == "input_wait" else "_".join(filter(None, (kind, mode, rest)))] = value
-    memory = run.device.peak_memory_bytes() or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return dict(figures, peak_memory_mib=memory / 2 ** 20)
+    memory = run.device.peak_memory_bytes()
+    return figures if memory is None else dict(figures, peak_memory_mib=memory / 2 ** 20)
 
 
 def _unit(name: str) -> str:

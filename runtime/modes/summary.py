@@ -19,6 +19,7 @@ from runtime.modes.levels import PICTURE as LEVELS_PICTURE
 from runtime.modes.levels import TABLE as LEVELS
 from runtime.modes.levels import lines as level_lines
 from runtime.settings.recipes import load_recipe
+from runtime.settings.saved import FILE_NAME as SAVED
 from runtime.settings.tree import Settings, fields
 from utils.errors import UserError
 
@@ -38,9 +39,17 @@ def announce(run: Run) -> List[str]:
     if settings.trains:
         lines.append(f"training: {training.max_steps} steps of {training.global_batch_size} images, from "
                      f"{len(run.dataset.ids(TRAIN))} training images{_held_out(run)}")
-    if settings.benchmark.benchmark and not settings.trains:
-        lines.append("benchmark of prediction: random weights, no checkpoint needed")
+    if settings.benchmark.benchmark:
+        lines += _measured_alone(settings)
     return lines + run.device.remarks + _partial(run) + list(run.dataset.remarks(run.splits)) + _fed(run)
+
+
+def _measured_alone(settings: Settings) -> List[str]:
+    lines = [] if settings.trains else ["benchmark of prediction: random weights, no checkpoint needed"]
+    directory = settings.run.model_dir
+    if os.path.exists(os.path.join(directory, SAVED)):
+        lines.append(f"the run in {directory} is not looked at: flags and --recipe say what is measured")
+    return lines
 
 
 def _held_out(run: Run) -> str:

@@ -81,6 +81,12 @@ class TestDefault:
         assert location.label == str(place)
         assert not writes
 
+    def test_an_unfinished_download_is_no_data_and_not_passed_over(self, writes: List[str], tmp_path: Path) -> None:
+        (tmp_path / "work" / "data" / "sstem" / ".download" / "1").mkdir(parents=True)
+        with pytest.raises(UserError, match="an unfinished download") as caught:
+            locate(DataOptions())
+        assert "download_dataset.py --dataset sstem" in caught.value.repair and not writes
+
     def test_else_the_phantom(self, writes: List[str], tmp_path: Path) -> None:
         (tmp_path / "work" / "data" / "other").mkdir(parents=True)
         location = locate(DataOptions())
