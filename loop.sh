@@ -64,8 +64,8 @@ install() { # requirements file, options of venv ...; sets `python`
     echo "using the environment in $venv"
     return
   fi
-  # What was broken off before pip was there is made whole.
-  if [[ ! -x $python || ! -e $venv/bin/pip ]]; then
+  [[ ! -x $python || -e $venv/bin/pip ]] || fail "the environment in $venv has no pip; remove it and repeat"
+  if [[ ! -x $python ]]; then
     local maker=$host_python
     [[ -n $maker ]] || maker=$(find_python)
     "$maker" -m venv "${@:2}" "$venv" || fail "cannot make $venv (on Debian: apt-get install python3-venv)"

@@ -23,7 +23,7 @@ sys.path.insert(0, ROOT)
 
 from benchmark.kit import results  # noqa: E402
 from benchmark.kit.processes import ask  # noqa: E402
-from benchmark.kit.recipes import digest_of  # noqa: E402
+from benchmark.kit.recipes import digest_of, of_today  # noqa: E402
 from benchmark.kit.runs import Effort, Surroundings, benchmark  # noqa: E402
 from datasets.options import PHANTOM  # noqa: E402
 from runtime.settings.recipes import load_recipe, recipe_names  # noqa: E402
@@ -88,12 +88,17 @@ def _measure(flags: argparse.Namespace) -> List[str]:
     with tempfile.TemporaryDirectory(prefix="input-wait-") as scratch:
         meter = Meter(flags, machine, real, scratch)
         records, failures = results.measure_all(
-            rows, flags, meter.record, lambda case, records: results.known(
-                case, machine, records, flags.steps, lambda record: record.get("digest") == digest_of(case.recipe)),
+            rows, flags, meter.record,
+            lambda case, records: results.known(case, machine, _of_today(records), flags.steps),
             lambda record: print(row(record), flush=True))
+    records = _of_today(records)
     if records:
         results.write_section(flags.page, SECTION, page(records))
     return failures
+
+
+def _of_today(records: Sequence[results.Record]) -> List[results.Record]:
+    return of_today(records, lambda case: str(case["recipe"]))
 
 
 def real_data(words: Sequence[str]) -> Dict[str, str]:

@@ -28,7 +28,7 @@ sys.path.insert(0, ROOT)
 
 from benchmark.kit import results  # noqa: E402
 from benchmark.kit.processes import ask, ended_together  # noqa: E402
-from benchmark.kit.recipes import digest_of  # noqa: E402
+from benchmark.kit.recipes import digest_of, of_today  # noqa: E402
 from benchmark.kit.runs import Effort, Surroundings, benchmark  # noqa: E402
 from benchmark.kit.timeline import Shares, read_timeline, shares  # noqa: E402
 from utils.contracts import PLAIN  # noqa: E402
@@ -119,9 +119,14 @@ def _measure(flags: argparse.Namespace) -> List[str]:
     print("\n".join(results.head(COLUMNS, 4)), flush=True)
     records, failures = results.measure_all(asked, flags, meter.record, meter.known,
                                             lambda record: print("\n".join(rows(record)), flush=True))
+    records = _of_today(records)
     if records:
         results.write_section(flags.page, SECTION, page(records))
     return failures
+
+
+def _of_today(records: Sequence[results.Record]) -> List[results.Record]:
+    return of_today(records, lambda case: NETWORKS[case["network"]][0])
 
 
 def require(flags: argparse.Namespace) -> str:
@@ -185,9 +190,8 @@ class Meter:
     def known(self, case: Case, records: Sequence[results.Record]) -> bool:
         """Whether a record has the case on this machine, with all ways that would be measured, as often."""
         names = {way.name for way in self._ways}
-        return results.known(case, self._machine, records, self._effort.steps, lambda record: (
-            record.get("digest") == digest_of(NETWORKS[case.network][0])
-            and _rounds(record) >= self._rounds and names <= {way["name"] for way in record["ways"]}))
+        return results.known(case, self._machine, _of_today(records), self._effort.steps, lambda record: (
+            _rounds(record) >= self._rounds and names <= {way["name"] for way in record["ways"]}))
 
     def record(self, case: Case) -> Dict[str, Any]:
         """All ways in turn, and then once more with their timelines.

@@ -97,8 +97,8 @@ def places(centre: Tensor, matrix: Tensor, extent: Tuple[int, int]) -> Tuple[Ten
 def elastic_field(key: Tensor, rule: AffineRule) -> Tensor:
     """How far the pixels of a crop's image are moved, in rows and in columns: float32 [height, width, 2].
 
-    The knots are drawn evenly from the range that the rule allows, what lies between is bicubic. There is one more on
-    either side than the crop would need, so that their distance is the same everywhere.
+    The knots are drawn evenly from the range that the rule allows, what lies between is bicubic. They reach at
+    least from edge to edge of the crop, and the field is cut to it, so that their distance is the same everywhere.
     """
     knots = [-(-length // KNOTS) + 1 for length in rule.extent]
     drawn = (2.0 * uniform(purpose_key(key, "affine/elastic"), [1, *knots, 2]) - 1.0) * rule.elastic_pixels

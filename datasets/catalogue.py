@@ -19,7 +19,7 @@ from datasets.folder import DEFAULTS, RECIPE, Folder
 from datasets.folder_elsewhere import Elsewhere
 from datasets.fundus import opener
 from datasets.fundus_families import FAMILIES
-from datasets.options import CONVERTED, ORIGINAL, PHANTOM, DataOptions
+from datasets.options import CONVERTED, ORIGINAL, PHANTOM, STAGING, DataOptions
 from datasets.phantoms import cityscapes as cityscapes_phantom
 from datasets.phantoms import dagm2007 as dagm2007_phantom
 from datasets.phantoms import folder as folder_phantom
@@ -210,10 +210,10 @@ def _readable(directory: str) -> str:
 def _begun(directory: str, name: str) -> str:
     """`directory`, which holds more than what an unfinished download keeps to go on with."""
     held = os.listdir(directory)
-    if held and all(entry.startswith(".") for entry in held):
+    if STAGING in held and all(entry.startswith(".") for entry in held):
         raise UserError(f"{directory}: an unfinished download, and no data", "the data set, or no such directory",
-                        f"repeat `python download_dataset.py --dataset {name}`, which goes on; --data_dir {PHANTOM} is "
-                        "the synthetic set")
+                        f"repeat the `python download_dataset.py --dataset {name}` that began it, which goes on; "
+                        f"--data_dir {PHANTOM} is the synthetic set")
     return directory
 
 

@@ -12,6 +12,8 @@ from utils.options import OPERATIONAL, TRAINING, above, at_least, number_or, opt
 FOLDS = 5
 ALL_FOLDS = "all"
 PHANTOM = "phantom"
+STAGING = ".download"
+"""Where an unfinished download lies in a data set's directory."""
 CLASSES = 10
 """Of DAGM2007: textures, each with defects of its own."""
 ORIGINAL, CONVERTED = "original", "converted"

@@ -36,8 +36,8 @@ has_npu() { # interpreter
   [[ $("$1" -c 'import importlib.util; print(importlib.util.find_spec("npu_bridge") is not None)' 2>/dev/null) == True ]]
 }
 
-has_bfloat16() { # the instructions that main.py computes in bfloat16 with
-  [[ $(cat /proc/cpuinfo 2>/dev/null) =~ avx512_bf16|amx_bf16 ]]
+has_bfloat16() { # the instructions that main.py computes in bfloat16 with, by oneDNN
+  [[ ! ${TF_ENABLE_ONEDNN_OPTS:-} =~ ^(0|[Ff]alse)$ && $(cat /proc/cpuinfo 2>/dev/null) =~ avx512_bf16|amx_bf16 ]]
 }
 
 device_here() { # interpreter; prints npu, gpu or cpu

@@ -33,7 +33,8 @@ install() {
   # A compiler that came later builds Horovod then.
   wanted=$({ cat requirements/{base,constraints,cpu,export,horovod,horovod-build,test}.txt; compiler; } | cksum)
   [[ -x $bin/python && -e $stamp && $(cat "$stamp") == "$wanted" ]] && return
-  if [[ ! -x $bin/python || ! -e $bin/pip ]]; then
+  [[ ! -x $bin/python || -e $bin/pip ]] || fail "the environment in $venv has no pip; remove it and repeat"
+  if [[ ! -x $bin/python ]]; then
     python=$(find_python)
     "$python" -m venv "$venv"
   fi

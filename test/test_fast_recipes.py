@@ -70,7 +70,7 @@ def test_in_prediction_too(place, tmp_path):
 
 
 def test_a_step_of_the_crops_that_the_recipe_has(tmp_path):
-    """Five levels are the most that 64 x 64 pixels have."""
+    """The crops, the batch and the network of the recipe itself, for one step."""
     said = call("--recipe", "sstem-fast", "--data_dir", "phantom", "--exec_mode", "train", "--max_steps", "1",
                 "--model_dir", tmp_path / "run", "--kernel_gradient", "plain")
     saved = read_json(str(tmp_path / "run" / "settings.json"))

@@ -12,6 +12,7 @@ from benchmark.kit import pipeline_alone, results
 from benchmark.kit.pipeline_alone import pipeline_figures
 from runtime.assembly import assemble
 from utils.errors import UserError
+from utils.files import write_json
 
 from .conftest import write_recipe
 
@@ -87,6 +88,14 @@ def test_the_command_measures_keeps_and_writes(tmp_path, monkeypatch):
     assert input_wait.page(records) in (tmp_path / "page.md").read_text()
     stand.batches.clear()
     assert input_wait.main(given) == 0 and stand.batches == []
+    # The first has been measured with other settings: it leaves the page, and is measured again where it is asked for.
+    write_json(str(tmp_path / "results.json"), [{**records[0], "digest": "other"}, records[1]])
+    monkeypatch.setattr(input_wait, "cases", lambda *asked: [])
+    assert input_wait.main(given) == 0 and input_wait.page(records[1:]) in (tmp_path / "page.md").read_text()
+    monkeypatch.undo()
+    again = Stand(monkeypatch, most=4)
+    assert input_wait.main(given) == 0 and again.batches == [16, 8, 4]
+    assert len(json.loads((tmp_path / "results.json").read_text())) == 2
 
 
 def test_a_row_that_cannot_be_measured_is_told(tmp_path, monkeypatch, capsys):

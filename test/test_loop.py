@@ -230,13 +230,13 @@ def test_other_requirements_are_installed_into_the_environment(tmp_path):
     assert (house.venv / ".installed").read_text() == stamp("cpu.txt")
 
 
-def test_an_environment_that_was_broken_off_before_pip_is_made_whole(tmp_path):
+def test_an_environment_that_was_broken_off_before_pip_was_there_is_named(tmp_path):
     house = House(tmp_path, "exit 0")
     (house.venv / ".installed").unlink()
     (house.venv / "bin" / "pip").unlink()
-    maker = executable(tmp_path / "maker", f'[[ $1 != -m ]] || printf "%s\\n" "$*" >>"{house.calls}"')
-    assert house.loop(PYTHON=str(maker)).returncode == 0
-    assert house.called()[0] == f"-m venv {house.venv}"
+    ended = house.loop()
+    assert ended.returncode == 1 and house.called() == []
+    assert f"the environment in {house.venv} has no pip; remove it and repeat" in ended.stderr
 
 
 def test_a_failed_installation_is_tried_again(tmp_path):

@@ -12,6 +12,7 @@ from benchmark import two_ranks
 from benchmark.kit import results
 from benchmark.kit.timeline import Shares
 from benchmark.two_ranks import Case, Way
+from utils.files import write_json
 
 MACHINE = {"processor": "Abacus", "cores": 2, "memory_gib": 24, "date": "2026-01-02", "versions": {"TensorFlow": "2"}}
 THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
@@ -78,6 +79,9 @@ def test_ways_are_measured_in_turn_and_traced_behind_the_rounds(tmp_path, monkey
     assert [way["images_per_second"] for way in record["ways"]] == [[4.0, 4.0]] * 4
     assert [way["allreduce"] is None for way in record["ways"]] == [True, False, False, True]
     assert two_ranks.page([record]) in page.read_text()
+    assert two_ranks.main(given) == 0 and len(stand.asked) == 12
+    stand.asked.clear()
+    write_json(str(tmp_path / "results.json"), [{**record, "digest": "of other settings"}])
     assert two_ranks.main(given) == 0 and len(stand.asked) == 12
     for more in (["--cycle_ms", "5"], ["--rounds", "3"], ["--steps", "9"]):
         stand.asked.clear()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Mapping
+from typing import Any, Callable, List, Mapping, Sequence
 
-from runtime.settings.recipes import load_recipe
+from benchmark.kit.results import Record
+from runtime.settings.recipes import all_recipes, canonical_recipe, load_recipe
 
 
 def digest(settings: Mapping[str, Any]) -> str:
@@ -21,3 +22,15 @@ def digest_of(recipe: str) -> str:
         UserError: there is no such recipe.
     """
     return digest(load_recipe(recipe).settings)
+
+
+def of_today(records: Sequence[Record], recipe_of: Callable[[Mapping[str, Any]], str]) -> List[Record]:
+    """The records whose "digest" is that of their recipe as it is now.
+
+    Args:
+        records: of cases.
+        recipe_of: the recipe of a case.
+    """
+    digests = {name: digest(recipe.settings) for name, recipe in all_recipes().items()}
+    return [record for record in records
+            if record.get("digest") == digests.get(canonical_recipe(recipe_of(record["case"])), "")]

@@ -27,7 +27,7 @@ class Pair(NamedTuple):
 def ablation_page(records: Sequence[Record]) -> str:
     """A table for each recipe, budget and machine of which variants were measured."""
     groups: Dict[Any, List[Record]] = {}
-    for record in records:
+    for record in newest(records):
         cell = record["case"]
         place = (cell["dataset"], cell["recipe"], cell["data"], cell["split_rule"], cell["flags"],
                  cell["minutes"], record["precision"], described(record["machine"]))
@@ -39,11 +39,13 @@ def ablation_page(records: Sequence[Record]) -> str:
 def pairs(records: Sequence[Record]) -> List[Pair]:
     """What the records of one recipe and budget tell of each ingredient, in the order in which they came.
 
-    Of a recipe, or a variant, that has been changed meanwhile, the newest settings alone.
+    Of a recipe that has been changed meanwhile, the variants of the newest settings alone.
     """
     variants: Dict[str, Dict[Tuple[int, Any], Record]] = {}
-    for record in newest([each for each in records if each["case"]["origin"] == records[-1]["case"]["origin"]]):
+    for record in newest(records):
         cell = record["case"]
+        if cell["origin"] != records[-1]["case"]["origin"]:
+            continue
         variants.setdefault(cell["variant"], {})[cell["seed"], cell["fold"]] = record
     found = []
     for variant, own in variants.items():

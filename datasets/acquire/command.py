@@ -15,9 +15,8 @@ from datasets.acquire.courier import Courier
 from datasets.acquire.fetch import Patience
 from datasets.acquire.place import Shelf, files_under
 from datasets.acquire.unpack import naming
+from datasets.options import STAGING
 from utils.errors import UserError
-
-STAGING = ".download"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Recipes: a published result each, as settings and the score to expect.
+"""Recipes: settings, most of them of a published result, with the score to expect.
 
 A file holds one recipe, or a family of them: what all share, named parts, and for each recipe the parts that it is
 made of. A family's recipes have names of their own, and aliases.
