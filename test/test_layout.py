@@ -229,6 +229,7 @@ def test_TensorFlow_is_asked_for_oneDNN_before_it_is_imported(tmp_path, adapter,
     (tmp_path / "tensorflow").mkdir()
     (tmp_path / "tensorflow" / "__init__.py").write_text(
         "import os, sys; sys.exit('found ' + str(os.environ.get('TF_ENABLE_ONEDNN_OPTS')))")
+    (tmp_path / "tensorflow-2.15.1.dist-info").mkdir()
     if adapter:
         (tmp_path / "npu_bridge.py").write_text("")
     code = ("import os, platform, sys; os.environ.pop('TF_ENABLE_ONEDNN_OPTS', None); "
