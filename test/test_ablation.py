@@ -56,6 +56,10 @@ def test_a_changed_recipe_is_paired_with_its_own_variants():
     assert pairs([*old, changed(of("", 0, 0.9))]) == []
     (pair,) = pairs([*old, changed(of("", 0, 0.9)), changed(of("without scale", 0, 0.6))])
     assert pair.own == (0.9,) and pair.without == (0.6,)
+    # Nor does what was measured before for other minutes stay beside it, where the recipe is measured for some again.
+    longer = [dict(each, case=dict(each["case"], minutes=10.0)) for each in old]
+    own = [changed(of("", 0, 0.9)), changed(of("without scale", 0, 0.6))]
+    assert ablation_page([*longer, *own]) == ablation_page(own)
 
 
 def test_what_is_added_is_better_with_it():

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
-from typing import Any, Callable, List, Mapping, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Sequence
 
 from benchmark.kit.results import Record
-from runtime.settings.recipes import all_recipes, canonical_recipe, load_recipe
+from runtime.settings.recipes import all_recipes
 
 
 def digest(settings: Mapping[str, Any]) -> str:
@@ -16,12 +17,8 @@ def digest(settings: Mapping[str, Any]) -> str:
 
 
 def digest_of(recipe: str) -> str:
-    """That of a recipe's settings as they are now.
-
-    Raises:
-        UserError: there is no such recipe.
-    """
-    return digest(load_recipe(recipe).settings)
+    """That of the settings that a recipe, or an alias of one, has now; empty where there is none of that name."""
+    return _digests().get(recipe, "")
 
 
 def of_today(records: Sequence[Record], recipe_of: Callable[[Mapping[str, Any]], str]) -> List[Record]:
@@ -31,6 +28,10 @@ def of_today(records: Sequence[Record], recipe_of: Callable[[Mapping[str, Any]],
         records: of cases.
         recipe_of: the recipe of a case.
     """
-    digests = {name: digest(recipe.settings) for name, recipe in all_recipes().items()}
-    return [record for record in records
-            if record.get("digest") == digests.get(canonical_recipe(recipe_of(record["case"])), "")]
+    return [record for record in records if record.get("digest") == digest_of(recipe_of(record["case"]))]
+
+
+@functools.lru_cache(maxsize=None)
+def _digests() -> Dict[str, str]:
+    # Reading the recipes takes a while, and this is asked for every record.
+    return {name: digest(recipe.settings) for own, recipe in all_recipes().items() for name in (own, *recipe.aliases)}

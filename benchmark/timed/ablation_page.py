@@ -25,7 +25,7 @@ class Pair(NamedTuple):
 
 
 def ablation_page(records: Sequence[Record]) -> str:
-    """A table for each recipe, budget and machine of which variants were measured."""
+    """A table for each recipe, budget and machine of which variants were measured, of the newest settings alone."""
     groups: Dict[Any, List[Record]] = {}
     for record in newest(records):
         cell = record["case"]
@@ -39,10 +39,10 @@ def ablation_page(records: Sequence[Record]) -> str:
 def pairs(records: Sequence[Record]) -> List[Pair]:
     """What the records of one recipe and budget tell of each ingredient, in the order in which they came.
 
-    Of a recipe that has been changed meanwhile, the variants of the newest settings alone.
+    Of a recipe that has been changed meanwhile, what belongs to the last record's settings alone.
     """
     variants: Dict[str, Dict[Tuple[int, Any], Record]] = {}
-    for record in newest(records):
+    for record in records:
         cell = record["case"]
         if cell["origin"] != records[-1]["case"]["origin"]:
             continue
