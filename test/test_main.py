@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +15,8 @@ import pytest
 import main as command_line
 from runtime.settings.saved import FILE_NAME
 from utils.tiff import read_page, write_pages
+
+from .conftest import as_nobody
 
 FILES = ("train-volume.tif", "train-labels.tif", "test-volume.tif")
 
@@ -134,6 +140,36 @@ def test_a_directory_that_holds_a_strangers_files(fails, phantom, tmp_path):
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "letters.txt").write_text("dear")
     assert "letters.txt" in fails("--data_dir", phantom, "--overwrite", model_dir=tmp_path / "home")
+
+
+@pytest.fixture()
+def public(phantom, tiny_recipe):
+    """A directory of root's that everybody may enter and read, with the phantom, a recipe and an empty directory."""
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o755)
+        shutil.copytree(phantom, os.path.join(directory, "data"))
+        shutil.copy(tiny_recipe, os.path.join(directory, "tiny.yaml"))
+        os.mkdir(os.path.join(directory, "empty"))
+        yield directory
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("name", ["empty", "new"])
+def test_a_directory_that_may_not_be_written(public, name):
+    def told(model_dir):
+        with contextlib.redirect_stderr(io.StringIO()) as errors:
+            code = command_line.main(["--data_dir", os.path.join(public, "data"), "--model_dir", model_dir,
+                                      "--recipe", os.path.join(public, "tiny.yaml")])
+        return f"exit code {code}: {errors.getvalue()}"
+
+    # This user imports what the other may not read: up to the same check.
+    assert told(public).startswith("exit code 2: error: ")
+    target, before = os.path.join(public, name), sorted(os.listdir(public))
+    text = as_nobody(lambda: told(target))
+    assert text.startswith("exit code 2: error: ")
+    assert all(words in text for words in (target, "Permission denied", "expected:", "repair:"))
+    assert "Traceback" not in text
+    assert sorted(os.listdir(public)) == before
 
 
 def test_a_run_without_a_checkpoint(fails, tmp_path, phantom):

@@ -15,9 +15,10 @@ from runtime.modes.evaluate import evaluation_folder, protocol
 from runtime.modes.output import make_room
 from runtime.settings.saved import FILE_NAME as SETTINGS
 from runtime.settings.tree import NEWEST, Settings, with_values
-from utils.files import read_json, write_json
+from utils.files import read_json, write_csv, write_json
 
-FILE_NAME = "crossvalidation.json"
+FILE_NAME, TABLE = "crossvalidation.json", "crossvalidation.csv"
+NAMES = (FILE_NAME, TABLE)
 RECORDED = ("data", "dataset", "split_rule", "official_counts_hold", "protocol")
 """Of the folds' evaluations, all of one protocol and on one data set."""
 
@@ -36,7 +37,8 @@ def crossvalidate(settings: Settings, runs: Sequence[Run], run_once: RunOnce) ->
 
     Returns:
         "folds": the result of each fold's run, in order; and, where the folds were evaluated,
-        "crossvalidation": what `summarise` gives, also written to `crossvalidation.json`, where evaluations go.
+        "crossvalidation": what `summarise` gives, also written to `crossvalidation.json`, and as a table to
+        `crossvalidation.csv`, where evaluations go.
     """
     folds = [_run_fold(run, run_once) for run in runs]
     result: Dict[str, Any] = {"folds": folds}
@@ -78,8 +80,16 @@ def _write(settings: Settings, run: Run, document: Mapping[str, Any]) -> None:
     """Write what came out where the evaluation of all folds goes; `run` is of one of them."""
     folder = evaluation_folder(settings)
     if settings.run.output is not None:  # beside a run its newest evaluation counts
-        make_room(run, folder, (FILE_NAME,))
+        make_room(run, folder, NAMES)
     write_json(os.path.join(folder, FILE_NAME), document)
+    write_csv(os.path.join(folder, TABLE), _rows(document))
+
+
+def _rows(document: Mapping[str, Any]) -> List[Dict[str, Any]]:
+    """For each score what every fold has, their mean and standard deviation; empty where it is not defined."""
+    return [{"score": name, **{f"fold_{fold}": scores[name] for fold, scores in enumerate(document["folds"])},
+             **{what: document[what].get(name) for what in ("mean", "standard_deviation")}}
+            for name in document["folds"][0]]
 
 
 def _run_fold(run: Run, run_once: RunOnce) -> Dict[str, Any]:

@@ -25,7 +25,7 @@ from runtime.journal import open_journal
 from runtime.loop import check_loop
 from runtime.modes.benchmark import benchmark
 from runtime.modes.budget import decided_steps
-from runtime.modes.crossvalidate import FILE_NAME as CROSSVALIDATION
+from runtime.modes.crossvalidate import NAMES as CROSSVALIDATION
 from runtime.modes.crossvalidate import crossvalidate, fold_settings
 from runtime.modes.ensemble import Member, require_agreement, require_same_view
 from runtime.modes.evaluate import NAMES as EVALUATED
@@ -176,7 +176,7 @@ def _all_folds(settings: Settings, distributed: Distributed, stop: Stop) -> Dict
     # Every fold is looked at before the first one trains: hours later is too late to find the last one empty.
     runs = [assemble(own, distributed, stop) for own in fold_settings(settings)]
     if settings.evaluates:
-        distributed.on_chief(lambda: check_output(settings, (CROSSVALIDATION,)))
+        distributed.on_chief(lambda: check_output(settings, CROSSVALIDATION))
     for run in runs:
         _check(run)
     # Folds of one pace: their scores are to be averaged.

@@ -117,6 +117,13 @@ def test_folds_are_scored_in_one_way(command, tmp_path, before, after, folds, re
     assert all(set(scores) == set(last["scores"]) for scores in [result["mean"], *result["folds"]])
 
 
+def test_the_table_has_every_fold_their_mean_and_deviation(command, tmp_path):
+    command(*BEGIN)
+    score, *values = (tmp_path / "run" / "crossvalidation.csv").read_text().splitlines()[1].split(",")
+    assert score == "mIoU"
+    assert [float(value) for value in values] == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4, 0.2, 0.025 ** 0.5])
+
+
 def test_what_was_changed_on_the_way_is_kept(command, tmp_path):
     """The command that a stop tells to go on with repeats none of it."""
     command(*BEGIN, stop=1)
@@ -150,6 +157,6 @@ def test_scores_on_other_images_lie_apart_from_those_of_the_run(command, data, t
     assert crossvalidation(tmp_path / "run") == own
     assert crossvalidation(tmp_path / "scores")["data"] == str(data / "others")
     assert command(*elsewhere, code=2) == []
-    assert "scores holds crossvalidation.json already" in capsys.readouterr().err
+    assert "scores holds crossvalidation.json, crossvalidation.csv already" in capsys.readouterr().err
     assert command(*elsewhere, "--overwrite") == EVERY
-    assert (tmp_path / "scores" / "crossvalidation.json.1").is_file()
+    assert all((tmp_path / "scores" / f"crossvalidation.{kind}.1").is_file() for kind in ("json", "csv"))
