@@ -54,10 +54,6 @@ class NativeCrops(Feeding):
         self.margin = geometry.margin
         self._crop = (geometry.output_size(self.window[0], "crop_height"),
                       geometry.output_size(self.window[1], "crop_width"))
-        stride = options.window_stride or max(1, 2 * min(self._crop) // 3)
-        if stride > min(self._crop):
-            raise UserError(f"window_stride {stride} with windows that show {self._crop[0]} x {self._crop[1]} pixels",
-                            "windows that leave no gap", "lower window_stride")
         if options.augment and options.augmentation == "quarter_turns" and height != self.window[1]:
             raise UserError(f"augmentation quarter_turns of {self.window[0]} x {self.window[1]} pixels", "a square",
                             "make crop_height and crop_width equal, or choose another augmentation")
@@ -65,7 +61,7 @@ class NativeCrops(Feeding):
             raise UserError(f"augmentation {options.augmentation} with the feeding native_crops, where it does nothing",
                             "one that changes crops at the images' own scale: affine, photometric or quarter_turns",
                             "name one in a recipe (augmentation: affine), or add --no-augment")
-        self._windows = Windows(self.window, stride, self.margin, options.blending)
+        self._windows = self._covering()
         self._mean, self._deviation = _colours(spec, options.image_normalisation)
 
     def training_sample(self, decoded: Decoded, augmentation: Augmentation, key: Tensor) -> Samples:
@@ -161,7 +157,8 @@ class NativeCrops(Feeding):
         """See `Feeding.window_logits`: every window is turned by itself."""
         seen = self.normalised(_eight_bit(images))
         if self.options.border != "reflect":  # mirrors are what windows show there already
-            rows, columns = (tf.sequence_mask(insides[:, axis], self.window[axis], tf.float32) for axis in (0, 1))
+            rows, columns = (tf.sequence_mask(insides[:, axis], extent, tf.float32)
+                             for axis, extent in enumerate(self._windows.size))
             seen *= (rows[:, :, tf.newaxis] * columns[:, tf.newaxis, :])[..., tf.newaxis]
         return [placed_back(network(placed(seen, position)), position)
                 for position in variants_of(self.options).positions]
@@ -182,6 +179,17 @@ class NativeCrops(Feeding):
         options = self.options
         return AffineRule(*self._crop, self.margin, options.rotation_degrees, options.log_scale, options.elastic_pixels,
                           options.zoom)
+
+    def _covering(self) -> Windows:
+        """The windows that images are predicted in: as large as what trained the network, if nothing else is said."""
+        options, side = self.options, self.options.window_size
+        size = (side, side) if side else self.window
+        height, width = (self.geometry.output_size(extent, "window_size") for extent in size)
+        stride = options.window_stride or max(1, 2 * min(height, width) // 3)
+        if stride > min(height, width):
+            raise UserError(f"window_stride {stride} with windows that show {height} x {width} pixels",
+                            "windows that leave no gap", "lower window_stride, or use a larger --window_size")
+        return Windows(size, stride, self.margin, options.blending)
 
     def _sample(self, image: Tensor, label: Tensor, valid: Tensor) -> Samples:
         return {"image": tf.ensure_shape(image, [*self.window, self.spec.channels]),
@@ -204,7 +212,7 @@ class NativeCrops(Feeding):
         if self.whole:
             return self._of_whole(image[tf.newaxis], network)[0]
         height, width = tf.shape(image)[0], tf.shape(image)[1]
-        missing = [tf.maximum(extent - size, 0) for extent, size in zip(self._crop, (height, width))]
+        missing = [tf.maximum(extent - size, 0) for extent, size in zip(self._windows.inner, (height, width))]
         logits = mean_over_windows(self._with_margins(image, missing), network, self._windows, batch_size)
         return logits[:height, :width]
 

@@ -101,8 +101,11 @@ class DataOptions:
         flag=False, check=at_least(1))
     crop_width: Optional[int] = option(None, "native_crops: its width (default: as the height)", flag=False,
                                        check=at_least(1))
-    inference: str = option("slide", "native_crops: predict in overlapping windows of the crop's size, or on the whole "
-                            "image at once", kind=OPERATIONAL, choices=("slide", "whole"))
+    inference: str = option("slide", "native_crops: predict in overlapping windows, or on the whole image at once",
+                            kind=OPERATIONAL, choices=("slide", "whole"))
+    window_size: Optional[int] = option(
+        None, "native_crops: height and width in pixels of the windows that are predicted (default: those of the "
+        "crops)", kind=OPERATIONAL, check=at_least(1))
     window_stride: Optional[int] = option(
         None, "native_crops: pixels from one window to the next (default: two thirds of what is predicted in one)",
         kind=OPERATIONAL, flag=False, check=at_least(1))

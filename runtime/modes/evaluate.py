@@ -159,7 +159,8 @@ def protocol(run: Run) -> Dict[str, Any]:
     """The settings that decide how a trained network's scores are made, and which, by name."""
     values = run.settings.values()
     names = ["feeding", "threshold", "fov", "tta"] + ["tta_scales"] * bool(values["tta_scales"])
-    names += ["inference", "window_stride", "blending"] if values["feeding"] == "native_crops" else []
+    if values["feeding"] == "native_crops":
+        names += ["inference", "window_stride", "blending"] + ["window_size"] * bool(values["window_size"])
     names += ["pruning_level", "head_mode"] if len(run.network.levels) > 1 else []
     names += ["extended_scores"] * (values["extended_scores"] is not None)
     return {name: values[name] for name in names}

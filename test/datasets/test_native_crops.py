@@ -175,7 +175,8 @@ def test_scales_are_chosen_freely() -> None:
 
 @pytest.mark.parametrize("options, found", [
     ({"crop_height": 40}, "crop_height 40"), ({"crop_width": 40}, "crop_width 40"),
-    ({"window_stride": 33}, "33"), ({"spec": GREY}, "1 channels")])
+    ({"window_stride": 33}, "33"), ({"window_size": 40}, "window_size 40"),
+    ({"window_size": 16}, "window_stride 20 with windows that show 16 x 16"), ({"spec": GREY}, "1 channels")])
 def test_what_does_not_fit_is_named(options: Dict[str, Any], found: str) -> None:
     with pytest.raises(UserError, match=found):
         feeding(**options)
@@ -233,7 +234,8 @@ def test_the_context_of_a_crop_is_the_image_and_beyond_it_its_mirror() -> None:
 
 
 @pytest.mark.parametrize("size", [(90, 100), (32, 33), (20, 100), (1, 1)])
-@pytest.mark.parametrize("options", [{}, {"blending": "gaussian"}, {"tta": "turns"}, {"inference": "whole"}])
+@pytest.mark.parametrize("options", [{}, {"blending": "gaussian"}, {"tta": "turns"}, {"inference": "whole"},
+                                     {"window_size": 76}])
 def test_windows_of_a_valid_network_give_the_image_back(size: Any, options: Dict[str, Any]) -> None:
     with tf.Graph().as_default():
         way = with_margin(**options)
@@ -242,6 +244,24 @@ def test_windows_of_a_valid_network_give_the_image_back(size: Any, options: Dict
     assert len(variants) == (8 if "tta" in options else 1)
     for found in variants:
         np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("options, expected", [({}, [44, 44]), ({"crop_width": 60}, [44, 60]),
+                                               ({"window_size": 76}, [76, 76])])
+def test_windows_are_as_large_as_crops_or_as_asked(options: Dict[str, Any], expected: Any) -> None:
+    seen = []
+
+    def network(inputs: Any) -> Any:
+        seen.append(inputs.shape.as_list()[1:3])
+        return centre(inputs)
+
+    with tf.Graph().as_default():
+        way = with_margin(**options)
+        way.logits(tf.zeros([1, 90, 100, 3]), network, 3)
+        sample = way.training_sample(decoded(), Augmentation(), sample_key(0, 5))
+    assert seen == [expected, expected]
+    assert way.streamed().size == tuple(expected)
+    assert sample["image"].shape.as_list() == [44, options.get("crop_width", 44), 3]
 
 
 def of_constant(way: Any, network: Any, level: int, size: Any) -> Any:

@@ -16,7 +16,7 @@ FROZEN = {
     "checkpoint": "newest", "compare_levels": False, "output": None, "debug": False, "dataset": "sstem",
     "data_dir": None, "crossvalidation_idx": None, "split_rule": "partition",
     "group_by": None, "class_id": None, "train_on": "defective",
-    "validation_fraction": 0.0, "fov": False, "augment": False, "inference": "slide",
+    "validation_fraction": 0.0, "fov": False, "augment": False, "inference": "slide", "window_size": None,
     "blending": "uniform", "tta": "none", "tta_scales": (), "model": "unet",
     "normalisation": "none", "deep_supervision": False, "pruning_level": None, "head_mode": "accurate",
     "sync_batch_norm": True, "dice_version": "published", "threshold": None,
