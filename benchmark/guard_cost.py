@@ -15,7 +15,6 @@ import argparse
 import contextlib
 import math
 import os
-import platform
 import sys
 import tempfile
 import time
@@ -41,6 +40,7 @@ from runtime.hooks.stopping import StopHook  # noqa: E402
 from runtime.optimisers import build_optimiser  # noqa: E402
 from runtime.settings.tree import settings_from  # noqa: E402
 from runtime.update import Update  # noqa: E402
+from utils.processor import processor_name, usable_cores  # noqa: E402
 
 WARMUP_PAIRS = 2
 
@@ -124,7 +124,7 @@ def main() -> None:
     ratio, low, high = median_interval(seconds[:, 0] / seconds[:, 1])
     guarded, bare = np.median(seconds, axis=0)
     print(f"UNet, {flags.filters} filters, {size} x {size}, batch 1, "
-          f"{run.device.precision}, {os.cpu_count()} cores ({platform.processor() or platform.machine()}), "
+          f"{run.device.precision}, {usable_cores()} cores ({processor_name()}), "
           f"TensorFlow {tf.__version__}")
     print(f"{flags.pairs} pairs: guarded {guarded:.3f} s a step, bare {bare:.3f} s; "
           f"cost {100 * (ratio - 1):+.2f} % (95 % interval {100 * (low - 1):+.2f} to {100 * (high - 1):+.2f} %)")

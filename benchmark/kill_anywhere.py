@@ -14,7 +14,6 @@ import multiprocessing
 import os
 import platform
 import random
-import re
 import shutil
 import signal
 import sys
@@ -38,6 +37,7 @@ from benchmark.killing.trap import BUDGET, EVALUATION, EVERY_RANK, MEASUREMENT, 
 from runtime.settings.saved import FILE_NAME as SETTINGS_FILE  # noqa: E402
 from utils.files import read_json  # noqa: E402
 from utils.onednn import ask_for_onednn  # noqa: E402
+from utils.processor import processor_name, usable_cores  # noqa: E402
 
 KILLS_PER_RUN = 10
 TIMED_SAVE_SECONDS = 0.06
@@ -248,14 +248,12 @@ def surroundings(ranks: int) -> str:
     import numpy as np
     import tensorflow as tf
 
-    with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as stream:
-        model = re.search(r"model name\s*:\s*(.*)", stream.read())
     versions = [f"Python {platform.python_version()}", f"TensorFlow {tf.__version__}", f"NumPy {np.__version__}"]
     if ranks > 1:
         import horovod
 
         versions.append(f"Horovod {horovod.__version__}")
-    return ", ".join([f"{os.cpu_count()} x {model.group(1) if model else platform.machine()}", *versions])
+    return ", ".join([f"{usable_cores()} x {processor_name()}", *versions])
 
 
 def complaints(outcome: Outcome) -> str:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import filecmp
 import os
-import platform
 import shutil
 import signal
 import subprocess
@@ -27,6 +26,7 @@ sys.path.insert(0, ROOT)
 
 import numpy as np  # noqa: E402
 
+from utils.processor import processor_name, usable_cores  # noqa: E402
 from utils.pyramid import Form, PyramidWriter, mean_of_four  # noqa: E402
 
 RECIPE = """
@@ -146,8 +146,8 @@ def main() -> None:
     parser.add_argument("--kill", type=float, default=0.0, help="seconds until the first kill")
     flags = parser.parse_args()
     os.makedirs(flags.out, exist_ok=True)
-    print(f"windows of {flags.window} pixels, {flags.stride} apart; {os.cpu_count()} cores "
-          f"({platform.processor() or platform.machine()})", flush=True)
+    print(f"windows of {flags.window} pixels, {flags.stride} apart; {usable_cores()} cores "
+          f"({processor_name()})", flush=True)
     run = train(flags.out, flags.window, flags.stride)
     for number, side in enumerate(flags.sides):
         image, output = predict(run, flags.out, side)

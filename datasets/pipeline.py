@@ -8,7 +8,6 @@ nor ranks change what is drawn.
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
 from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 
 import numpy as np
@@ -19,6 +18,7 @@ from datasets.base import TRAIN, Dataset, Sample
 from datasets.feeding import Decoded, Feeding
 from utils.contracts import Tensor
 from utils.errors import UserError, unknown_name
+from utils.processor import usable_cores
 from utils.randomness import permutation, purpose_key, sample_key, uniform
 
 CACHE_BYTES = 2 ** 30
@@ -53,7 +53,7 @@ class Share:
     @property
     def threads(self) -> int:
         """Threads that prepare samples."""
-        return max(1, min(MAX_THREADS, multiprocessing.cpu_count() // self.local_size))
+        return max(1, min(MAX_THREADS, usable_cores() // self.local_size))
 
 
 @dataclasses.dataclass(frozen=True)

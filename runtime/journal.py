@@ -14,6 +14,8 @@ from runtime.settings.tree import Settings
 from utils.errors import UserError
 
 FILE_NAME = "log.json"
+CONFIGURATION = "PARAMETER"
+"""The step of the record that says what a run is."""
 
 
 class Patient(Backend):

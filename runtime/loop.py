@@ -51,7 +51,7 @@ def whole_calls(settings: Settings, steps: int) -> int:
 
 def _due(settings: Settings) -> Dict[str, Optional[int]]:
     training = settings.training
-    due = {"max_steps": training.max_steps}
+    due = {"max_steps": None if training.undecided else training.max_steps}
     if settings.benchmark.benchmark:
         return {**due, "warmup_steps": settings.benchmark.warmup_steps}
     return {**due, "save_checkpoints_steps": training.save_checkpoints_steps, "log_every": training.log_every,

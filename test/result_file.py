@@ -27,6 +27,8 @@ from utils.files import write_text  # noqa: E402
 
 ACCURACY, PERFORMANCE = "acc", "perf"
 LOSS, THROUGHPUT = "train_total_loss", "throughput_train"
+LEVEL = "parameters_L"
+"""What the records of pruning levels begin with."""
 SHOWN = {"ActualFPS": "Final Performance images/sec", "TrainAccuracy": "Final Train Accuracy",
          "E2ETrainingTime": "E2E Training Duration sec"}
 
@@ -106,7 +108,8 @@ class Log:
         Raises:
             UserError: nothing was evaluated, or the score is not defined.
         """
-        scores = [record["data"] for record in self._summaries if THROUGHPUT not in record["data"]]
+        scores = [record["data"] for record in self._summaries
+                  if THROUGHPUT not in record["data"] and not next(iter(record["data"])).startswith(LEVEL)]
         if not scores:
             raise self.lacks("an evaluation")
         name, value = next(iter(scores[-1].items()))

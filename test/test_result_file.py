@@ -54,6 +54,11 @@ def test_the_accuracy_is_the_headline_whatever_else_is_scored(log_of):
     assert result("acc", log_of(*TRAINED, scores), 1.0)["TrainAccuracy"] == "0.5"
 
 
+def test_what_pruning_levels_cost_is_no_accuracy(log_of):
+    levels = [line([], 22.0, **{f"parameters_L{level}": 100, f"eval_dice_score_L{level}": 0.5}) for level in (1, 2)]
+    assert result("acc", log_of(*TRAINED, SCORES, *levels), 1.0)["TrainAccuracy"] == "0.75"
+
+
 def test_validations_on_the_way_are_no_result(log_of):
     on_the_way = line([10, 30], 15.0, eval_dice_score=0.9)
     assert result("acc", log_of(*TRAINED, on_the_way, SCORES), 1.0)["TrainAccuracy"] == "0.75"

@@ -102,7 +102,8 @@ class PyramidWriter:
             cut off.
 
     Raises:
-        ValueError: the file is shorter than that, or there is none.
+        ValueError: the file is shorter than that.
+        FileNotFoundError: there is none.
     """
 
     def __init__(self, path: str, form: Form, lengths: Sequence[Sequence[int]] = ()) -> None:

@@ -9,7 +9,7 @@ import os
 from typing import Any, Dict, Mapping
 
 from benchmark.kit.processes import answer, question
-from runtime.devices.kernel_gradients import processor_name, usable_cores
+from utils.processor import processor_name, usable_cores
 
 TENSORFLOW = {"TensorFlow": "tensorflow"}
 

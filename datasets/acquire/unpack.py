@@ -15,10 +15,15 @@ from typing import IO, Callable, Iterator, List, Mapping, Optional
 
 from utils.errors import UserError
 
+try:
+    from lzma import LZMAError
+except ImportError:  # a Python without it says NotImplementedError, or that this is no archive
+    LZMAError = zlib.error  # type: ignore[misc,assignment]
+
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 _CHUNK = 1 << 20
 _SOUND = "a whole, plain .zip, .tar, .tar.gz or .tgz archive"
-_DAMAGE = (zipfile.BadZipFile, zlib.error, tarfile.TarError, EOFError, NotImplementedError, ValueError)
+_DAMAGE = (zipfile.BadZipFile, zlib.error, LZMAError, tarfile.TarError, EOFError, NotImplementedError, ValueError)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,17 +14,18 @@ from runtime.settings.saved import FILE_NAME
 from utils.errors import UserError
 from utils.files import fsync_path
 
-_WAYS_ON = ("go on with it (--resume_training), use another --model_dir, or move it aside and start anew (--overwrite)")
+_WAYS_ON = "use another --model_dir, or move it aside and start anew (--overwrite)"
 
 
 @contextlib.contextmanager
-def claim(model_dir: str, resume: bool, overwrite: bool) -> Iterator[str]:
+def claim(model_dir: str, resume: bool, overwrite: bool, resumable: bool = True) -> Iterator[str]:
     """Make `model_dir` ready for a training run, and keep other training processes out while the body runs.
 
     Args:
         model_dir: the directory; it is made where it is missing.
         resume: the run that is there goes on.
         overwrite: a run that is there is moved to a numbered sibling.
+        resumable: whether the caller could go on with a run.
 
     Yields:
         Where an old run was moved to, or "".
@@ -41,7 +42,7 @@ def claim(model_dir: str, resume: bool, overwrite: bool) -> Iterator[str]:
             os.unlink(os.path.join(moved, LOCK))
     with _lock(model_dir):
         if _holds_run(model_dir) and not resume:
-            raise _taken(model_dir)
+            raise _taken(model_dir, resumable)
         yield moved
 
 
@@ -49,11 +50,12 @@ def require_free(model_dir: str, overwrite: bool) -> None:
     """Make sure, before long work, that a new run may begin in `model_dir`; raises as `claim` does."""
     _refuse_strangers(model_dir)
     if _holds_run(model_dir) and not overwrite:
-        raise _taken(model_dir)
+        raise _taken(model_dir, resumable=True)
 
 
-def _taken(model_dir: str) -> UserError:
-    return UserError(f"{model_dir} holds a run already", "an empty or new directory", _WAYS_ON)
+def _taken(model_dir: str, resumable: bool) -> UserError:
+    return UserError(f"{model_dir} holds a run already", "an empty or new directory",
+                     "go on with it (--resume_training), " * resumable + _WAYS_ON)
 
 
 def _refuse_strangers(model_dir: str) -> None:

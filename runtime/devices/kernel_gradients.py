@@ -11,7 +11,6 @@ import collections
 import contextlib
 import json
 import os
-import platform
 import sys
 import time
 from typing import Any, Callable, Dict, Iterator, List, Optional
@@ -23,6 +22,7 @@ from model.convolution import kernel_gradient, possible_ways
 from utils.contracts import KERNEL_GRADIENTS, PLAIN, PRODUCT, ROWS, SHIFTED, STRIPS, Convolution
 from utils.files import write_json
 from utils.onednn import onednn_asked_for
+from utils.processor import processor_name, usable_cores
 
 WORTH_MEASURING = 2 * 10 ** 9
 """Floating-point operations of a pass, below which the library's own way is taken unmeasured."""
@@ -177,21 +177,6 @@ def _seconds(convolution: Convolution, way: str, dtype: tf.DType, config: tf.Con
 def _filled(name: str, shape: Any, dtype: tf.DType) -> Any:
     values = tf.cast(tf.random_uniform(shape, -1.0, 1.0, seed=0), dtype)
     return tf.get_variable(name, initializer=values, trainable=False)
-
-
-def processor_name() -> str:
-    """What the system calls the processor."""
-    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as stream:
-        names = (line.partition(":")[2].strip() for line in stream if line.startswith("model name"))
-        return next(names, platform.machine())
-    return platform.machine()
-
-
-def usable_cores() -> int:
-    """The cores that this process may use, each with a thread of TensorFlow where nothing tells it otherwise."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1  # not on Linux
 
 
 def _threads() -> List[str]:

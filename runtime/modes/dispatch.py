@@ -21,7 +21,7 @@ from runtime.checkpoints.directory import claim, require_writable
 from runtime.checkpoints.find import Checkpoint
 from runtime.checkpoints.write import promise, withdraw
 from runtime.distributed.base import Distributed
-from runtime.journal import open_journal
+from runtime.journal import CONFIGURATION, open_journal
 from runtime.loop import check_loop
 from runtime.modes.benchmark import benchmark
 from runtime.modes.budget import decided_steps
@@ -32,7 +32,7 @@ from runtime.modes.evaluate import NAMES as EVALUATED
 from runtime.modes.evaluate import evaluate
 from runtime.modes.levels import NAMES as LEVELS
 from runtime.modes.levels import compare_levels
-from runtime.modes.output import check_output
+from runtime.modes.output import check_output, make_room
 from runtime.modes.say import say
 from runtime.modes.summary import announce, summary, table
 from runtime.modes.train import named, train
@@ -115,7 +115,7 @@ def run_once(settings: Settings, distributed: Distributed, stop: Stop,
             _claim(run, held)
         say(distributed, lines + checked.remarks)
         with open_journal(settings, distributed.is_chief) as logger:
-            logger.log(step="PARAMETER", data=settings.values())
+            logger.log(step=CONFIGURATION, data=settings.values())
             if bring_in is not None:
                 return {"import": bring_in(), "settings": settings}
             return dict(_run_modes(run, logger, checked.choice, others), settings=settings)
@@ -139,6 +139,8 @@ def _others(run: Run, members: Sequence[Settings]) -> List[Member]:
     found = []
     for other in runs:
         checkpoint, remarks = usable_checkpoint(other)
+        if run.dataset.large:
+            other.feeding.streamed()
         say(run.distributed, remarks)
         found.append(Member(other, checkpoint))
     return found
@@ -228,7 +230,9 @@ def _check(run: Run) -> _Checked:
 
 
 def _written(settings: Settings) -> Tuple[str, ...]:
-    """The names of what goes to --output."""
+    """The names of what goes to --output, but for exports, which look for themselves."""
+    if settings.exports:
+        return ()
     if settings.predicts:
         from runtime.modes.predict import NAMES as PREDICTED
 
@@ -317,15 +321,19 @@ def _claim(run: Run, held: contextlib.ExitStack) -> None:
     options = run.settings.run
 
     def act() -> None:
-        moved = held.enter_context(claim(options.model_dir, options.resume_training, options.overwrite))
+        moved = held.enter_context(claim(options.model_dir, options.resume_training, options.overwrite,
+                                         resumable=not run.settings.imports))
         if moved:
             say(run.distributed, [f"the run that was in {options.model_dir} is now in {moved}"])
+        if options.output and options.overwrite:  # now: nobody says --overwrite when going on after a stop
+            make_room(run, options.output, _written(run.settings))
         if not options.resume_training:
             (promise if run.settings.imports else withdraw)(options.model_dir)
             run.save_beginning()
 
     run.distributed.on_chief(act)
-    held.enter_context(_telling_how_to_go_on(run))
+    if not run.settings.imports:
+        held.enter_context(_telling_how_to_go_on(run))
 
 
 _ONCE = ("resume_training", "resume_with_changes", "overwrite")

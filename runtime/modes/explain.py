@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from datasets.base import TRAIN
 from dllogger.logger import JSON_PREFIX
 from runtime.assembly import Run
 from runtime.checkpoints.find import Checkpoint
-from runtime.journal import log_path
+from runtime.journal import CONFIGURATION, log_path
 from utils.errors import UserError
 from utils.metrics import GREY_LEVELS
 
@@ -134,24 +135,36 @@ def _course(losses: List[float], longer: str) -> Iterator[Evidence]:
 
 
 def _losses(run: Run, checkpoint: Checkpoint) -> List[float]:
-    """The total loss of every logged step up to the checkpoint, its last record; none where there is no log."""
+    """The total loss of every logged step up to the checkpoint, its last record; none where there is no log.
+
+    Of a log that several runs have in common, what stands behind the settings of this one.
+    """
     found: Dict[int, float] = {}
+    model_dir, is_own = os.path.abspath(run.settings.run.model_dir), run.settings.run.log_dir is None
     try:
         with open(log_path(run.settings), encoding="utf-8") as stream:
-            for line in stream:
-                step, loss = _logged(line)
-                if loss is not None and step <= checkpoint.step:
+            for record in map(_record, stream):
+                if record.get("step") == CONFIGURATION and run.settings.run.log_dir is not None:
+                    is_own = os.path.abspath(record["data"].get("model_dir", "")) == model_dir
+                step, loss = _logged(record)
+                if is_own and loss is not None and step <= checkpoint.step:
                     found[step] = loss
     except OSError:
         return []
     return [found[step] for step in sorted(found)]
 
 
-def _logged(line: str) -> Tuple[int, Optional[float]]:
+def _record(line: str) -> Dict[str, Any]:
     try:
-        record = json.loads(line[len(JSON_PREFIX):]) if line.startswith(JSON_PREFIX) else {}
+        return dict(json.loads(line[len(JSON_PREFIX):])) if line.startswith(JSON_PREFIX) else {}
+    except (ValueError, TypeError):  # one that a killed run left half written
+        return {}
+
+
+def _logged(record: Mapping[str, Any]) -> Tuple[int, Optional[float]]:
+    try:
         return int(record["step"][0]), float(record["data"]["train_total_loss"])
-    except (ValueError, KeyError, IndexError, TypeError):  # another record, or one that a killed run left half written
+    except (ValueError, KeyError, IndexError, TypeError):  # another record
         return 0, None
 
 

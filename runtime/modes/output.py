@@ -38,8 +38,9 @@ def check_output(settings: Settings, names: Sequence[str]) -> None:
         raise UserError(f"--output {output}: not a directory", "a directory, or none yet", "use another --output")
     there = _held(output, names)
     if there and not settings.run.overwrite and UNFINISHED not in there:
+        aside = "move them aside" if settings.run.resume_training else "add --overwrite, which moves them aside"
         raise UserError(f"--output {output} holds {', '.join(there)} already", "a directory without them",
-                        "use another --output, or add --overwrite, which moves them aside")
+                        f"use another --output, or {aside}")
     require_writable(output, "--output")
 
 

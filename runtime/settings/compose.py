@@ -203,13 +203,18 @@ def _check_import(settings: Settings) -> None:
         raise UserError(f"--exec_mode {settings.run.exec_mode} {'without' if settings.imports else 'with'} --weights",
                         "--exec_mode import and --weights together",
                         "give --weights FILE with --exec_mode import, or neither")
+    if settings.imports and settings.run.resume_training:
+        raise UserError("--exec_mode import with --resume_training", "a run that begins with these weights",
+                        "use another --model_dir, or move aside what is there (--overwrite)")
 
 
 def _check_prediction(settings: Settings) -> None:
     run, mode = settings.run, settings.run.exec_mode
-    if settings.prediction.stream and not settings.prediction.input:
-        raise UserError("--stream without --input", "images to predict from file to file",
-                        "name them with --input, or leave --stream out")
+    given = settings.prediction.input
+    if settings.prediction.stream and not (given and mode == PREDICT):
+        raise UserError(f"--stream {f'with --exec_mode {mode}' if given else 'without --input'}",
+                        "images to predict from file to file",
+                        f"name them with --input and --exec_mode {PREDICT}, or leave --stream out")
     wanted = [f"--{name}" for name in ("input", "ensemble") if getattr(settings.prediction, name)]
     if wanted and (settings.benchmark.benchmark or mode not in (PREDICT, EVALUATE)):
         raise UserError(f"{wanted[0]} with {'--benchmark' if settings.benchmark.benchmark else '--exec_mode'} {mode}",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import multiprocessing
 from typing import Any, Callable, Counter, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
@@ -247,7 +246,7 @@ class TestTraining:
         assert reference((5, 3))["key"].tolist() == [[3, number] for number in range(KEPT)]
 
     def test_threads_do_not_matter(self, reference: Reference, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(multiprocessing, "cpu_count", lambda: 8)
+        monkeypatch.setattr(pipeline, "usable_cores", lambda: 8)
         for share, threads in ((Share(5), 8), (Share(5, local_size=8), 1)):
             assert share.threads == threads
             assert_same(train(Numbered(5), Draw(3, augment=True), KEPT, share), reference((5, 3)))
@@ -444,5 +443,5 @@ class TestShare:
     @pytest.mark.parametrize("cores, local_size, threads", [(64, 1, 8), (4, 1, 4), (4, 2, 2), (8, 3, 2), (2, 4, 1)])
     def test_processes_of_a_host_share_its_cores(self, cores: int, local_size: int, threads: int,
                                                  monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(multiprocessing, "cpu_count", lambda: cores)
+        monkeypatch.setattr(pipeline, "usable_cores", lambda: cores)
         assert Share(1, local_size=local_size).threads == threads

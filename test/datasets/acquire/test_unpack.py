@@ -192,6 +192,23 @@ def test_a_truncated_tar(tmp_path, name, mode):
         unpack(path, str(tmp_path / "out"), ROOMY)
 
 
+@pytest.mark.parametrize("name", ["x.tar", "x.zip"])
+def test_damage_within_lzma(tmp_path, name):
+    """Which none of the suffixes promises, but the libraries take all the same."""
+    lzma = pytest.importorskip("lzma")
+    path, noise = tmp_path / name, bytes((number * 7919) % 251 for number in range(900))
+    if name == "x.zip":
+        with zipfile.ZipFile(str(path), "w", zipfile.ZIP_LZMA) as archive:
+            archive.writestr("a", noise)
+    else:
+        path.write_bytes(lzma.compress(read(make_tar(tmp_path / "plain.tar", [("a", noise)], "w"))))
+    content = bytearray(path.read_bytes())
+    content[35:65] = b"\xff" * 30
+    path.write_bytes(bytes(content))
+    with pytest.raises(UserError, match="cannot be unpacked"):
+        unpack(str(path), str(tmp_path / "out"), ROOMY)
+
+
 def test_a_zip_with_a_flipped_byte(tmp_path):
     path = tmp_path / "x.zip"
     with zipfile.ZipFile(str(path), "w", zipfile.ZIP_STORED) as archive:

@@ -73,7 +73,8 @@ def test_weights_are_evaluated_and_trained_on(tmp_path: Path, capsys: Any) -> No
     assert _command(tmp_path, "--exec_mode", "evaluate") == 0
     assert "scores after 0 steps" in capsys.readouterr().out
     assert _command(tmp_path, *begin) == 2, "the directory holds a run by now"
-    capsys.readouterr()
+    refused = capsys.readouterr().err
+    assert "holds a run already" in refused and "--overwrite" in refused and "--resume_training" not in refused
     go_on = ("--exec_mode", "train", "--resume_training", "--max_steps", "1")
     assert _command(tmp_path, *go_on) == 2
     assert "--resume_with_changes" in capsys.readouterr().err

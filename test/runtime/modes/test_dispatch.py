@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import shlex
+import signal
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import tensorflow.compat.v1 as tf
 
+import main as command_line
 from runtime.distributed.base import Distributed
 from runtime.faults import Faults
+from runtime.loop import check_loop
 from runtime.modes import dispatch
 from runtime.settings.compose import compose
 from runtime.settings.tree import settings_from
 from runtime.stop import Stop
+from utils.commands import Stopped
 from utils.errors import UserError
 
 
@@ -37,6 +44,52 @@ def test_a_rank_hears_that_a_place_cannot_be_written_before_anything_is_read(tmp
                         "log_dir": str(tmp_path / "logs")})
     with pytest.raises(UserError, match="rank 0 stopped"):
         dispatch.run_once(settings, Follower(), Stop())
+
+
+def test_predictions_that_are_in_the_way_are_moved_aside_when_a_training_begins(
+        phantom: str, tiny_recipe: str, tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
+    """The command that a stop tells to go on with finds none there."""
+    def stopped(run: Any, logger: Any) -> None:
+        raise Stopped(signal.SIGTERM)
+
+    monkeypatch.setattr(dispatch, "train", stopped)
+    output, model_dir = tmp_path / "found", str(tmp_path / "run")
+    output.mkdir()
+    (output / "test-masks.tif").write_bytes(b"old")
+    words = ["--exec_mode", "train_and_predict", "--recipe", tiny_recipe, "--data_dir", phantom, "--device", "cpu",
+             "--output", str(output), "--model_dir", model_dir]
+    assert command_line.main(words) == 2
+    assert "add --overwrite" in capsys.readouterr().err
+    assert command_line.main([*words, "--overwrite"]) == 143
+    assert (output / "test-masks.tif.1").read_bytes() == b"old"
+    way_on = shlex.split(capsys.readouterr().err.partition("to go on: ")[2])
+    assert command_line.main(way_on[2:]) == 143
+    (output / "test-masks.tif").write_bytes(b"new")
+    assert command_line.main(way_on[2:]) == 2
+    assert "--overwrite" not in capsys.readouterr().err, "which does not go together with --resume_training"
+
+
+@pytest.mark.parametrize("log_every, refused", [(6, False), (5, True)])
+def test_steps_that_a_budget_has_not_decided_yet_need_not_end_a_call(log_every: int, refused: bool) -> None:
+    settings = settings_from({"iterations_per_loop": 3, "train_minutes": 5.0, "log_every": log_every,
+                              "save_checkpoints_steps": 6})
+    looping: Any = SimpleNamespace(loops=True, name="npu")
+    with pytest.raises(UserError, match="--log_every 5") if refused else contextlib.nullcontext():
+        check_loop(settings, looping)
+
+
+def test_members_of_an_ensemble_are_asked_before_the_work_whether_they_take_large_images(monkeypatch: Any) -> None:
+    def streamed() -> None:
+        raise UserError("images larger than memory with --inference whole", "windows", "use --inference slide")
+
+    other: Any = SimpleNamespace(feeding=SimpleNamespace(streamed=streamed))
+    monkeypatch.setattr(dispatch, "assemble", lambda *arguments: other)
+    monkeypatch.setattr(dispatch, "require_agreement", lambda *arguments: None)
+    monkeypatch.setattr(dispatch, "usable_checkpoint", lambda run: (None, ()))
+    run: Any = SimpleNamespace(dataset=SimpleNamespace(large=["slide"]), distributed=None, stop=None,
+                               settings=settings_from({"exec_mode": "predict"}))
+    with pytest.raises(UserError, match="--inference whole"):
+        dispatch._others(run, [settings_from({})])
 
 
 def test_a_benchmark_that_exceeds_the_memory_says_so(monkeypatch: Any) -> None:

@@ -124,6 +124,22 @@ def test_the_cause_that_explains_most_comes_first(tmp_path):
     assert "diverged" in next(line for line in lines if "probable cause" in line)
 
 
+def test_of_a_log_that_runs_share_each_has_its_own_losses(tmp_path):
+    case = Case(tmp_path, losses=[0.5] * 20)
+    own = case.run.settings.run
+    case.run.settings = dataclasses.replace(case.run.settings, run=dataclasses.replace(own, log_dir=str(tmp_path)))
+
+    def configuration(model_dir):
+        return "DLLL " + json.dumps({"step": "PARAMETER", "data": {"model_dir": model_dir}}) + "\n"
+
+    losses = (tmp_path / "log.json").read_text()
+    others = configuration("elsewhere") + losses.replace("0.5", "90.0")
+    (tmp_path / "log.json").write_text(configuration(own.model_dir) + losses + others)
+    assert any("loss: 0.5 at first, 0.5 at the end, in 20 records" in line for line in case.lines())
+    (tmp_path / "log.json").write_text(others)
+    assert not any("loss:" in line for line in case.lines())
+
+
 def test_a_loss_that_has_settled_is_no_cause(tmp_path):
     lines = Case(tmp_path, losses=[1.0, 0.8] + [0.5] * 18).lines()
     assert not any("probable cause" in line for line in lines)

@@ -230,6 +230,16 @@ def test_settings_of_a_later_version_name_the_key(tmp_path):
         compose({"exec_mode": "predict", "model_dir": str(tmp_path)})
 
 
-def test_to_stream_is_said_of_given_images(tmp_path):
-    with pytest.raises(UserError, match="--stream without --input"):
-        compose({"exec_mode": "train", "stream": True, "model_dir": str(tmp_path)})
+@pytest.mark.parametrize("given, words", [
+    ({"exec_mode": "train"}, "--stream without --input"),
+    ({"exec_mode": "evaluate", "input": ("images",), "output": "scores"}, "--stream with --exec_mode evaluate")])
+def test_to_stream_is_said_of_given_images_that_are_predicted(tmp_path, given, words):
+    directory = saved_run(tmp_path / "run")
+    with pytest.raises(UserError, match=words):
+        compose({"stream": True, "model_dir": directory if "input" in given else str(tmp_path), **given})
+
+
+def test_weights_are_brought_into_a_run_that_begins(tmp_path):
+    given = {"exec_mode": "import", "weights": "w.pth", "model_dir": saved_run(tmp_path / "run")}
+    with pytest.raises(UserError, match="--exec_mode import with --resume_training"):
+        compose({**given, "resume_training": True})
