@@ -5,34 +5,40 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from typing import Mapping, NoReturn, Optional, Sequence
+from typing import TYPE_CHECKING, Mapping, NoReturn, Optional, Sequence
 
-from datasets.acquire import command
-from datasets.acquire.contract import Entry
-from datasets.acquire.fetch import Patience
-from datasets.acquire.sources import CATALOGUE, entry_of
 from datasets.acquire.trees import TREES, planted
 from datasets.options import CLASSES, ORIGINAL
 from utils.commands import exit_code
 from utils.errors import UserError, unknown_flag
 
+if TYPE_CHECKING:  # the command tells what its interpreter lacks: imports of other packages wait until it runs
+    from datasets.acquire.contract import Entry
+    from datasets.acquire.fetch import Patience
+
 _HELP = "flags as `python download_dataset.py --help` lists them"
 
 
-def main(arguments: Optional[Sequence[str]] = None, catalogue: Mapping[str, Entry] = CATALOGUE,
+def main(arguments: Optional[Sequence[str]] = None, catalogue: Optional[Mapping[str, Entry]] = None,
          patience: Optional[Patience] = None) -> int:
     """Carry out a command line and return its exit code: 0, 2 for a user's error, 130 for Ctrl-C.
 
     Args:
         arguments: the words after the command's name; those of the process by default.
-        catalogue: the data sets by name.
+        catalogue: the data sets by name; all of the project by default.
         patience: how long a server is given; the usual by default.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
-    return exit_code(lambda: _run(_parse(words, catalogue), catalogue, patience or Patience()), "--debug" in words)
+    return exit_code(lambda: _run(words, catalogue, patience), "--debug" in words)
 
 
-def _run(flags: argparse.Namespace, catalogue: Mapping[str, Entry], patience: Patience) -> None:
+def _run(words: Sequence[str], catalogue: Optional[Mapping[str, Entry]], patience: Optional[Patience]) -> None:
+    from datasets.acquire import command
+    from datasets.acquire.fetch import Patience
+    from datasets.acquire.sources import CATALOGUE, entry_of
+
+    catalogue = catalogue or CATALOGUE
+    flags = _parse(words, catalogue)
     entry = entry_of(flags.dataset, catalogue)
     if flags.classes is not None:
         entry = _narrowed(entry, flags.classes)
@@ -45,7 +51,7 @@ def _run(flags: argparse.Namespace, catalogue: Mapping[str, Entry], patience: Pa
     elif flags.phantom:
         command.write_phantom(entry, request)
     else:
-        command.acquire(entry, request, patience)
+        command.acquire(entry, request, patience or Patience())
 
 
 def _narrowed(entry: Entry, text: str) -> Entry:

@@ -15,6 +15,7 @@ from runtime.stop import Stop
 from runtime.terminal import outliving_terminal
 from utils.commands import exit_code
 from utils.garbage import made_to_stay
+from utils.installed import require_estimator
 from utils.onednn import ask_for_onednn
 
 
@@ -39,6 +40,7 @@ def _run(flags: Dict[str, Any], stop: Stop) -> None:
 
         check(flags)
         return
+    require_estimator()
     ask_for_onednn()
     with made_to_stay():
         # TensorFlow takes seconds to import and reads its environment then: after the flags, after the silence.

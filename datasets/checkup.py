@@ -51,13 +51,14 @@ def examine(dataset: Dataset, published: bool = True) -> Checkup:
     errors += leaks(tally, tuple(told))
     classes = _classes(dataset)
     counts = _counts(dataset, splits, published)
-    return Checkup(tuple(errors), tuple(warnings(tally, classes, _differing(counts))), _notes(dataset, splits), classes,
-                   tally, counts, more)
+    return Checkup(tuple(errors), tuple(warnings(tally, classes, _differing(counts), _white(dataset))),
+                   _notes(dataset, splits), classes, tally, counts, more)
 
 
 def quick_warnings(dataset: Dataset, tally: Tally) -> List[str]:
     """What to tell of a pass that `Dataset.verify` made anyway, a line each."""
-    return [f"warning: {finding.error.found}" for finding in warnings(tally, dataset.spec.class_names, {})]
+    found = warnings(tally, dataset.spec.class_names, {}, _white(dataset))
+    return [f"warning: {finding.error.found}" for finding in found]
 
 
 def document(checkup: Checkup) -> Dict[str, Any]:
@@ -102,6 +103,15 @@ def _classes(dataset: Dataset) -> Tuple[str, ...]:
         return tuple(dataset.spec.class_names)
     except UserError:
         return ()
+
+
+def _white(dataset: Dataset) -> Dict[str, float]:
+    """What counts as white in pixels of whole numbers, by their type."""
+    try:
+        bounds = dataset.pixel_rule.bounds
+    except UserError:
+        return {}
+    return {dtype: high for dtype, (_, high) in bounds.items() if dtype.startswith("uint")}
 
 
 def _notes(dataset: Dataset, splits: Sequence[str]) -> Tuple[str, ...]:

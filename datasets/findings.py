@@ -14,8 +14,8 @@ from utils.errors import UserError
 
 RARE = 0.001
 """Of the pixels that count: a class below that share is told of."""
-DARK = 15
-"""Of 8 bits: where no pixel of any image is brighter, something has gone wrong."""
+DARK = 1.0 / 16.0
+"""Of white: where no pixel of any image is brighter, something has gone wrong. 12 bits in files of 16 are just so."""
 _SPLITS = (TRAIN, VALIDATION)
 
 
@@ -41,16 +41,18 @@ def leaks(tally: Tally, told: Sequence[str]) -> Iterator[Finding]:
                           (pair.second, pair.first))
 
 
-def warnings(tally: Tally, classes: Sequence[str], official: Mapping[str, Tuple[int, int]]) -> List[Finding]:
+def warnings(tally: Tally, classes: Sequence[str], official: Mapping[str, Tuple[int, int]],
+             white: Mapping[str, float]) -> List[Finding]:
     """What may be meant, and may be a mistake.
 
     Args:
         tally: the whole pass.
         classes: their names; empty where nobody knows what labels mean.
         official: by file or folder, how many images it holds and was published with, where these differ.
+        white: the brightest pixel that images may have, by the type of their pixels, as far as it is known.
     """
-    return [*_twins(tally), *_specimens(tally), *_classes(tally, classes), *_labels(tally, classes), *_images(tally),
-            *_counts(official)]
+    return [*_twins(tally), *_specimens(tally), *_classes(tally, classes), *_labels(tally, classes),
+            *_images(tally, white), *_counts(official)]
 
 
 def _twins(tally: Tally) -> Iterator[Finding]:
@@ -114,14 +116,16 @@ def _labels(tally: Tally, classes: Sequence[str]) -> Iterator[Finding]:
                          "leave these images out, or look at what `ignore` says")
 
 
-def _images(tally: Tally) -> Iterator[Finding]:
+def _images(tally: Tally, white: Mapping[str, float]) -> Iterator[Finding]:
     for split, own in _of(tally, (TRAIN, VALIDATION, TEST)):
         if own.blank.count:
             yield _about(own.blank, f"images of {split} of which every pixel is the same", "pictures",
                          "export them again, or leave them out")
-        if set(own.dtypes) == {"uint8"} and own.high is not None and 0 < own.high <= DARK:
-            yield Finding(UserError(f"images of {split}: no pixel above {own.high:g} of 255", "images that use their 8 "
-                                    "bits", "export them scaled to 0-255: they are all but black"))
+        brightest = min((white.get(dtype, 0.0) for dtype in own.dtypes), default=0.0)
+        if own.high is not None and 0 < own.high <= DARK * brightest:
+            yield Finding(UserError(f"images of {split}: no pixel above {own.high:g} of {brightest:g}", "images that "
+                                    f"use their {int(brightest).bit_length()} bits",
+                                    f"export them scaled to 0-{brightest:g}: they are all but black"))
 
 
 def _counts(official: Mapping[str, Tuple[int, int]]) -> Iterator[Finding]:

@@ -18,6 +18,7 @@ import tensorflow.compat.v1 as tf
 import main as command_line
 from runtime.checkpoints.find import newest_sound
 from runtime.modes.benchmark import measure
+from utils.commands import command_words
 from utils.tiff import count_pages
 
 from .conftest import ROOT, run_python
@@ -98,7 +99,7 @@ def test_train_writes_checkpoints_settings_log_and_summaries(run, capfd):
             for event in tf.train.summary_iterator(str(path)) for value in event.summary.value}
     assert {"train_total_loss", "learning_rate", "image/image", "label/image", "prediction/image"} <= tags
     output = capfd.readouterr()
-    assert "to predict: python main.py --exec_mode predict --model_dir" in output.out
+    assert "to predict: " + " ".join(command_words()) + " --exec_mode predict --model_dir" in output.out
     assert "step 4/4  loss" in output.err
     assert "deprecat" not in (output.out + output.err).lower()
 

@@ -16,7 +16,7 @@ import main as command_line
 from runtime.settings.saved import FILE_NAME
 from utils.tiff import read_page, write_pages
 
-from .conftest import as_nobody
+from .conftest import ROOT, as_nobody, run_python
 
 FILES = ("train-volume.tif", "train-labels.tif", "test-volume.tif")
 
@@ -234,6 +234,16 @@ def test_help_needs_no_tensorflow(command):
     result = command("--help", PYTHONPATH="")
     assert result.returncode == 0
     assert "--exec_mode" in result.stdout
+
+
+@pytest.mark.parametrize("words", [("main.py", "--exec_mode", "check"), ("main.py",), ("download_dataset.py",)])
+def test_an_interpreter_without_what_is_required_is_named(words, tmp_path):
+    """-S leaves out what is installed."""
+    arguments = ["-S", str(ROOT / words[0]), *words[1:], *(["--phantom"] if words[0] != "main.py" else [])]
+    ended = run_python(arguments, tmp_path, {})
+    assert ended.returncode == 2
+    assert "has no module " in ended.stderr and "requirements/" in ended.stderr and "Traceback" not in ended.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_unknown_flag_from_a_shell(command):

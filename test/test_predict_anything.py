@@ -17,6 +17,7 @@ from PIL import Image
 import main as command_line
 from datasets import given
 from datasets.phantoms.folder import write_folder
+from utils.commands import command_words
 from utils.ledger import Ledger
 
 from .conftest import write_recipe
@@ -278,7 +279,7 @@ def test_a_stop_is_a_save_and_the_command_that_is_told_goes_on(place, large, str
     predict(place, output, "--stream", code=2, images=large / "a b.tif")
     assert "with another checkpoint, other settings" in capsys.readouterr().err
     words = shlex.split(told.rpartition("to go on: ")[2])
-    assert words[:2] == ["python", "main.py"] and command_line.main(words[2:]) == 0
+    assert words[:2] == command_words() and command_line.main(words[2:]) == 0
     told = capsys.readouterr().out
     assert f"going on with the prediction in {output}" in told
     assert "overlays not drawn" in told and str(output / "masks") in told and str(output / "overlays") not in told

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import sys
 import traceback
-from typing import Callable
+from typing import Callable, List
 
 from utils.errors import UserError, system_error
+from utils.installed import lacking
 
 MISUSE = 2
 SIGNALLED = 128
@@ -33,7 +36,9 @@ class Stopped(BaseException):
 
 
 def exit_code(action: Callable[[], None], debug: bool, prefix: str = "") -> int:
-    """Run `action` and tell how it ended: 0, 2 for a `UserError` or an `OSError`, 128 + number for a signal.
+    """Run `action` and tell how it ended: 0, 2 for an error that a user can mend, 128 + number for a signal.
+
+    Such are `UserError`, `OSError` and a package that is not there.
 
     Args:
         action: the command's work.
@@ -52,9 +57,26 @@ def exit_code(action: Callable[[], None], debug: bool, prefix: str = "") -> int:
             traceback.print_exc()
         print(f"{prefix}error: {system_error(error)}", file=sys.stderr, flush=True)
         return MISUSE
+    except ModuleNotFoundError as error:
+        if debug:
+            traceback.print_exc()
+        print(f"{prefix}error: {lacking(error)}", file=sys.stderr, flush=True)
+        return MISUSE
     except (KeyboardInterrupt, Stopped) as end:
         stop = end if isinstance(end, Stopped) else Stopped(signal.SIGINT)
         way_on = f"; to go on: {stop.way_on}" if stop.way_on else ""
         print(f"{prefix}{stop.message}{way_on}", file=sys.stderr, flush=True)
         return SIGNALLED + stop.number
     return 0
+
+
+def command_words(script: str = "main.py") -> List[str]:
+    """The words that start a script of the project as it was started: by this interpreter, which another shell command
+    of the same environment need not be, and where it lies.
+    """
+    python, found = sys.executable or "python", shutil.which("python")
+    if found and os.path.abspath(found) == os.path.abspath(python):
+        python = "python"
+    elif python.startswith(os.path.join(os.getcwd(), "")):
+        python = os.path.relpath(python)
+    return [python, sys.argv[0] if os.path.basename(sys.argv[0]) == script else script]

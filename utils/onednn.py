@@ -5,15 +5,14 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
-import re
 import sys
-from typing import Tuple
+
+from utils.installed import installed_tensorflow
 
 VARIABLE = "TF_ENABLE_ONEDNN_OPTS"
 _X86 = ("x86_64", "amd64")
 _ADAPTER = "npu_bridge"
 _MATURE = (2, 9)
-_FILED = re.compile(r"tensorflow(?:_(?:cpu|gpu|intel|rocm))?-(\d+)\.(\d+)[^-]*\.dist-info$")
 
 
 def ask_for_onednn() -> None:
@@ -26,19 +25,8 @@ def ask_for_onednn() -> None:
     comes_too_late = "tensorflow" in sys.modules
     if platform.machine().lower() not in _X86 or comes_too_late or importlib.util.find_spec(_ADAPTER) is not None:
         return
-    if _installed_version() >= _MATURE:
+    if installed_tensorflow() >= _MATURE:
         os.environ.setdefault(VARIABLE, "1")
-
-
-def _installed_version() -> Tuple[int, int]:
-    """TensorFlow's, as its package is filed, since importing it comes too late; (0, 0) where that does not tell."""
-    spec = importlib.util.find_spec("tensorflow")
-    for package in (spec and spec.submodule_search_locations) or ():
-        for name in os.listdir(os.path.dirname(package)):
-            found = _FILED.match(name)
-            if found:
-                return int(found.group(1)), int(found.group(2))
-    return 0, 0
 
 
 def onednn_left_off() -> bool:

@@ -79,8 +79,13 @@ def _lock(model_dir: str) -> Iterator[None]:
         yield
 
 
-def require_writable(directory: str, flag: str) -> None:
+def require_writable(directory: str, flag: str, other: str = "") -> None:
     """Make `directory`, which `flag` names, where it is missing, and see that files can be written there.
+
+    Args:
+        directory: which.
+        flag: of the command line.
+        other: what could be done instead; another directory is named by default.
 
     Raises:
         UserError: it cannot be made or written.
@@ -90,7 +95,7 @@ def require_writable(directory: str, flag: str) -> None:
         with tempfile.NamedTemporaryFile(prefix=".write-", dir=directory):
             pass
     except OSError as error:
-        raise _unusable(directory, flag, error) from error
+        raise _unusable(directory, flag, error, other) from error
 
 
 def _contents(model_dir: str) -> List[str]:
@@ -122,9 +127,9 @@ def move_aside(directory: str) -> str:
     return target
 
 
-def _unusable(directory: str, flag: str, error: OSError) -> UserError:
+def _unusable(directory: str, flag: str, error: OSError, other: str = "") -> UserError:
     return UserError(f"{flag} {directory}: {error.strerror}", "a directory that this user can write",
-                     f"use another {flag}, or mend its permissions")
+                     f"{other or f'use another {flag}'}, or mend its permissions")
 
 
 def _few(names: List[str]) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import Mapping, Tuple
+from typing import TYPE_CHECKING, Mapping, Tuple
 
 from runtime.ascend.environment import announced_size, read_environment
-from runtime.distributed.base import Distributed
 from utils.errors import UserError
+
+if TYPE_CHECKING:  # the command tells what its interpreter lacks: imports of other packages wait until it runs
+    from runtime.distributed.base import Distributed
 
 _SIZE_VARIABLES = ("HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 _RANK_VARIABLES = ("HOROVOD_RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK")
@@ -28,6 +30,8 @@ def connect(environment: Mapping[str, str] = os.environ) -> Distributed:
 
         return HcclRanks(read_environment(environment))
     if size == 1:
+        from runtime.distributed.base import Distributed
+
         return Distributed()
     try:
         from runtime.distributed.hvd import HorovodRanks

@@ -40,7 +40,7 @@ from runtime.restore import Position, usable_checkpoint
 from runtime.settings.flags import invocation_words
 from runtime.settings.tree import Settings, with_values
 from runtime.stop import Stop
-from utils.commands import Stopped
+from utils.commands import Stopped, command_words
 from utils.errors import UserError, unknown_name
 
 Choice = Tuple[Checkpoint, Tuple[str, ...]]
@@ -246,7 +246,8 @@ def _check_directories(settings: Settings) -> None:
     """
     if settings.reads_run and not settings.trains:
         if not (settings.run.output and settings.run.log_dir):
-            require_writable(settings.run.model_dir, "--model_dir")
+            require_writable(settings.run.model_dir, "--model_dir",
+                             "give both --output and --log_dir, which are written in its place")
         if settings.exports:
             from runtime.modes.export import check_export
 
@@ -348,7 +349,7 @@ def _telling_how_to_go_on(run: Run) -> Iterator[None]:
     except Stopped as stopped:
         options, ranks = run.settings.run, run.distributed.place.size
         words = [word.format(ranks=ranks) for word in run.distributed.launcher]
-        words += ["python", "main.py", "--exec_mode", options.exec_mode, "--resume_training",
+        words += [*command_words(), "--exec_mode", options.exec_mode, "--resume_training",
                   "--model_dir", options.model_dir]
         words += invocation_words(run.settings, ("exec_mode", "model_dir", *_ONCE))
         # Folds that have not begun to go on do so with what was changed.

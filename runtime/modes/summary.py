@@ -21,6 +21,7 @@ from runtime.modes.levels import lines as level_lines
 from runtime.settings.recipes import load_recipe
 from runtime.settings.saved import FILE_NAME as SAVED
 from runtime.settings.tree import Settings, fields
+from utils.commands import command_words
 from utils.errors import UserError
 
 THRESHOLD = "_THS_"
@@ -75,8 +76,8 @@ def summary(settings: Settings, result: Mapping[str, Any]) -> List[str]:
         lines += ["pruning levels:"] + ["  " + line for line in level_lines(result["levels"], headline)]
     lines += ["files:"] + ["  " + path for path in _files(settings, result)]
     if (settings.trains or settings.imports) and not settings.predicts:
-        lines.append("to predict: python main.py --exec_mode predict --model_dir " +
-                     shlex.quote(settings.run.model_dir))
+        words = [*command_words(), "--exec_mode", "predict", "--model_dir", settings.run.model_dir]
+        lines.append("to predict: " + " ".join(map(shlex.quote, words)))
     return lines
 
 

@@ -8,6 +8,7 @@ from typing import Any, Collection, Dict, List, NoReturn, Optional, Sequence
 
 from runtime.settings.saved import load_settings
 from runtime.settings.tree import Field, Settings, fields, settings_from
+from utils.commands import command_words
 from utils.errors import UserError, unknown_flag
 from utils.options import INVOCATION
 
@@ -45,7 +46,7 @@ def words_of(settings: Settings) -> List[str]:
     saved = settings_from({**load_settings(settings.run.model_dir), "model_dir": ""})
     # Several runs bring their directories, and where they write comes from --output.
     implied = {"overwrite", *(("model_dir", "log_dir") if settings.prediction.ensemble else ())}
-    return ["python", "main.py", *_words(settings, saved, [field for field in fields() if field.name not in implied])]
+    return [*command_words(), *_words(settings, saved, [field for field in fields() if field.name not in implied])]
 
 
 def invocation_words(settings: Settings, but: Collection[str]) -> List[str]:
@@ -108,14 +109,22 @@ def _title(group: str) -> str:
 
 def _add_flag(group: Any, field: Field) -> None:
     names = ["--" + name for name in (field.name,) + field.option.aliases]
-    default = "off" if field.default is False else " ".join(field.default) if field.several else field.default
-    text = field.option.help if default in (None, "") else f"{field.option.help} (default: {default})"
+    default = _shown_default(field)
+    text = f"{field.option.help} (default: {default})" if default else field.option.help
     if field.type is bool:
         group.add_argument(*names, action=_Switch, dest=field.name, help=text)
     else:
         several = {"nargs": "+"} if field.several else {}
         group.add_argument(*names, dest=field.name, type=_parser_of(field), metavar=_metavar(field), help=text,
                            **several)
+
+
+def _shown_default(field: Field) -> str:
+    if field.type is bool:
+        return "on" if field.default else "off"
+    if field.several:
+        return " ".join(map(str, field.default))
+    return "" if field.default is None else str(field.default)
 
 
 def _parser_of(field: Field) -> Any:

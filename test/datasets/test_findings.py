@@ -13,12 +13,13 @@ from datasets.tally import MOST, Tally
 from datasets.views import Figures, Label, View
 
 CLASSES = ("background", "cell")
+WHITE = {"uint8": 255.0, "uint16": 65535.0}
 
 
 def view(name: str, split: str = TRAIN, classes: Optional[Sequence[int]] = (6, 10), group: str = "",
          high: float = 200.0, digest: str = "") -> View:
     bits = int(hashlib.sha256(name.encode()).hexdigest(), 16)
-    figures = Figures((4, 4), 1, "uint8", 0.0, high, (digest or name).encode(), bits)
+    figures = Figures((4, 4), 1, "uint8" if high < 256 else "uint16", 0.0, high, (digest or name).encode(), bits)
     label = None if classes is None else Label({str(key): count for key, count in enumerate(classes) if count},
                                                tuple(classes))
     return View(name, split, f"/data/{name}", figures, label, group)
@@ -28,7 +29,7 @@ def told(views: Sequence[View], classes: Tuple[str, ...] = CLASSES) -> List[str]
     tally = Tally()
     for each in views:
         tally.add(each)
-    return [finding.error.found for finding in warnings(tally, classes, {})]
+    return [finding.error.found for finding in warnings(tally, classes, {}, WHITE)]
 
 
 def test_nothing_is_told_of_sound_data() -> None:
@@ -42,12 +43,18 @@ def test_nothing_is_told_of_sound_data() -> None:
     ([view("a"), view("b", classes=(0, 0))], "labels of train of which no pixel counts: 1 (b)"),
     ([view("a"), view("b", high=0.0)], "images of train of which every pixel is the same: 1 (b)"),
     ([view("a", high=1.0), view("b", high=9.0)], "images of train: no pixel above 9 of 255"),
+    ([view("a", high=4095.0)], "images of train: no pixel above 4095 of 65535"),
     ([view("a", classes=(99_999, 1))], "classes on less than 0.1 % of the pixels: cell (0.001 %)"),
     ([view("a", group="p1"), view("b", VALIDATION, group="p1")], "specimens in two splits: 1 (p1: b and a)"),
     ([view("a", digest="1"), view("b", digest="1")], "the same pixels as another image of the same split: 1 image "
      "(b and a)")])
 def test_what_may_be_a_mistake(views: Sequence[View], found: str) -> None:
     assert found in told(views)
+
+
+@pytest.mark.parametrize("views", [[view("a", high=16.0)], [view("a", high=4096.0)]])
+def test_what_is_dark_enough_to_be_told(views: Sequence[View]) -> None:
+    assert told(views) == []
 
 
 def test_classes_that_are_never_shown() -> None:
@@ -64,7 +71,7 @@ def test_labels_of_tests_are_passed_over() -> None:
 
 
 def test_counts_that_were_not_published() -> None:
-    (finding,) = warnings(Tally(), (), {"training": (3, 20)})
+    (finding,) = warnings(Tally(), (), {"training": (3, 20)}, WHITE)
     assert finding.error.found == "other counts than the published ones: training: 3 (20)"
 
 
@@ -76,13 +83,13 @@ def test_the_same_pixels_in_two_splits_are_an_error_once() -> None:
     assert finding.error.found == "b, which is of test: the same pixels as a, of train"
     assert finding.images == ("b", "a")
     assert list(leaks(tally, ("b",))) == []
-    assert warnings(tally, CLASSES, {}) == []
+    assert warnings(tally, CLASSES, {}, WHITE) == []
 
 
 def test_many_are_counted_and_few_are_named() -> None:
     tally = Tally()
     for number in range(MOST + 5):
         tally.add(view(f"{number:05d}", classes=(16, 0)))
-    (finding,) = [finding for finding in warnings(tally, CLASSES, {}) if "nothing but" in finding.error.found]
+    (finding,) = [finding for finding in warnings(tally, CLASSES, {}, WHITE) if "nothing but" in finding.error.found]
     assert f"{MOST + 5} (00000, 00001, 00002, ...)" in finding.error.found
     assert len(finding.images) == MOST

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
 from typing import Any, Callable
 
 import pytest
 
-from utils.commands import MISUSE, Stopped, exit_code
+from utils.commands import MISUSE, Stopped, command_words, exit_code
 from utils.errors import UserError
 
 
@@ -63,3 +66,28 @@ def test_no_handler_of_exceptions_takes_a_stop_for_an_error() -> None:
 def test_a_defect_is_not_hidden(error: BaseException) -> None:
     with pytest.raises(type(error)):
         exit_code(_raising(error), debug=False)
+
+
+def test_a_package_that_is_not_there_is_told_with_the_interpreter_that_lacks_it(capsys: Any) -> None:
+    assert exit_code(_raising(ModuleNotFoundError("No module named 'numpy'", name="numpy")), debug=False) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"error: {sys.executable} has no module numpy\n  expected: ")
+    assert "source .venv/bin/activate" in told and "Traceback" not in told
+
+
+@pytest.mark.parametrize("path, executable, expected", [
+    ("{place}/bin", "{place}/bin/python", "python"), ("{place}/other", "{place}/bin/python", "bin/python"),
+    ("{place}/other", "/opt/python3", "/opt/python3"), ("{place}/bin", "", "python")])
+def test_a_command_is_started_again_by_the_same_interpreter(path: str, executable: str, expected: str, tmp_path: Path,
+                                                            monkeypatch: Any) -> None:
+    for name in ("bin", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "python").write_text("")
+        (tmp_path / name / "python").chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", path.format(place=os.getcwd()))
+    monkeypatch.setattr(sys, "executable", executable.format(place=os.getcwd()))
+    monkeypatch.setattr(sys, "argv", ["/project/main.py", "--exec_mode", "train"])
+    assert command_words() == [expected, "/project/main.py"]
+    monkeypatch.setattr(sys, "argv", ["pytest"])
+    assert command_words() == [expected, "main.py"]

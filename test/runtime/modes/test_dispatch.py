@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 import signal
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +24,8 @@ from runtime.settings.tree import settings_from
 from runtime.stop import Stop
 from utils.commands import Stopped
 from utils.errors import UserError
+
+from ...conftest import as_nobody
 
 
 class Follower(Distributed):
@@ -90,6 +94,20 @@ def test_members_of_an_ensemble_are_asked_before_the_work_whether_they_take_larg
                                settings=settings_from({"exec_mode": "predict"}))
     with pytest.raises(UserError, match="--inference whole"):
         dispatch._others(run, [settings_from({})])
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_where_a_run_cannot_be_written_what_is_found_out_about_it_goes_elsewhere() -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o755)
+        elsewhere = os.path.join(directory, "elsewhere")
+        os.mkdir(elsewhere)
+        os.chmod(elsewhere, 0o777)
+        run = {"exec_mode": "predict", "model_dir": directory}
+        given = {"output": os.path.join(elsewhere, "found"), "log_dir": os.path.join(elsewhere, "logs")}
+        told = as_nobody(lambda: dispatch._check_directories(settings_from({**run, "output": given["output"]})))
+        assert "Permission denied" in told and "give both --output and --log_dir" in told
+        assert as_nobody(lambda: dispatch._check_directories(settings_from({**run, **given}))) == "None"
 
 
 def test_a_benchmark_that_exceeds_the_memory_says_so(monkeypatch: Any) -> None:

@@ -7,6 +7,7 @@ import pytest
 from runtime.settings.flags import invocation_words, parse_flags, words_of
 from runtime.settings.saved import save_settings
 from runtime.settings.tree import fields, settings_from
+from utils.commands import command_words
 from utils.errors import UserError
 
 # The command line is a promise: a flag that comes, goes or changes its default is a decision, made here too.
@@ -106,4 +107,4 @@ def test_what_no_run_keeps_is_said_again():
 def test_what_a_run_keeps_and_a_command_does_without_cannot_be_said(tmp_path):
     save_settings(settings_from({"precision_mode": "force_fp32", "seed": 5}), str(tmp_path))
     settings = settings_from({"model_dir": str(tmp_path), "exec_mode": "predict", "seed": 5})
-    assert words_of(settings) == ["python", "main.py", "--exec_mode", "predict", "--model_dir", str(tmp_path)]
+    assert words_of(settings) == [*command_words(), "--exec_mode", "predict", "--model_dir", str(tmp_path)]
