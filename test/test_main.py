@@ -107,6 +107,7 @@ def test_an_empty_fold(fails, data):
     (["--log_every", "0"], "--log_every 0"),
     (["--recipe", "sstem-unett"], "'sstem-unet'"),
     (["--exec_mode", "evalute"], "'evaluate'"),
+    (["train"], "did you mean --exec_mode train?"),
     (["--dataset", "stem"], "'sstem'"),
     (["--agument"], "--augment"),
     (["--device", "gpu"], "--device gpu"),

@@ -7,7 +7,7 @@ import dataclasses
 from typing import Any, Collection, Dict, List, NoReturn, Optional, Sequence
 
 from runtime.settings.saved import load_settings
-from runtime.settings.tree import Field, Settings, fields, settings_from
+from runtime.settings.tree import EXEC_MODES, Field, Settings, fields, settings_from
 from utils.commands import command_words
 from utils.errors import UserError, unknown_flag
 from utils.options import INVOCATION
@@ -34,6 +34,8 @@ def parse_flags(arguments: Sequence[str]) -> Dict[str, Any]:
             _add_flag(group, field)
     groups["run"].add_argument("-h", "--help", action="help", help="show this text and end")
     known, unknown = parser.parse_known_args(list(arguments))
+    if unknown and unknown[0] in EXEC_MODES:
+        raise UserError(f"command line: {unknown[0]}", "flags", f"did you mean --exec_mode {unknown[0]}?")
     if unknown:
         raise unknown_flag(unknown[0], parser.flag_names(), "main.py")
     return vars(known)
