@@ -19,9 +19,9 @@ from .reference_unetpp import TablePlainUNet, start_with_random_weights
 
 class TestPlainUNet(NetworkContract):
     model = "plain_unet"
-    options: Dict[str, Any] = {"filters": 3}
-    sizes = (16, 32, 80)
-    illegal = {8: (16,), 17: (16, 32), 500: (496, 512)}
+    options: Dict[str, Any] = {"filters": 3, "depth": 2}
+    sizes = (4, 8, 20)
+    illegal = {2: (4,), 5: (4, 8), 501: (500, 504)}
     has_dropout = True
 
 

@@ -19,9 +19,9 @@ from .reference_unetpp import TablePlainUNet, start_with_random_weights
 
 class TestUNetCompact(NetworkContract):
     model = "unet_compact"
-    options: Dict[str, Any] = {"filters": 3}
-    sizes = (16, 32, 48)
-    illegal = {8: (16,), 17: (16, 32), 500: (496, 512)}
+    options: Dict[str, Any] = {"filters": 3, "depth": 2}
+    sizes = (4, 8, 20)
+    illegal = {2: (4,), 5: (4, 8), 501: (500, 504)}
     has_batch_statistics = True
     training_batch = 2
     # The layers are those of the plain network, which is built with more of them.

@@ -25,7 +25,7 @@ from runtime.exports.served import SCORE, Served, serve
 from runtime.model_fn import predicting_fn
 from utils.contracts import DataSpec
 
-from ...model.contract import contracts
+from ...model.contract import contracts, plain
 from ...model.reference_unetpp import start_with_random_weights
 
 SPEC = DataSpec("toy", 3, ("a", "b"), 0, image_dtype="uint8", mixed_sizes=True)
@@ -67,13 +67,6 @@ def parts(model: str, options: Dict[str, Any]) -> Any:
     settings = SimpleNamespace(training=SimpleNamespace(seed=0, batch_size=1))
     return SimpleNamespace(settings=settings, dataset=dataset, network=network, feeding=feeding, objective=objective,
                            device=device)
-
-
-def plain() -> tf.ConfigProto:
-    """A session that computes as written: the optimisations of a graph take longer here than it does."""
-    config = tf.ConfigProto()
-    config.graph_options.rewrite_options.disable_meta_optimizer = True
-    return config
 
 
 def estimated(run: Any, path: str) -> List[List[Dict[str, np.ndarray]]]:
