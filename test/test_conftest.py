@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from .conftest import untraced
+from .conftest import untraced, without_optimisations
 
 
 def calls(function):
@@ -43,3 +43,20 @@ def test_a_trace_is_away_for_one_call_however_that_ends(number):
 
 def test_what_a_function_gives_passes_through():
     assert untraced(inner)(number=4) == 0.25
+
+
+@pytest.mark.parametrize("asks", [False, True])
+def test_an_estimator_has_its_graphs_optimised_only_where_it_asks_for_that(asks):
+    import tensorflow.compat.v1 as tf
+
+    class Estimator:
+        def __init__(self, config):
+            self._session_config = config
+
+    given = tf.ConfigProto(allow_soft_placement=True)
+    if asks:
+        given.graph_options.rewrite_options.auto_mixed_precision = 1
+    made, before = Estimator.__new__(Estimator), given.SerializeToString()
+    without_optimisations(Estimator.__init__)(made, given)
+    assert made._session_config.graph_options.rewrite_options.disable_meta_optimizer != asks
+    assert made._session_config.allow_soft_placement and given.SerializeToString() == before
