@@ -163,16 +163,25 @@ def test_an_evaluation_needs_no_training_images(trained, run, data, tmp_path):
     assert len(rows(trained / "evaluation.csv")) == 6
 
 
-def test_the_threshold_may_come_from_the_validation_split(run, capsys):
-    directory = run("--exec_mode", "train_and_predict", "--max_steps", "2", "--threshold", "auto",
-                    "--validation_fraction", "0.5")
-    assert "validation images" in capsys.readouterr().out
-    (threshold,) = {verdict["threshold"] for verdict in rows(directory / "predictions" / "verdicts.csv")}
+@pytest.fixture(scope="module")
+def watched(run_in, tmp_path_factory):
+    """Two steps with images that validate after each, and a prediction; what was said lies beside it."""
+    directory = tmp_path_factory.mktemp("watched") / "run"
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        run_in(directory, "--exec_mode", "train_and_predict", "--max_steps", "2", "--evaluate_every", "1",
+               "--threshold", "auto", "--validation_fraction", "0.5")
+    (directory.parent / "said.txt").write_text(said.getvalue())
+    return directory
+
+
+def test_the_threshold_may_come_from_the_validation_split(watched, run_in):
+    assert "validation images" in (watched.parent / "said.txt").read_text()
+    (threshold,) = {verdict["threshold"] for verdict in rows(watched / "predictions" / "verdicts.csv")}
     assert 0.0 < float(threshold) < 1.0
     found = []
     for said in ("auto", threshold):  # and it decides pixels as it does where it is given
-        run("--exec_mode", "evaluate", "--threshold", said, fresh=False)
-        found.append(json.loads((directory / "evaluation.json").read_text()))
+        run_in(watched, "--exec_mode", "evaluate", "--threshold", said, fresh=False)
+        found.append(json.loads((watched / "evaluation.json").read_text()))
     assert found[0]["verdicts"]["threshold"] == float(threshold)
     assert found[0]["scores"] == found[1]["scores"]
 
@@ -213,11 +222,10 @@ def test_a_resumed_run_ends_where_the_uninterrupted_one_does(whole, trained, run
     assert same(weights(whole), weights(trained))
 
 
-def test_training_may_be_watched_without_touching_the_test_images(run, capsys):
-    directory = run("--max_steps", "4", "--evaluate_every", "2", "--validation_fraction", "0.5")
-    assert "by its definition it is a Dice coefficient" in capsys.readouterr().out
-    assert [entry["step"] for entry in json.loads((directory / "validation.json").read_text())["evaluations"]] == [2, 4]
-    assert newest_sound(str(directory)).step == 4
+def test_training_may_be_watched_without_touching_the_test_images(watched):
+    assert "by its definition it is a Dice coefficient" in (watched.parent / "said.txt").read_text()
+    assert [entry["step"] for entry in json.loads((watched / "validation.json").read_text())["evaluations"]] == [1, 2]
+    assert newest_sound(str(watched)).step == 2
 
 
 @pytest.mark.parametrize("arguments, words", [
