@@ -24,7 +24,7 @@ from runtime.settings.facts import load_facts, require_agreement, save_facts
 from .conftest import write_recipe
 from .test_end_to_end import same, weights
 
-SMALL = dict(model="plain_unet", normalisation="batch", filters=2, depth=2, crop_height=32, crop_width=32,
+SMALL = dict(model="plain_unet", normalisation="batch", filters=2, depth=1, crop_height=32, crop_width=32,
              window_stride=24, log_every=1, global_batch_size=2)
 
 

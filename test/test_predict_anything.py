@@ -22,7 +22,7 @@ from utils.ledger import Ledger
 
 from .conftest import write_recipe
 
-SMALL = dict(model="plain_unet", normalisation="batch", filters=2, depth=2, crop_height=32, crop_width=32,
+SMALL = dict(model="plain_unet", normalisation="batch", filters=2, depth=1, crop_height=32, crop_width=32,
              window_stride=24, log_every=1, global_batch_size=2)
 
 

@@ -509,7 +509,7 @@ def test_a_cell_of_main_itself(tmp_path, phantom, monkeypatch):
 
     monkeypatch.setattr(runs, "carried_out", in_process)
     recipe = tmp_path / "tiny.yaml"
-    recipe.write_text("settings: {model: unet_compact, filters: 2, feeding: native_crops, crop_height: 32, "
+    recipe.write_text("settings: {model: unet_compact, filters: 2, depth: 1, feeding: native_crops, crop_height: 32, "
                       "crop_width: 32, inference: whole, objective: bce_dice, dice_score_size: 48}")
     subject = cells.subject(str(recipe))
     cell = CELL._replace(recipe=subject.name, dataset=subject.dataset, fold=1, split_rule="partition")
