@@ -216,7 +216,7 @@ class TestImage:
         assert tuple(resized) == (*expected, 3)
 
     @given(st.integers(1, 900), st.integers(1, 900), st.sampled_from([0.001, 0.5, 0.75, 1.25, 1.5, 1.75]))
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=15, deadline=None)
     def test_a_size_known_beforehand_is_that_of_the_graph(self, height: int, width: int, ratio: float) -> None:
         with tf.Graph().as_default(), tf.Session() as session:
             image = tf.zeros([height, width, 1], tf.uint8)

@@ -65,7 +65,7 @@ def computed(image: np.ndarray, window: Tuple[int, int], stride: int, batch_size
         return session.run(result, {given_image: image})
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.data())
 def test_means_are_those_of_slices(data: Any) -> None:
     window = (data.draw(st.integers(1, 6)), data.draw(st.integers(1, 6)))

@@ -54,36 +54,36 @@ def _nvidia_checkpoint(directory: Path) -> Dict[str, np.ndarray]:
     return arrays
 
 
-def _command(directory: Path, *more: str) -> int:
-    return main.main(["--model_dir", str(directory / "run"), "--data_dir", "phantom", "--device", "cpu", *more])
+def _command(directory: Path, *more: str, data: str = "phantom") -> int:
+    return main.main(["--model_dir", str(directory / "run"), "--data_dir", data, "--device", "cpu", *more])
 
 
 def _weights(directory: Path, step: int) -> Any:
     return tf.train.load_checkpoint(str(directory / "run" / "model_checkpoint" / f"model.ckpt-{step}"))
 
 
-def test_weights_are_evaluated_and_trained_on(tmp_path: Path, capsys: Any) -> None:
+def test_weights_are_evaluated_and_trained_on(phantom: str, tmp_path: Path, capsys: Any) -> None:
     arrays = _nvidia_checkpoint(tmp_path)
     begin = ("--exec_mode", "import", "--weights", str(tmp_path / "model.ckpt-6400"), "--recipe", _recipe(tmp_path),
              "--crossvalidation_idx", "0")
-    assert _command(tmp_path, *begin) == 0
+    assert _command(tmp_path, *begin, data=phantom) == 0
     assert f"{len(arrays)} variables from" in capsys.readouterr().out
     for name, array in arrays.items():
         np.testing.assert_array_equal(_weights(tmp_path, 0).get_tensor(name), array)
-    assert _command(tmp_path, "--exec_mode", "evaluate") == 0
+    assert _command(tmp_path, "--exec_mode", "evaluate", data=phantom) == 0
     assert "scores after 0 steps" in capsys.readouterr().out
-    assert _command(tmp_path, *begin) == 2, "the directory holds a run by now"
+    assert _command(tmp_path, *begin, data=phantom) == 2, "the directory holds a run by now"
     refused = capsys.readouterr().err
     assert "holds a run already" in refused and "--overwrite" in refused and "--resume_training" not in refused
     go_on = ("--exec_mode", "train", "--resume_training", "--max_steps", "1")
-    assert _command(tmp_path, *go_on) == 2
+    assert _command(tmp_path, *go_on, data=phantom) == 2
     assert "--resume_with_changes" in capsys.readouterr().err
-    assert _command(tmp_path, *go_on, "--resume_with_changes", "--learning_rate", "1e-6") == 0
+    assert _command(tmp_path, *go_on, "--resume_with_changes", "--learning_rate", "1e-6", data=phantom) == 0
     moved = max(np.abs(_weights(tmp_path, 1).get_tensor(name) - array).max() for name, array in arrays.items())
     assert 0 < moved < 1e-4, "training went on from the weights"
 
 
-def test_a_run_whose_weights_could_not_be_written_does_not_begin_with_others(tmp_path: Path, capsys: Any,
+def test_a_run_whose_weights_could_not_be_written_does_not_begin_with_others(phantom: str, tmp_path: Path, capsys: Any,
                                                                              monkeypatch: Any) -> None:
     _nvidia_checkpoint(tmp_path)
 
@@ -92,16 +92,17 @@ def test_a_run_whose_weights_could_not_be_written_does_not_begin_with_others(tmp
 
     monkeypatch.setattr(bring_in, "write_checkpoint", full)
     assert _command(tmp_path, "--exec_mode", "import", "--weights", str(tmp_path / "model.ckpt-6400"), "--recipe",
-                    _recipe(tmp_path)) == 2
+                    _recipe(tmp_path), data=phantom) == 2
     assert "No space left" in capsys.readouterr().err
-    assert _command(tmp_path, "--exec_mode", "train", "--resume_training", "--max_steps", "1") == 2
+    assert _command(tmp_path, "--exec_mode", "train", "--resume_training", "--max_steps", "1", data=phantom) == 2
     assert "no checkpoint, though the run has saved some" in capsys.readouterr().err
 
 
-def test_what_an_import_left_that_broke_off_is_no_run(tmp_path: Path) -> None:
+def test_what_an_import_left_that_broke_off_is_no_run(phantom: str, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / ".saved").write_text("")
-    assert _command(tmp_path, "--exec_mode", "train", "--recipe", _recipe(tmp_path), "--max_steps", "1") == 0
+    assert _command(tmp_path, "--exec_mode", "train", "--recipe", _recipe(tmp_path), "--max_steps", "1",
+                    data=phantom) == 0
 
 
 def test_an_auxiliary_head_that_the_file_is_without_keeps_its_initial_values(tmp_path: Path, capsys: Any) -> None:

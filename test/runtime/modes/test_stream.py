@@ -29,7 +29,7 @@ from utils.pyramid import PyramidWriter
 
 SIZE, TILE = (150, 90), 16
 SAME = {"model": "tinyunet", "crop_height": 48, "crop_width": 32, "window_stride": 20, "blending": "gaussian"}
-VALID = {"model": "unet", "crop_height": 204, "crop_width": 204}
+VALID = {"model": "unet", "depth": 1, "crop_height": 36, "crop_width": 36}
 
 
 def member(phantom: str, directory: str, **values: Any) -> Member:
