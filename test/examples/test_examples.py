@@ -1,4 +1,4 @@
-"""The launch scripts: what they ask of main.py, and that each of them runs."""
+"""The launch scripts: what they ask of main.py, and that they run."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TRAINING = [f"unet{kind}{precision}_{devices}GPU.sh"
             for kind in ("", "_TRAIN", "_TRAIN_BENCHMARK") for precision in ("", "_TF-AMP") for devices in (1, 8)]
 INFERENCE = [f"unet_INFER{kind}{precision}.sh" for kind in ("", "_BENCHMARK") for precision in ("", "_TF-AMP")]
 EVERY_SCRIPT = TRAINING + INFERENCE
-PLAINLY = ("unet_1GPU.sh", "unet_8GPU.sh")
+PLAINLY = ("unet_1GPU.sh", "unet_TRAIN_8GPU.sh")
 
 BIN = Path(sys.executable).parent
 ON_RANKS = pytest.mark.skipif(importlib.util.find_spec("horovod") is None or not (BIN / "horovodrun").exists(),
@@ -144,6 +144,14 @@ def test_inference_says_its_own_precision_and_leaves_the_rest_to_the_run(asked, 
         "use_amp": "TF-AMP" in script}
 
 
+@pytest.mark.parametrize("script", [name for name in EVERY_SCRIPT if "TF-AMP" in name])
+def test_two_precisions_differ_in_nothing_else(asked, script):
+    mixed, single = asked(script, "data", "run"), asked(script.replace("_TF-AMP", ""), "data", "run")
+    assert (mixed.launcher, mixed.program) == (single.launcher, single.program)
+    assert parse_flags(mixed.arguments) == {**parse_flags(single.arguments), "use_amp": True}
+    assert not parse_flags(single.arguments).get("use_amp")
+
+
 @pytest.mark.parametrize("script", EVERY_SCRIPT)
 def test_a_number_is_the_batch_and_further_arguments_are_flags(asked, script):
     arguments = asked(script, "data", "run", "3", "--seed", "7", "--no-xla").arguments
@@ -181,7 +189,7 @@ def test_several_devices_need_horovodrun(tmp_path):
     assert "unet_8GPU.sh: horovodrun is not on PATH" in shown.stderr
 
 
-# That they run -----------------------------------------------------------------------------------------------------
+# That they run: of scripts that differ in their precision alone, or in one fold for all, one --------------------------
 
 
 @pytest.fixture(scope="module")
@@ -195,8 +203,8 @@ def bench(tmp_path_factory):
 
 
 def ranks_of(script: str) -> int:
-    """Two on several devices; in mixed precision and in benchmarks the launcher starts a single one, for time."""
-    return 2 if "8GPU" in script and "TF-AMP" not in script and "BENCHMARK" not in script else 1
+    """Two on several devices; in benchmarks the launcher starts a single one, for time."""
+    return 2 if "8GPU" in script and "BENCHMARK" not in script else 1
 
 
 def run_tiny(bench: Path, script: str, model_dir: str, *flags: str) -> subprocess.CompletedProcess:
@@ -233,15 +241,9 @@ def test_fold_0_on_one_device(trained):
     assert_trained(trained, "unet_1GPU.sh", 0, steps=3)
 
 
-@pytest.mark.parametrize("script", on_devices(["unet_8GPU.sh", "unet_TF-AMP_1GPU.sh", "unet_TF-AMP_8GPU.sh"]))
-def test_fold_0(bench, script):
-    run_tiny(bench, script, script + " run", "--recipe", "ti ny.yaml", "--max_steps", "3")
-    assert_trained(bench / (script + " run"), script, 0, steps=3)
-
-
 @ON_RANKS
 def test_five_folds(bench):
-    """In turn, by ranks that stay together; test_end_to_end.py has them in one process."""
+    """In turn, by ranks that stay together; test_end_to_end.py has them in one process, test_ranks.py a single one."""
     script = "unet_TRAIN_8GPU.sh"
     run_tiny(bench, script, script + " run", "--recipe", "ti ny.yaml", "--max_steps", "1")
     for fold in range(5):
@@ -251,22 +253,20 @@ def test_five_folds(bench):
     assert 0 < crossvalidation["mean"]["eval_dice_score"] < 1
 
 
-@pytest.mark.parametrize("script", on_devices(["unet_TRAIN_1GPU.sh", "unet_TRAIN_TF-AMP_1GPU.sh",
-                                               "unet_TRAIN_TF-AMP_8GPU.sh"]))
-def test_one_of_five_folds(bench, script):
+def test_one_of_five_folds(bench):
     """It stands for five, for time; that all are asked for is tested above."""
+    script = "unet_TRAIN_TF-AMP_1GPU.sh"
     run_tiny(bench, script, script + " run", "--recipe", "ti ny.yaml", "--max_steps", "1", "--crossvalidation_idx", "4")
     assert_trained(bench / (script + " run"), script, 4, steps=1)
 
 
-@pytest.mark.parametrize("script", ["unet_INFER.sh", "unet_INFER_TF-AMP.sh"])
-def test_inference(bench, trained, script):
-    shutil.rmtree(str(trained / FOLDER), ignore_errors=True)
-    run_tiny(bench, script, trained.name)
+def test_inference(bench, trained):
+    run_tiny(bench, "unet_INFER.sh", trained.name)
     assert [count_pages(path) for path in result_paths(str(trained / FOLDER), stacked=True)] == [SLICES, SLICES]
 
 
-@pytest.mark.parametrize("script", on_devices([name for name in EVERY_SCRIPT if "BENCHMARK" in name]))
+@pytest.mark.parametrize("script", on_devices([
+    "unet_TRAIN_BENCHMARK_TF-AMP_1GPU.sh", "unet_TRAIN_BENCHMARK_8GPU.sh", "unet_INFER_BENCHMARK_TF-AMP.sh"]))
 def test_benchmarks_leave_nothing(bench, script):
     before = sorted(os.listdir(str(bench)))
     shown = run_tiny(bench, script, "measured", "--recipe", "ti ny.yaml", "--warmup_steps", "1", "--max_steps", "3")

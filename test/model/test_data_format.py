@@ -30,7 +30,8 @@ KEYS = ((0, 5), (0, 6))
 
 def computed(model: str, data_format: str) -> Dict[str, np.ndarray]:
     """Logits of a small network in training, and the gradients of the sum of their squares."""
-    network = build_network(ModelOptions(model=model, filters=3, data_format=data_format), SPEC)
+    depth = 2 if "depth" in NETWORKS[model].takes else None
+    network = build_network(ModelOptions(model=model, filters=3, depth=depth, data_format=data_format), SPEC)
     # Batch statistics of few values would amplify their rounding.
     size = max(64, network.geometry.minimum)
     images = np.random.RandomState(0).uniform(-1, 1, [2, size, size, 3]).astype(np.float32)

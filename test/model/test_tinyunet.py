@@ -12,7 +12,7 @@ from model.catalogue import build_network
 from model.options import ModelOptions
 from utils.contracts import DataSpec, StepContext
 
-from .contract import NetworkContract, option_choices
+from .contract import NetworkContract
 from .golden import assert_values_and_gradients, layers
 from .reference_tinyunet import TableTinyUNet
 
@@ -52,15 +52,11 @@ class TestTinyUNet(NetworkContract):
     options = {"filters": 4}
     sizes = (16, 32, 80)
     illegal = {8: (16,), 17: (16, 32), 500: (496, 512)}
-    activations = option_choices("activation")
-    initialisers = option_choices("kernel_initialiser")
 
 
 class TestOriginal(TestTinyUNet):
     model = "tinyunet_original"
     options = {"filters": 3}
-    activations = NetworkContract.activations
-    initialisers = NetworkContract.initialisers
 
 
 class TestPublished:

@@ -14,7 +14,7 @@ from model.unet import UNet
 from utils.contracts import DataSpec, StepContext
 from utils.randomness import variable_seed
 
-from .contract import NetworkContract
+from .contract import NetworkContract, option_choices
 from .golden import assert_values_and_gradients, layers
 from .reference import TableUNet
 
@@ -38,6 +38,8 @@ class TestContract(NetworkContract):
     sizes = (44, 48, 60)
     illegal = {43: (44,), 45: (44, 48), 511: (508, 512)}
     has_dropout = True
+    activations = option_choices("activation")
+    initialisers = option_choices("kernel_initialiser")
 
 
 class TestPublished:

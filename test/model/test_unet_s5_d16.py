@@ -36,10 +36,12 @@ class TestFCN(NetworkContract):
 
 class TestPSPNet(TestFCN):
     options = {"filters": 8, "decode_head": "pspnet"}
+    activations = ("crelu",)
 
 
 class TestDeepLabV3(TestFCN):
     options = {"filters": 8, "decode_head": "deeplabv3"}
+    activations = ("crelu",)
 
 
 def spec(classes: int = 2) -> DataSpec:

@@ -7,8 +7,6 @@ import re
 
 from runtime.checkpoints.find import newest_sound
 
-from ..test_end_to_end import losses
-
 
 def test_bad_numbers_stop_the_run_and_are_named(run, capsys):
     directory = run("--max_steps", "9", "--save_checkpoints_steps", "1", "--learning_rate", "1e20", code=2)
@@ -23,11 +21,6 @@ def test_a_run_that_found_bad_numbers_goes_on_with_a_change(run):
     directory = run("--max_steps", "4", "--save_checkpoints_steps", "1", "--learning_rate", "1e3", code=2)
     step = newest_sound(str(directory)).step
     run("--resume_training", "--resume_with_changes", "--learning_rate", "1e-30", "--max_steps", str(step), fresh=False)
-
-
-def test_skipped_spikes_are_counted_in_the_log(run):
-    directory = run("--max_steps", "2", "--skip_loss_spikes")
-    assert [data["skipped_updates"] for data in losses(directory).values()] == [0.0, 0.0]
 
 
 def test_one_class_everywhere_is_called_out_with_its_causes(run, capsys):
