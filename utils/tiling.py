@@ -48,8 +48,10 @@ def reflected(array: Tensor, axis: int, before: Tensor, after: Tensor) -> Tensor
     known = array.shape.as_list()[axis]
     length = tf.shape(array)[axis] if known is None else known
     period = tf.maximum(2 * (length - 1), 1)
-    # Mirrored at 0 first: other programs that get this graph take the remainder of a negative number for negative.
-    places = tf.floormod(tf.abs(tf.range(-before, length + after)), period)
+    # Mirrored at 0 first: other programs that get this graph take the remainder of a negative number for negative. And
+    # some have no absolute values of whole numbers.
+    places = tf.range(-before, length + after)
+    places = tf.floormod(tf.maximum(places, -places), period)
     return tf.gather(array, tf.minimum(places, period - places), axis=axis)
 
 

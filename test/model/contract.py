@@ -274,7 +274,8 @@ class NetworkContract:
         first = training.logits(images, keys)
         training.logits(images, [(0, 9), *keys[1:]])
         np.testing.assert_array_equal(training.logits(images, keys), first)
-        rounding = 1e-3 * np.abs(first).max() if self.has_batch_statistics else 0.0
+        # Convolutions that are not oneDNN's add up in an order that depends on an image's place in the batch.
+        rounding = (1e-3 if self.has_batch_statistics else 1e-5) * np.abs(first).max()
         differs = np.abs(first[::2] - first[1::2]).max() > rounding
         assert differs == self.has_dropout, "one image under two keys"
         with self.built(batch=4, training=True) as again:
