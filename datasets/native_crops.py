@@ -183,13 +183,14 @@ class NativeCrops(Feeding):
     def _covering(self) -> Windows:
         """The windows that images are predicted in: as large as what trained the network, if nothing else is said."""
         options, side = self.options, self.options.window_size
-        size = (side, side) if side else self.window
-        height, width = (self.geometry.output_size(extent, "window_size") for extent in size)
-        stride = options.window_stride or max(1, 2 * min(height, width) // 3)
-        if stride > min(height, width):
-            raise UserError(f"window_stride {stride} with windows that show {height} x {width} pixels",
-                            "windows that leave no gap", "lower window_stride, or use a larger --window_size")
-        return Windows(size, stride, self.margin, options.blending)
+        stride = options.window_stride or max(1, 2 * min(self._crop) // 3)
+        if stride > min(self._crop):
+            raise UserError(f"window_stride {stride} with windows that show {self._crop[0]} x {self._crop[1]} pixels",
+                            "windows that leave no gap", "lower window_stride")
+        if side is None:
+            return Windows(self.window, stride, self.margin, options.blending)
+        shown = self.geometry.output_size(side, "--window_size")
+        return Windows((side, side), max(1, stride * shown // min(self._crop)), self.margin, options.blending)
 
     def _sample(self, image: Tensor, label: Tensor, valid: Tensor) -> Samples:
         return {"image": tf.ensure_shape(image, [*self.window, self.spec.channels]),

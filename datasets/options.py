@@ -104,8 +104,9 @@ class DataOptions:
     inference: str = option("slide", "native_crops: predict in overlapping windows, or on the whole image at once",
                             kind=OPERATIONAL, choices=("slide", "whole"))
     window_size: Optional[int] = option(
-        None, "native_crops: height and width in pixels of the windows that are predicted (default: those of the "
-        "crops)", kind=OPERATIONAL, check=at_least(1))
+        None, "native_crops: height and width in pixels of the windows that are predicted with --inference slide "
+        "(default: those of the crops); they lie as much farther apart as they are larger",
+        kind=OPERATIONAL, check=at_least(1))
     window_stride: Optional[int] = option(
         None, "native_crops: pixels from one window to the next (default: two thirds of what is predicted in one)",
         kind=OPERATIONAL, flag=False, check=at_least(1))

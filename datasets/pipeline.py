@@ -8,6 +8,7 @@ nor ranks change what is drawn.
 from __future__ import annotations
 
 import dataclasses
+import os
 from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 
 import numpy as np
@@ -52,8 +53,9 @@ class Share:
 
     @property
     def threads(self) -> int:
-        """Threads that prepare samples."""
-        return max(1, min(MAX_THREADS, usable_cores() // self.local_size))
+        """Threads that prepare samples: for the cores that are this process's part, or that it is bound to."""
+        part = (os.cpu_count() or 1) // self.local_size
+        return max(1, min(MAX_THREADS, usable_cores(), part))
 
 
 @dataclasses.dataclass(frozen=True)

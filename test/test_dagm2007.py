@@ -165,10 +165,10 @@ def test_an_evaluation_needs_no_training_images(trained, run, data, tmp_path):
 
 @pytest.fixture(scope="module")
 def watched(run_in, tmp_path_factory):
-    """Two steps with images that validate after each, and a prediction; what was said lies beside it."""
+    """Four steps with images that validate after every other, and a prediction; what was said lies beside it."""
     directory = tmp_path_factory.mktemp("watched") / "run"
     with contextlib.redirect_stdout(io.StringIO()) as said:
-        run_in(directory, "--exec_mode", "train_and_predict", "--max_steps", "2", "--evaluate_every", "1",
+        run_in(directory, "--exec_mode", "train_and_predict", "--max_steps", "4", "--evaluate_every", "2",
                "--threshold", "auto", "--validation_fraction", "0.5")
     (directory.parent / "said.txt").write_text(said.getvalue())
     return directory
@@ -224,8 +224,8 @@ def test_a_resumed_run_ends_where_the_uninterrupted_one_does(whole, trained, run
 
 def test_training_may_be_watched_without_touching_the_test_images(watched):
     assert "by its definition it is a Dice coefficient" in (watched.parent / "said.txt").read_text()
-    assert [entry["step"] for entry in json.loads((watched / "validation.json").read_text())["evaluations"]] == [1, 2]
-    assert newest_sound(str(watched)).step == 2
+    assert [entry["step"] for entry in json.loads((watched / "validation.json").read_text())["evaluations"]] == [2, 4]
+    assert newest_sound(str(watched)).step == 4
 
 
 @pytest.mark.parametrize("arguments, words", [

@@ -10,7 +10,7 @@ import traceback
 from typing import Callable, List
 
 from utils.errors import UserError, system_error
-from utils.installed import lacking
+from utils.installed import is_package_of_others, lacking
 
 MISUSE = 2
 SIGNALLED = 128
@@ -47,20 +47,12 @@ def exit_code(action: Callable[[], None], debug: bool, prefix: str = "") -> int:
     """
     try:
         action()
-    except UserError as error:
+    except (UserError, OSError, ModuleNotFoundError) as error:
+        if isinstance(error, ModuleNotFoundError) and not is_package_of_others(error.name):
+            raise
         if debug:
             traceback.print_exc()
-        print(f"{prefix}error: {error}", file=sys.stderr, flush=True)
-        return MISUSE
-    except OSError as error:
-        if debug:
-            traceback.print_exc()
-        print(f"{prefix}error: {system_error(error)}", file=sys.stderr, flush=True)
-        return MISUSE
-    except ModuleNotFoundError as error:
-        if debug:
-            traceback.print_exc()
-        print(f"{prefix}error: {lacking(error)}", file=sys.stderr, flush=True)
+        print(f"{prefix}error: {_told(error)}", file=sys.stderr, flush=True)
         return MISUSE
     except (KeyboardInterrupt, Stopped) as end:
         stop = end if isinstance(end, Stopped) else Stopped(signal.SIGINT)
@@ -68,6 +60,12 @@ def exit_code(action: Callable[[], None], debug: bool, prefix: str = "") -> int:
         print(f"{prefix}{stop.message}{way_on}", file=sys.stderr, flush=True)
         return SIGNALLED + stop.number
     return 0
+
+
+def _told(error: Exception) -> Exception:
+    if isinstance(error, OSError):
+        return system_error(error)
+    return lacking(error) if isinstance(error, ModuleNotFoundError) else error
 
 
 def command_words(script: str = "main.py") -> List[str]:

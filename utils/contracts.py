@@ -83,16 +83,17 @@ class Geometry:
     usual: int = 512
 
     def output_size(self, input_size: int, setting: str = "input_size") -> int:
-        """The output size for a legal input size; `setting` is what a recipe calls it.
+        """The output size for a legal input size; `setting` is what a recipe calls it, or a flag.
 
         Raises:
             UserError: the size is illegal; the text names the nearest legal ones.
         """
         if input_size < self.minimum or input_size % self.divisor != self.remainder:
             legal = " or ".join(str(size) for size in self.nearest(input_size))
+            by_recipe = f", set as {setting} in a recipe, or a --recipe of that network"
             raise UserError(f"{setting} {input_size} does not fit the network",
                             f"{self.minimum} or more, in steps of {self.divisor}",
-                            f"use {legal}, set as {setting} in a recipe, or a --recipe of that network")
+                            f"use {legal}" + by_recipe * (not setting.startswith("--")))
         return input_size - 2 * self.margin
 
     def holding(self, size: int) -> int:

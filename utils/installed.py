@@ -6,7 +6,7 @@ import importlib.util
 import os
 import re
 import sys
-from typing import Tuple
+from typing import Optional, Tuple
 
 from utils.errors import UserError
 
@@ -37,6 +37,12 @@ def require_estimator() -> None:
     if version >= _NO_ESTIMATOR:
         raise UserError(f"TensorFlow {version[0]}.{version[1]} in {sys.executable}, which has no Estimator",
                         "TensorFlow 1.15 to 2.15", f"use an environment that has one: {_REPAIR}")
+
+
+def is_package_of_others(name: Optional[str]) -> bool:
+    """Whether a module that could not be imported is no part of the project."""
+    root, first = os.path.dirname(os.path.dirname(os.path.abspath(__file__))), (name or "utils").partition(".")[0]
+    return not any(os.path.exists(os.path.join(root, first + ending)) for ending in ("", ".py"))
 
 
 def lacking(error: ModuleNotFoundError) -> UserError:

@@ -64,7 +64,7 @@ def summarise(scores: List[Mapping[str, Optional[float]]]) -> Dict[str, Any]:
 
 
 def fold_settings(settings: Settings) -> List[Settings]:
-    """The settings of each fold's own run, in order; where they train, --overwrite is left to the directory of all."""
+    """The settings of each fold's own run, in order."""
     return [_own_settings(settings, fold, f"fold_{fold}") for fold in range(FOLDS)]
 
 
@@ -72,8 +72,7 @@ def _own_settings(settings: Settings, fold: int, name: str) -> Settings:
     log_dir, output, profiling = (place and os.path.join(place, name) for place in (
         settings.run.log_dir, settings.run.output, settings.device.profiling))
     return with_values(settings, model_dir=os.path.join(settings.run.model_dir, name), log_dir=log_dir, output=output,
-                       profiling=profiling, crossvalidation_idx=fold,
-                       overwrite=settings.run.overwrite and not settings.trains)
+                       profiling=profiling, crossvalidation_idx=fold)
 
 
 def _write(settings: Settings, run: Run, document: Mapping[str, Any]) -> None:

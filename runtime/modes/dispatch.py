@@ -32,7 +32,7 @@ from runtime.modes.evaluate import NAMES as EVALUATED
 from runtime.modes.evaluate import evaluate
 from runtime.modes.levels import NAMES as LEVELS
 from runtime.modes.levels import compare_levels
-from runtime.modes.output import check_output, make_room
+from runtime.modes.output import check_output
 from runtime.modes.say import say
 from runtime.modes.summary import announce, summary, table
 from runtime.modes.train import named, train
@@ -326,8 +326,6 @@ def _claim(run: Run, held: contextlib.ExitStack) -> None:
                                          resumable=not run.settings.imports))
         if moved:
             say(run.distributed, [f"the run that was in {options.model_dir} is now in {moved}"])
-        if options.output and options.overwrite:  # now: nobody says --overwrite when going on after a stop
-            make_room(run, options.output, _written(run.settings))
         if not options.resume_training:
             (promise if run.settings.imports else withdraw)(options.model_dir)
             run.save_beginning()

@@ -160,7 +160,8 @@ def protocol(run: Run) -> Dict[str, Any]:
     values = run.settings.values()
     names = ["feeding", "threshold", "fov", "tta"] + ["tta_scales"] * bool(values["tta_scales"])
     if values["feeding"] == "native_crops":
-        names += ["inference", "window_stride", "blending"] + ["window_size"] * bool(values["window_size"])
+        names += ["inference", "window_stride", "blending"]
+        names += ["window_size"] * (values["window_size"] is not None and values["inference"] == "slide")
     names += ["pruning_level", "head_mode"] if len(run.network.levels) > 1 else []
     names += ["extended_scores"] * (values["extended_scores"] is not None)
     return {name: values[name] for name in names}

@@ -137,21 +137,31 @@ def _course(losses: List[float], longer: str) -> Iterator[Evidence]:
 def _losses(run: Run, checkpoint: Checkpoint) -> List[float]:
     """The total loss of every logged step up to the checkpoint, its last record; none where there is no log.
 
-    Of a log that several runs have in common, what stands behind the settings of this one.
+    Of a log that runs of several directories have in common, what stands behind the settings of this one; of a
+    directory whose runs were overwritten, the last.
     """
-    found: Dict[int, float] = {}
-    model_dir, is_own = os.path.abspath(run.settings.run.model_dir), run.settings.run.log_dir is None
     try:
         with open(log_path(run.settings), encoding="utf-8") as stream:
-            for record in map(_record, stream):
-                if record.get("step") == CONFIGURATION and run.settings.run.log_dir is not None:
-                    is_own = os.path.abspath(record["data"].get("model_dir", "")) == model_dir
-                step, loss = _logged(record)
-                if is_own and loss is not None and step <= checkpoint.step:
-                    found[step] = loss
+            records = [_record(line) for line in stream]
     except OSError:
         return []
+    places = {record["data"]["model_dir"] for record in records if _is_configuration(record)}
+    model_dir, is_own = os.path.abspath(run.settings.run.model_dir), len(places) < 2
+    found: Dict[int, float] = {}
+    for record in records:
+        if _is_configuration(record):
+            settings = record["data"]
+            is_own = len(places) < 2 or os.path.abspath(settings["model_dir"]) == model_dir
+            begins = TRAIN in settings.get("exec_mode", "") and not settings.get("resume_training")
+            found = {} if is_own and begins else found
+        step, loss = _logged(record)
+        if is_own and loss is not None and step <= checkpoint.step:
+            found[step] = loss
     return [found[step] for step in sorted(found)]
+
+
+def _is_configuration(record: Mapping[str, Any]) -> bool:
+    return record.get("step") == CONFIGURATION and "model_dir" in record["data"]
 
 
 def _record(line: str) -> Dict[str, Any]:

@@ -37,10 +37,11 @@ def check_output(settings: Settings, names: Sequence[str]) -> None:
     if os.path.lexists(output) and not os.path.isdir(output):
         raise UserError(f"--output {output}: not a directory", "a directory, or none yet", "use another --output")
     there = _held(output, names)
-    if there and not settings.run.overwrite and UNFINISHED not in there:
-        aside = "move them aside" if settings.run.resume_training else "add --overwrite, which moves them aside"
+    # What a run that goes on has written before its stop is moved aside, too.
+    aside = settings.run.overwrite or settings.run.resume_training
+    if there and not aside and UNFINISHED not in there:
         raise UserError(f"--output {output} holds {', '.join(there)} already", "a directory without them",
-                        f"use another --output, or {aside}")
+                        "use another --output, or add --overwrite, which moves them aside")
     require_writable(output, "--output")
 
 

@@ -175,8 +175,8 @@ def test_scales_are_chosen_freely() -> None:
 
 @pytest.mark.parametrize("options, found", [
     ({"crop_height": 40}, "crop_height 40"), ({"crop_width": 40}, "crop_width 40"),
-    ({"window_stride": 33}, "33"), ({"window_size": 40}, "window_size 40"),
-    ({"window_size": 16}, "window_stride 20 with windows that show 16 x 16"), ({"spec": GREY}, "1 channels")])
+    ({"window_stride": 33}, "33"), ({"window_size": 40}, "--window_size 40 does not fit"),
+    ({"spec": GREY}, "1 channels")])
 def test_what_does_not_fit_is_named(options: Dict[str, Any], found: str) -> None:
     with pytest.raises(UserError, match=found):
         feeding(**options)
@@ -247,9 +247,11 @@ def test_windows_of_a_valid_network_give_the_image_back(options: Dict[str, Any],
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("options, expected", [({}, [44, 44]), ({"crop_width": 60}, [44, 60]),
-                                               ({"window_size": 76}, [76, 76])])
-def test_windows_are_as_large_as_crops_or_as_asked(options: Dict[str, Any], expected: Any) -> None:
+@pytest.mark.parametrize("options, expected, stride", [
+    ({}, [44, 44], 21), ({"crop_width": 60}, [44, 60], 21), ({"window_size": 76}, [76, 76], 42),
+    ({"window_size": 76, "window_stride": 16}, [76, 76], 32), ({"window_size": 28, "window_stride": 16}, [28, 28], 8)])
+def test_windows_are_as_large_as_crops_or_as_asked(options: Dict[str, Any], expected: Any, stride: int) -> None:
+    """What they show is 12 pixels less: of 76 twice, of 28 half that of crops of 44."""
     seen = []
 
     def network(inputs: Any) -> Any:
@@ -261,7 +263,7 @@ def test_windows_are_as_large_as_crops_or_as_asked(options: Dict[str, Any], expe
         way.logits(tf.zeros([1, 90, 100, 3]), network, 3)
         sample = way.training_sample(decoded(), Augmentation(), sample_key(0, 5))
     assert seen == [expected, expected]
-    assert way.streamed().size == tuple(expected)
+    assert (way.streamed().size, way.streamed().stride) == (tuple(expected), stride)
     assert sample["image"].shape.as_list() == [44, options.get("crop_width", 44), 3]
 
 

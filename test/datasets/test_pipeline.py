@@ -245,6 +245,7 @@ class TestTraining:
         assert reference((5, 3))["key"].tolist() == [[3, number] for number in range(KEPT)]
 
     def test_threads_do_not_matter(self, reference: Reference, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(pipeline.os, "cpu_count", lambda: 8)
         monkeypatch.setattr(pipeline, "usable_cores", lambda: 8)
         for share, threads in ((Share(5), 8), (Share(5, local_size=8), 1)):
             assert share.threads == threads
@@ -439,8 +440,10 @@ class TestCache:
 
 
 class TestShare:
-    @pytest.mark.parametrize("cores, local_size, threads", [(64, 1, 8), (4, 1, 4), (4, 2, 2), (8, 3, 2), (2, 4, 1)])
-    def test_processes_of_a_host_share_its_cores(self, cores: int, local_size: int, threads: int,
+    @pytest.mark.parametrize("cores, bound_to, local_size, threads", [
+        (64, 64, 1, 8), (4, 4, 1, 4), (4, 4, 2, 2), (8, 8, 3, 2), (2, 2, 4, 1), (64, 8, 8, 8), (64, 1, 1, 1)])
+    def test_processes_of_a_host_share_its_cores(self, cores: int, bound_to: int, local_size: int, threads: int,
                                                  monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(pipeline, "usable_cores", lambda: cores)
+        monkeypatch.setattr(pipeline.os, "cpu_count", lambda: cores)
+        monkeypatch.setattr(pipeline, "usable_cores", lambda: bound_to)
         assert Share(1, local_size=local_size).threads == threads

@@ -48,12 +48,12 @@ def test_evaluating_on_the_way_changes_nothing_of_the_training(watched, run):
 
 
 def test_training_ends_early_without_a_better_score(run, capsys):
-    directory = run("--max_steps", "50", "--evaluate_every", "1", "--early_stopping_patience", "1",
+    directory = run("--max_steps", "50", "--evaluate_every", "1", "--early_stopping_patience", "2",
                     "--crossvalidation_idx", "0", "--learning_rate", "1e-30")
-    assert newest_sound(str(directory)).step == 2
+    assert newest_sound(str(directory)).step == 3
     assert "training ends early" in capsys.readouterr().out
     run("--resume_training", fresh=False)
-    assert newest_sound(str(directory)).step == 2
+    assert newest_sound(str(directory)).step == 3
 
 
 @pytest.mark.parametrize("flags, words", [

@@ -75,6 +75,12 @@ def test_a_package_that_is_not_there_is_told_with_the_interpreter_that_lacks_it(
     assert "source .venv/bin/activate" in told and "Traceback" not in told
 
 
+@pytest.mark.parametrize("name", ["runtime.modes.gone", "main", None])
+def test_a_module_of_the_project_that_is_not_there_is_a_defect(name: Any) -> None:
+    with pytest.raises(ModuleNotFoundError):
+        exit_code(_raising(ModuleNotFoundError("No module", name=name)), debug=False)
+
+
 @pytest.mark.parametrize("path, executable, expected", [
     ("{place}/bin", "{place}/bin/python", "python"), ("{place}/other", "{place}/bin/python", "bin/python"),
     ("{place}/other", "/opt/python3", "/opt/python3"), ("{place}/bin", "", "python")])

@@ -129,14 +129,18 @@ def test_of_a_log_that_runs_share_each_has_its_own_losses(tmp_path):
     own = case.run.settings.run
     case.run.settings = dataclasses.replace(case.run.settings, run=dataclasses.replace(own, log_dir=str(tmp_path)))
 
-    def configuration(model_dir):
-        return "DLLL " + json.dumps({"step": "PARAMETER", "data": {"model_dir": model_dir}}) + "\n"
+    def configuration(model_dir, mode="train"):
+        data = {"model_dir": model_dir, "exec_mode": mode, "resume_training": False}
+        return "DLLL " + json.dumps({"step": "PARAMETER", "data": data}) + "\n"
 
-    losses = (tmp_path / "log.json").read_text()
-    others = configuration("elsewhere") + losses.replace("0.5", "90.0")
-    (tmp_path / "log.json").write_text(configuration(own.model_dir) + losses + others)
-    assert any("loss: 0.5 at first, 0.5 at the end, in 20 records" in line for line in case.lines())
-    (tmp_path / "log.json").write_text(others)
+    losses, log = (tmp_path / "log.json").read_text(), tmp_path / "log.json"
+    more = "".join(losses.splitlines(keepends=True)[:20:2]).replace("0.5", "90.0")
+    others, mine = configuration("elsewhere") + more, configuration(own.model_dir)
+    for text in (mine + losses + others, others + mine + losses, mine + more + mine + losses,
+                 mine + losses + configuration(own.model_dir, "evaluate"), configuration("its former place") + losses):
+        log.write_text(text)
+        assert any("loss: 0.5 at first, 0.5 at the end, in 20 records" in line for line in case.lines()), text
+    log.write_text(others + configuration("a third place"))
     assert not any("loss:" in line for line in case.lines())
 
 

@@ -101,7 +101,7 @@ def test_it_is_what_is_predicted_in_memory_whatever_the_batch(same: Member, imag
                                                               pixels: np.ndarray) -> None:
     page = in_memory(same, pixels)
     compare(predict_large([same], image, None, TILE), image, page)
-    # Windows larger than the crops, 3 columns of them: batches of 2 are filled up, those of 3 are not.
+    # Windows larger than the crops, 2 columns of them: batches of 3 are filled up.
     another, larger = image._replace(scratch=image.scratch + "-3"), changed(same, window_size=64)
     page = in_memory(larger, pixels)
     compare(predict_large([changed(larger, batch_size=3)], another, None, TILE), another, page)
