@@ -239,7 +239,8 @@ def test_from_file_to_file_it_is_what_is_predicted_as_a_whole(place, large, stre
     predict(place, tmp_path / "whole", "--blending", "gaussian", images=large / "a b.tif")
     assert sorted(os.listdir(str(streamed))) == ["areas.csv", "components.csv", "masks", "probabilities"]
     with tifffile.TiffFile(str(streamed / "masks" / "a b.tif")) as masks:
-        assert masks.is_bigtiff and masks.pages[0].tile == (256, 256) and len(masks.pages[0].pages) == 1
+        page = masks.pages[0]
+        assert masks.is_bigtiff and (page.tilelength, page.tilewidth, len(page.pages)) == (256, 256, 1)
     whole, found = (tifffile.imread(str(folder / "probabilities" / "a b.tif"))
                     for folder in (tmp_path / "whole", streamed))
     np.testing.assert_allclose(found, whole, atol=1e-5)

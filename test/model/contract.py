@@ -100,22 +100,29 @@ class NetworkContract:
     activations: Tuple[str, ...] = ("prelu_not_shared", "crelu")
     initialisers: Tuple[str, ...] = ("orthogonal",)
 
-    @contextlib.contextmanager
-    def built(self, batch: Optional[int] = None, size: Union[int, Tuple[Optional[int], Optional[int]], None] = None,
-              channels: int = 1, classes: int = 2, training: bool = False, seed: int = 0,
-              **details: Any) -> Iterator[Instance]:
+    def instance(self, batch: Optional[int] = None, size: Union[int, Tuple[Optional[int], Optional[int]], None] = None,
+                 channels: int = 1, classes: int = 2, training: bool = False, seed: int = 0,
+                 **details: Any) -> Instance:
         """A network with its initial weights; the smallest legal size and any number of images unless said.
 
         `details` are the objective's `outputs` and further model options.
         """
         height, width = size if isinstance(size, tuple) else (size or self.sizes[0],) * 2
-        with tf.Graph().as_default(), tf.Session(config=plain()) as session:
+        with tf.Graph().as_default():
+            session = tf.Session(config=plain())
             images = tf.placeholder(tf.float32, [batch, height, width, channels])
             keys = tf.placeholder(tf.int64, [batch, 2])
             context = StepContext(training=training, seed=seed, sample_keys=keys if training else None)
             outputs = self.network(channels, classes, **details)(images, context)
             session.run(tf.global_variables_initializer())
-            yield Instance(session, images, keys, outputs)
+        return Instance(session, images, keys, outputs)
+
+    @contextlib.contextmanager
+    def built(self, **details: Any) -> Iterator[Instance]:
+        """The same, of the graph that is the current one for as long."""
+        instance = self.instance(**details)
+        with instance.session:
+            yield instance
 
     def network(self, channels: int = 1, classes: int = 2, outputs: Optional[int] = None, **options: Any) -> Any:
         spec = DataSpec("toy", channels, tuple(f"class{index}" for index in range(classes)), folds=0)

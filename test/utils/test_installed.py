@@ -30,6 +30,13 @@ def test_a_tensorflow_without_estimator_is_named(filed, name, version):
         require_estimator()
 
 
+def test_where_packages_cannot_be_listed_no_version_is_known(monkeypatch, tmp_path):
+    spec = SimpleNamespace(submodule_search_locations=[str(tmp_path / "gone" / "tensorflow")])
+    monkeypatch.setattr(importlib.util, "find_spec", lambda module: spec)
+    assert installed_tensorflow() == (0, 0)
+    require_estimator()
+
+
 @pytest.mark.parametrize("name", ["tensorflow_cpu-2.15.1", "tensorflow_gpu-1.15.0", "built_by_hand-9.9.9"])
 def test_others_are_let_be(filed, name):
     filed(name)
