@@ -10,7 +10,7 @@ from .contract import Instance
 
 
 def _kept(instance: Instance) -> Iterator[Instance]:
-    """Until the class ends, and not as the current graph: older pytest ends fixtures in another order than backwards."""
+    """Until the class ends, and not as the current graph: older pytest does not end fixtures the last one first."""
     yield instance
     instance.session.close()
 
