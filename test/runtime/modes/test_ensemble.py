@@ -237,8 +237,8 @@ def judging(tmp_path_factory: Any) -> List[Member]:
     write_dagm2007(str(place), (1,), plan=Plan(train=2, test=3, size=64))
     values = dict(dataset="dagm2007", class_id=1, model="plain_unet", depth=2, objective="defects",
                   feeding="resize_to_window")
-    return [member(str(place), str(place / name), **values, input_size=size)
-            for name, size in (("a", 48), ("another", 48), ("larger one", 64))]
+    return [member(str(place), str(place / name), weights, **values, input_size=size)
+            for weights, (name, size) in enumerate((("a", 48), ("another", 48), ("larger one", 64)))]
 
 
 def test_evaluation_and_prediction_judge_images_alike(judging: List[Member]) -> None:
@@ -257,8 +257,8 @@ def differing(tmp_path_factory: Any) -> List[Member]:
     place = tmp_path_factory.mktemp("differing")
     write_folder(str(place / "data"), "binary", specimens=2, size=48)
     values = dict(dataset="folder", model="plain_unet", depth=2, crop_height=32, crop_width=32, crossvalidation_idx=0)
-    return [member(str(place / "data"), str(place / objective), **values, objective=objective)
-            for objective in ("bce_dice", "cross_entropy_dice")]
+    return [member(str(place / "data"), str(place / objective), weights, **values, objective=objective)
+            for weights, objective in enumerate(("bce_dice", "cross_entropy_dice"))]
 
 
 def test_runs_of_different_objectives_are_scored_together_in_either_order(differing: List[Member]) -> None:
