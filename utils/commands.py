@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import sys
 import traceback
-from typing import Callable, List
+from typing import Callable, Iterable, List
 
 from utils.errors import UserError, system_error
 from utils.installed import is_package_of_others, lacking
@@ -68,13 +69,16 @@ def _told(error: Exception) -> Exception:
     return lacking(error) if isinstance(error, ModuleNotFoundError) else error
 
 
-def command_words(script: str = "main.py") -> List[str]:
-    """The words that start a script of the project as it was started: by this interpreter, which another shell command
-    of the same environment need not be, and where it lies.
-    """
+def command_words() -> List[str]:
+    """The words that start `main.py` where it lies, by this interpreter, which the shell's `python` need not be."""
     python, found = sys.executable or "python", shutil.which("python")
     if found and os.path.abspath(found) == os.path.abspath(python):
         python = "python"
     elif python.startswith(os.path.join(os.getcwd(), "")):
         python = os.path.relpath(python)
-    return [python, sys.argv[0] if os.path.basename(sys.argv[0]) == script else script]
+    return [python, sys.argv[0] if os.path.basename(sys.argv[0]) == "main.py" else "main.py"]
+
+
+def quoted(words: Iterable[str]) -> str:
+    """A command line of these words, for a shell."""
+    return " ".join(map(shlex.quote, words))

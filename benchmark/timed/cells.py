@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shlex
 from typing import Any, Iterable, List, Mapping, NamedTuple, Optional, Sequence
 
 from benchmark.kit.recipes import digest
 from runtime.settings.recipes import canonical_recipe, load_recipe
 from runtime.settings.tree import settings_from
+from utils.commands import quoted
 from utils.errors import UserError, nearest
 
 FOLDS = 5
@@ -136,7 +136,7 @@ def cells(subjects: Sequence[Subject], wanted: Wanted, data: Mapping[str, str]) 
             set, or nothing would validate.
     """
     _check(subjects, wanted)
-    flags = " ".join(map(shlex.quote, wanted.flags))
+    flags = quoted(wanted.flags)
     return [Cell(own.name, own.variant, own.digest, own.dataset, data[own.dataset], rule, fold, seed, minutes,
                  flags, own.origin or own.digest)
             for seed in range(wanted.seeds) for minutes in wanted.minutes for own in subjects

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import shlex
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import tensorflow.compat.v1 as tf
@@ -40,7 +39,7 @@ from runtime.restore import Position, usable_checkpoint
 from runtime.settings.flags import invocation_words
 from runtime.settings.tree import Settings, with_values
 from runtime.stop import Stop
-from utils.commands import Stopped, command_words
+from utils.commands import Stopped, command_words, quoted
 from utils.errors import UserError, unknown_name
 
 Choice = Tuple[Checkpoint, Tuple[str, ...]]
@@ -353,5 +352,5 @@ def _telling_how_to_go_on(run: Run) -> Iterator[None]:
         # Folds that have not begun to go on do so with what was changed.
         all_folds = run.settings.data.crossvalidation_idx == ALL_FOLDS
         words += ["--resume_with_changes"] if options.resume_with_changes and all_folds else []
-        stopped.way_on = " ".join(shlex.quote(word) for word in words)
+        stopped.way_on = quoted(words)
         raise

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
 from datasets.base import TEST
@@ -27,7 +26,7 @@ from runtime.modes.say import say
 from runtime.modes.stream import LargeImage, forget_unfinished, predict_large, require_same_images, scratch_of
 from runtime.settings.flags import words_of
 from runtime.settings.tree import Settings
-from utils.commands import Stopped
+from utils.commands import Stopped, quoted
 from utils.files import write_csv
 from utils.progress import with_bar
 from utils.regions import MOST_LISTED
@@ -115,7 +114,7 @@ def _telling_how_to_go_on(run: Run) -> Iterator[None]:
     except Stopped as stopped:
         if run.dataset.large:
             words = [word.format(ranks=run.distributed.place.size) for word in run.distributed.launcher]
-            stopped.way_on = " ".join(shlex.quote(word) for word in (*words, *words_of(run.settings)))
+            stopped.way_on = quoted([*words, *words_of(run.settings)])
         raise
 
 

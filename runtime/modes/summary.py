@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from typing import Any, Dict, Iterator, List, Mapping
 
 from datasets.base import TRAIN, VALIDATION
@@ -21,7 +20,7 @@ from runtime.modes.levels import lines as level_lines
 from runtime.settings.recipes import load_recipe
 from runtime.settings.saved import FILE_NAME as SAVED
 from runtime.settings.tree import Settings, fields
-from utils.commands import command_words
+from utils.commands import command_words, quoted
 from utils.errors import UserError
 
 THRESHOLD = "_THS_"
@@ -77,7 +76,7 @@ def summary(settings: Settings, result: Mapping[str, Any]) -> List[str]:
     lines += ["files:"] + ["  " + path for path in _files(settings, result)]
     if (settings.trains or settings.imports) and not settings.predicts:
         words = [*command_words(), "--exec_mode", "predict", "--model_dir", settings.run.model_dir]
-        lines.append("to predict: " + " ".join(map(shlex.quote, words)))
+        lines.append("to predict: " + quoted(words))
     return lines
 
 

@@ -83,7 +83,7 @@ def test_a_module_of_the_project_that_is_not_there_is_a_defect(name: Any) -> Non
 
 @pytest.mark.parametrize("path, executable, expected", [
     ("{place}/bin", "{place}/bin/python", "python"), ("{place}/other", "{place}/bin/python", "bin/python"),
-    ("{place}/other", "/opt/python3", "/opt/python3"), ("{place}/bin", "", "python")])
+    ("{place}/other", "{above}/python3", "{above}/python3"), ("{place}/bin", "", "python")])
 def test_a_command_is_started_again_by_the_same_interpreter(path: str, executable: str, expected: str, tmp_path: Path,
                                                             monkeypatch: Any) -> None:
     for name in ("bin", "other"):
@@ -91,9 +91,10 @@ def test_a_command_is_started_again_by_the_same_interpreter(path: str, executabl
         (tmp_path / name / "python").write_text("")
         (tmp_path / name / "python").chmod(0o755)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PATH", path.format(place=os.getcwd()))
-    monkeypatch.setattr(sys, "executable", executable.format(place=os.getcwd()))
+    places = {"place": os.getcwd(), "above": os.path.dirname(os.getcwd())}
+    monkeypatch.setenv("PATH", path.format(**places))
+    monkeypatch.setattr(sys, "executable", executable.format(**places))
     monkeypatch.setattr(sys, "argv", ["/project/main.py", "--exec_mode", "train"])
-    assert command_words() == [expected, "/project/main.py"]
+    assert command_words() == [expected.format(**places), "/project/main.py"]
     monkeypatch.setattr(sys, "argv", ["pytest"])
-    assert command_words() == [expected, "main.py"]
+    assert command_words() == [expected.format(**places), "main.py"]

@@ -10,21 +10,12 @@ import pytest
 from utils.errors import UserError
 from utils.installed import installed_tensorflow, require_estimator
 
-
-@pytest.fixture()
-def filed(monkeypatch, tmp_path):
-    """Make TensorFlow seem to be filed under this name."""
-    def under(name):
-        (tmp_path / f"{name}.dist-info").mkdir()
-        spec = SimpleNamespace(submodule_search_locations=[str(tmp_path / "tensorflow")])
-        monkeypatch.setattr(importlib.util, "find_spec", lambda module: spec)
-
-    return under
+from .test_onednn import installed
 
 
 @pytest.mark.parametrize("name, version", [("tensorflow-2.16.1", (2, 16)), ("tensorflow_cpu-2.20.0", (2, 20))])
-def test_a_tensorflow_without_estimator_is_named(filed, name, version):
-    filed(name)
+def test_a_tensorflow_without_estimator_is_named(monkeypatch, tmp_path, name, version):
+    installed(monkeypatch, tmp_path, name)
     assert installed_tensorflow() == version
     with pytest.raises(UserError, match=f"TensorFlow {version[0]}.{version[1]} in .*no Estimator"):
         require_estimator()
@@ -38,6 +29,6 @@ def test_where_packages_cannot_be_listed_no_version_is_known(monkeypatch, tmp_pa
 
 
 @pytest.mark.parametrize("name", ["tensorflow_cpu-2.15.1", "tensorflow_gpu-1.15.0", "built_by_hand-9.9.9"])
-def test_others_are_let_be(filed, name):
-    filed(name)
+def test_others_are_let_be(monkeypatch, tmp_path, name):
+    installed(monkeypatch, tmp_path, name)
     require_estimator()
