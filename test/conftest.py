@@ -35,10 +35,9 @@ COMMAND_SECONDS = 240
 
 
 def pytest_collection_finish() -> None:
-    """Spare what takes long and changes nothing: two fifths of a run in this process.
+    """Spare what takes long and changes nothing.
 
-    Garbage is not looked for in what was imported. And where lines are counted, they are not while TensorFlow makes an
-    operation: nothing of the project is beneath that. Older TensorFlows have it elsewhere, and stay as they are.
+    Garbage is not looked for in what was imported.
     Estimators compute their graphs as written; those of the many runs that are processes are optimised, as a user's.
     """
     if "main" in sys.modules:  # Tests run the command in this process.
@@ -46,9 +45,6 @@ def pytest_collection_finish() -> None:
 
         tf.estimator.Estimator.__init__ = without_optimisations(tf.estimator.Estimator.__init__)
     gc.freeze()
-    library: Any = sys.modules.get("tensorflow.python.framework.op_def_library")
-    if sys.gettrace() is not None and hasattr(library, "_apply_op_helper"):
-        library._apply_op_helper = untraced(library._apply_op_helper)
 
 
 def without_optimisations(init: Callable[..., None]) -> Callable[..., None]:
@@ -68,21 +64,6 @@ def without_optimisations(init: Callable[..., None]) -> Callable[..., None]:
             self._session_config.graph_options.rewrite_options.disable_meta_optimizer = True
 
     return initialise
-
-
-def untraced(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function, without the trace of this thread while it runs."""
-
-    @functools.wraps(function)
-    def quiet(*arguments: Any, **named: Any) -> Any:
-        trace = sys.gettrace()
-        sys.settrace(None)
-        try:
-            return function(*arguments, **named)
-        finally:
-            sys.settrace(trace)
-
-    return quiet
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -72,6 +72,10 @@ step "tests"
 # Tests of one module share what they train, so a module stays with one process. Modules of few tests are those of
 # whole runs, the longest: in the order of their names short ones are left to fill up the end.
 # The many processes that tests start read compiled modules.
-env -u PYTHONDONTWRITEBYTECODE "$bin/python" -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile \
-  --no-loadscope-reorder --cov --cov-report=term:skip-covered --cov-fail-under=90
+counted=$(mktemp -d)
+trap 'rm -rf "$counted"' EXIT
+env -u PYTHONDONTWRITEBYTECODE "$bin/python" -m slipcover --json --out "$counted/lines.json" \
+  -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+step "coverage"
+"$bin/python" -m slipcover --merge "$counted/lines.json" --out "$counted/all.json" --skip-covered --fail-under 90
 echo "all checks passed"
