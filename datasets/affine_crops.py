@@ -32,6 +32,7 @@ class AffineRule:
         log_scale: it is enlarged by exp(u), u from minus this to this.
         elastic_pixels: how far, at most, the knots of a smooth field move what they lie on; 0 for no field.
         zoom: it is enlarged by this, too, always.
+        foreground_share: the share of crops around a pixel of a class other than the first, where an image has one.
     """
 
     height: int
@@ -41,6 +42,7 @@ class AffineRule:
     log_scale: float
     elastic_pixels: float
     zoom: float = 1.0
+    foreground_share: float = 0.0
 
     @property
     def extent(self) -> Tuple[int, int]:
@@ -61,7 +63,10 @@ def affine_crop(decoded: Decoded, key: Tensor, rule: AffineRule) -> Tuple[Tensor
         [height, width]; the valid pixels, float32 [height, width], 1 or 0.
     """
     size = tf.shape(decoded.label)
-    rows, columns = places(*drawn_map(key, size, rule), rule.extent)
+    centre, matrix = drawn_map(key, size, rule)
+    if rule.foreground_share:
+        centre = on_foreground(centre, decoded, key, rule.foreground_share)
+    rows, columns = places(centre, matrix, rule.extent)
     if rule.elastic_pixels:
         field = elastic_field(key, rule)
         rows, columns = rows + field[..., 0], columns + field[..., 1]
@@ -81,6 +86,28 @@ def drawn_map(key: Tensor, size: Tensor, rule: AffineRule) -> Tuple[Tensor, Tens
     down, along = step * tf.cos(angle), step * tf.sin(angle)
     mirror = tf.where(coin < 0.5, -1.0, 1.0)
     return centre, tf.stack([tf.stack([down, -along * mirror]), tf.stack([along, down * mirror])])
+
+
+def on_foreground(centre: Tensor, decoded: Decoded, key: Tensor, share: float) -> Tensor:
+    """A pixel of a class other than the first, in this share of the draws, else `centre`; float32 [2].
+
+    A class is drawn from those that valid pixels of the image have, then one of its pixels, evenly: what is small, or
+    rare, is seen as often as what is not. An image that has none keeps its centre.
+    """
+    coin, kind, place = tf.unstack(uniform(purpose_key(key, "affine/foreground"), [3]))
+    label = tf.where(decoded.valid, decoded.label, tf.zeros_like(decoded.label))
+    classes = tf.unique(tf.boolean_mask(label, label > 0)).y
+
+    def pixel() -> Tensor:
+        return tf.cast(_one_of(tf.where(tf.equal(label, _one_of(classes, kind))), place), tf.float32)
+
+    return tf.cond(tf.logical_and(coin < share, tf.size(classes) > 0), pixel, lambda: centre)
+
+
+def _one_of(things: Tensor, number: Tensor) -> Tensor:
+    """The thing at `number`, in [0, 1), of the way through `things`."""
+    length = tf.shape(things)[0]
+    return things[tf.minimum(tf.cast(number * tf.cast(length, tf.float32), tf.int32), length - 1)]
 
 
 def places(centre: Tensor, matrix: Tensor, extent: Tuple[int, int]) -> Tuple[Tensor, Tensor]:

@@ -178,7 +178,7 @@ class NativeCrops(Feeding):
     def _affine_rule(self) -> AffineRule:
         options = self.options
         return AffineRule(*self._crop, self.margin, options.rotation_degrees, options.log_scale, options.elastic_pixels,
-                          options.zoom)
+                          options.zoom, options.foreground_share)
 
     def _covering(self) -> Windows:
         """The windows that images are predicted in: as large as what trained the network, if nothing else is said."""

@@ -86,6 +86,10 @@ class DataOptions:
                          check=within(0.1, 4.0))
     elastic_pixels: float = option(0.0, "affine, affine_shape: how far a smooth field moves pixels, 0 for no field",
                                    kind=TRAINING, flag=False, check=within(0.0, 16.0))
+    foreground_share: float = option(
+        0.0, "affine, affine_shape: the share of crops that are drawn around a pixel of a class other than the first, "
+        "all classes of an image alike; the others lie around any point", kind=TRAINING, flag=False,
+        check=within(0.0, 1.0))
     defective_share: Optional[float] = option(
         None, "DAGM2007 with train_on all: the share of the training samples that are drawn from the defective images, "
         "the others from the sound ones (default: as they come)", kind=TRAINING, flag=False, check=within(0.0, 1.0))

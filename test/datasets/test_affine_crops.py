@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from datasets.affine_crops import KNOTS, AffineRule, affine_crop, drawn_map, elastic_field, places, resampled
+from datasets.affine_crops import (
+    KNOTS,
+    AffineRule,
+    affine_crop,
+    drawn_map,
+    elastic_field,
+    on_foreground,
+    places,
+    resampled,
+)
 from datasets.augmentation import AUGMENTATIONS, CHANNEL_OFFSET, GAIN, OFFSET, Affine, random_intensity
 from datasets.feeding import Decoded
 from datasets.feedings import build_feeding
@@ -129,6 +138,44 @@ def test_zoom_enlarges_what_the_map_shows() -> None:
     np.testing.assert_allclose(twice, 2.0 * matrix, rtol=1e-6)
 
 
+WIDE = np.arange(30) > 10
+"""Columns of the class of many pixels."""
+
+
+def labelled(valid: Any = True) -> Decoded:
+    """20 x 30 pixels: a hundred of class 2, two of class 1, of which one does not count."""
+    label = np.zeros([20, 30], np.int32)
+    label[5:15, 15:25], label[3, 4:6] = 2, 1
+    counted = np.full(label.shape, valid)
+    counted[3, 5] = False
+    return decoded((np.zeros([20, 30, 1], np.uint8), label, counted))
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_a_share_of_crops_lies_around_pixels_of_the_foreground_all_classes_alike(share: float) -> None:
+    elsewhere = [-1.0, -1.0]
+    with tf.Graph().as_default():
+        source = labelled()
+
+        def one(sample: tf.Tensor) -> tf.Tensor:
+            key = tf.stack([tf.constant(7, tf.int64), sample])
+            return on_foreground(tf.constant(elsewhere), source, key, share)
+
+        centres = run(tf.map_fn(one, tf.range(KEYS, dtype=tf.int64), dtype=tf.float32))
+    found = centres[(centres != elsewhere).all(axis=1)].astype(int)
+    rare = (found == [3, 4]).all(axis=1)
+    assert abs(len(found) / KEYS - share) < 0.12 * (share < 1.0) + 1e-9      # 5 standard deviations and more
+    assert abs(rare.mean() - 0.5) < 0.16
+    rows, columns = found[~rare].T
+    assert set(rows) == set(range(5, 15)) and set(columns) == set(range(15, 25))
+
+
+def test_an_image_without_foreground_is_seen_anywhere() -> None:
+    with tf.Graph().as_default():
+        around = run(on_foreground(tf.constant([3.25, 4.5]), labelled(valid=False), sample_key(0, 1), 1.0))
+    np.testing.assert_array_equal(around, [3.25, 4.5])
+
+
 @pytest.mark.parametrize("height, width", [(2 * KNOTS, KNOTS), (KNOTS // 2, KNOTS // 2), (KNOTS - 1, 3 * KNOTS + 5)])
 def test_the_elastic_field_is_bounded_and_as_smooth_in_a_small_crop(height: int, width: int) -> None:
     """Between knots 8 apart in value and 64 pixels apart the steepest cubic rises by 1.5 x 8 / 64 a pixel."""
@@ -169,6 +216,15 @@ def test_label_and_image_of_a_sample_lie_over_each_other(geometry: Geometry, siz
     for part in drawn[1][0]:
         np.testing.assert_array_equal(drawn[1][0][part], drawn[4][0][part])
     assert not np.array_equal(drawn[1][0]["label"], drawn[2][0]["label"])
+
+
+def test_a_sample_around_the_foreground_has_it_in_its_middle() -> None:
+    spec = DataSpec("toy", 1, ("background", "vessel"), 0, "uint8")
+    with tf.Graph().as_default():
+        source, way = labelled(valid=WIDE), feeding(spec=spec, foreground_share=1.0)
+        samples = [way.training_sample(source, Affine(), sample_key(0, number)) for number in range(8)]
+        for label in run([sample["label"] for sample in samples]):
+            assert label[14:18, 22:26].max() > 0  # of even sides the middle lies between pixels
 
 
 def test_intensities_change_by_hand_and_within_their_bounds() -> None:
