@@ -125,12 +125,39 @@ class NativeCrops(Feeding):
         return found
 
     def whole_logits(self, images: Tensor, network: Function) -> Tensor:
-        """See `Feeding.whole_logits`."""
-        return self._of_whole(self.normalised(_eight_bit(images)), network)
+        """See `Feeding.whole_logits`: at the one scale that is asked for.
+
+        Raises:
+            UserError: that is another than their own, and they are scaled in whole numbers, by operations that a graph
+                for other programs cannot have.
+        """
+        pixels, size = _eight_bit(images), tf.shape(images)[1:3]
+        if self._one_scale == 1.0:
+            return self._of_whole(self.normalised(pixels), network)
+        if self.spec.image_dtype == "uint8":
+            raise UserError(f"--tta_scales {self._one_scale:g} with --exec_mode export of {self.spec.name}, whose "
+                            "images are scaled as OpenCV does it", "images at their own scale",
+                            "train with zoom: 1, or add --tta_scales 1")
+        seen = tf.image.resize_bilinear(pixels, _scaled(size, self._one_scale), half_pixel_centers=True)
+        logits = self._of_whole(self.normalised(seen), network)
+        return tf.image.resize_bilinear(logits, size, half_pixel_centers=True)
 
     @property
     def whole_rule(self) -> str:
         """See `Feeding.whole_rule`."""
+        if self._one_scale == 1.0:
+            return self._filling
+        return (f"scaled to {self._one_scale:g} of its size (bilinear, half-pixel), and what was found back to all of "
+                f"it; between, it is {self._filling}")
+
+    @property
+    def _one_scale(self) -> float:
+        scale, = variants_of(self.options).scales
+        return scale
+
+    @property
+    def _filling(self) -> str:
+        """In words, how an image gets a size that the network takes."""
         geometry = self.geometry
         offset = f" and {geometry.remainder} more" * bool(geometry.remainder)
         legal = f"a multiple of {geometry.divisor} pixels{offset}, {geometry.minimum} at least"
@@ -263,6 +290,13 @@ def _mirrored_up(image: Tensor, missing: Any) -> Tensor:
     for axis in (0, 1):
         image = reflected(image, axis, 0, missing[axis])
     return image
+
+
+def _scaled(size: Tensor, scale: float) -> Tensor:
+    """Height and width of `resize_image`, in operations that programs which get this graph have, too."""
+    sides = tf.cast(size, tf.float32)
+    ratio = tf.reduce_min(tf.floor(sides * scale + 0.5) / sides)
+    return tf.maximum(tf.cast(tf.floor(sides * ratio + 0.5), tf.int32), 1)
 
 
 def _eight_bit(image: Tensor) -> Tensor:

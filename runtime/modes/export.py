@@ -52,9 +52,9 @@ def exported_settings(settings: Settings) -> Settings:
                         f"export one of them: --model_dir {os.path.join(settings.run.model_dir, 'fold_0')}")
     if data.tta != "none":
         raise UserError(f"--tta {data.tta} with --exec_mode export", "one look at each image", "add --tta none")
-    if any(scale != 1.0 for scale in data.tta_scales):
+    if len(data.tta_scales) > 1:
         raise UserError(f"--tta_scales {' '.join(map(str, data.tta_scales))} with --exec_mode export",
-                        "one look at each image, at its own scale", "add --tta_scales 1")
+                        "one look at each image", f"add --tta_scales {data.zoom:g}")
     return with_values(settings, **EXPORTED)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
 from typing import Any, Dict, Iterator, List, NamedTuple
 
@@ -24,6 +25,7 @@ from runtime.exports.parity import compare
 from runtime.exports.served import SCORE, Served, serve
 from runtime.model_fn import predicting_fn
 from utils.contracts import DataSpec
+from utils.errors import UserError
 
 from ...model.contract import contracts, plain
 from ...model.reference_unetpp import start_with_random_weights
@@ -55,13 +57,13 @@ def case(request: Any, tmp_path_factory: Any) -> Iterator[Case]:
     return Case(serve(run, Checkpoint(path, 3, 3), "uint8", None), expected)
 
 
-def parts(model: str, options: Dict[str, Any]) -> Any:
+def parts(model: str, options: Dict[str, Any], spec: DataSpec = SPEC, **data: Any) -> Any:
     """What `serve` and the Estimator's graph need of a run."""
-    objective = build_objective(ObjectiveOptions(objective=OBJECTIVES.get(model, "semantic")), SPEC)
-    network = build_network(ModelOptions(model=model, **options), SPEC, objective.channels)
-    feeding = build_feeding(SPEC, network.geometry, DataOptions(feeding="native_crops", inference="whole"))
-    dataset = SimpleNamespace(spec=SPEC, pixel_rule=PixelRule(3, {"uint8": (0.0, 255.0)}, unchanged=True),
-                              uniform=lambda split: False)
+    objective = build_objective(ObjectiveOptions(objective=OBJECTIVES.get(model, "semantic")), spec)
+    network = build_network(ModelOptions(model=model, **options), spec, objective.channels)
+    feeding = build_feeding(spec, network.geometry, DataOptions(feeding="native_crops", inference="whole", **data))
+    rule = PixelRule(3, {"uint8": (0.0, 255.0)}, unchanged=spec.image_dtype == "uint8")
+    dataset = SimpleNamespace(spec=spec, pixel_rule=rule, uniform=lambda split: False)
     device = SimpleNamespace(widen=lambda logits: logits, session_config=plain,
                              spec=lambda mode, predictions: predictions)
     settings = SimpleNamespace(training=SimpleNamespace(seed=0, batch_size=1))
@@ -73,8 +75,9 @@ def estimated(run: Any, path: str) -> List[List[Dict[str, np.ndarray]]]:
     """The predictions of each image of each batch, one by one as the Estimator gets them; its weights go to `path`."""
     with tf.Graph().as_default(), tf.Session(config=plain()) as session:
         image = tf.placeholder(tf.uint8, [None, None, 3])
-        everywhere = tf.ones(tf.shape(image)[:2])
-        decoded = Decoded(image, tf.cast(everywhere, tf.int32), everywhere > 0, everywhere > 0)
+        rule, everywhere = run.dataset.pixel_rule, tf.ones(tf.shape(image)[:2])
+        seen = image if rule.unchanged else rule.placed(tf.cast(image, tf.float32), "uint8")
+        decoded = Decoded(seen, tf.cast(everywhere, tf.int32), everywhere > 0, everywhere > 0)
         sample = run.feeding.evaluation_sample(decoded)
         features = {name: sample[name][tf.newaxis] for name in ("image", "valid")}
         features[SIZE] = tf.shape(image)[tf.newaxis, :2]
@@ -89,6 +92,19 @@ def estimated(run: Any, path: str) -> List[List[Dict[str, np.ndarray]]]:
 def _in_a_hurry(monkeypatch: Any) -> None:
     """tf2onnx copies the graph before each of its optimisers, to go on where one fails; here it is to fail."""
     monkeypatch.setenv("TF2ONNX_CATCH_ERRORS", "no")
+
+
+def seen_at_half(image_dtype: str) -> Any:
+    """A run whose network sees images at half their size."""
+    spec = dataclasses.replace(SPEC, image_dtype=image_dtype)
+    return parts("plain_unet", {"filters": 4, "depth": 1, "normalisation": "batch"}, spec, tta_scales=(0.5,))
+
+
+@pytest.fixture(scope="module")
+def halved(tmp_path_factory: Any) -> Case:
+    run = seen_at_half("float32")
+    path = str(tmp_path_factory.mktemp("halved") / "model.ckpt-3")
+    return Case(expected=estimated(run, path), served=serve(run, Checkpoint(path, 3, 3), "uint8", None))
 
 
 def agrees(case: Case, name: str, directory: str) -> None:
@@ -119,3 +135,17 @@ def test_tflite(case: Case, tmp_path: Any) -> None:
 
 def test_a_score_is_given_where_images_are_judged(case: Case) -> None:
     assert (SCORE in case.served.outputs) == (SCORE in case.expected[0][0])
+
+
+@pytest.mark.parametrize("name", [
+    "saved_model", "onnx",
+    pytest.param("tflite", marks=pytest.mark.skipif(tf.__version__.startswith("1."), reason="as above"))])
+def test_an_image_may_be_seen_at_another_scale(halved: Case, name: str, tmp_path: Any) -> None:
+    if name == "onnx":
+        pytest.importorskip("tf2onnx")
+    agrees(halved, name, str(tmp_path))
+
+
+def test_images_that_are_scaled_in_whole_numbers_are_refused() -> None:
+    with tf.Graph().as_default(), pytest.raises(UserError, match="--tta_scales 0.5 .* of toy, whose images are scaled"):
+        seen_at_half("uint8").feeding.whole_logits(tf.zeros([1, 8, 8, 3], tf.uint8), lambda seen: seen)
