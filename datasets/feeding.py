@@ -112,8 +112,8 @@ class Feeding(abc.ABC):
 
     @abc.abstractmethod
     def whole_logits(self, images: Tensor, network: Function) -> Tensor:
-        """Logits of whole images, each seen at once and as it is, for `restore`; of a batch of any size, whose images
-        are of one size, known only when the graph runs.
+        """Logits of whole images, each seen once and all of it, for `restore`; of a batch of any size, whose images are
+        of one size, known only when the graph runs. Of the scales and flips of the options there is one.
 
         Args:
             images: as `Decoded.image`, [batch, height, width, channels].

@@ -17,7 +17,7 @@ from datasets.options import DataOptions
 from datasets.variants import placed, placed_back, variants_of
 from utils.contracts import DataSpec, Geometry, Tensor
 from utils.errors import UserError
-from utils.native_resize import resize_image
+from utils.native_resize import resize_image, resized_size
 from utils.tiling import Windows, mean_over_windows, reflected
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
@@ -125,20 +125,11 @@ class NativeCrops(Feeding):
         return found
 
     def whole_logits(self, images: Tensor, network: Function) -> Tensor:
-        """See `Feeding.whole_logits`: at the one scale that is asked for.
-
-        Raises:
-            UserError: that is another than their own, and they are scaled in whole numbers, by operations that a graph
-                for other programs cannot have.
-        """
+        """See `Feeding.whole_logits`."""
         pixels, size = _eight_bit(images), tf.shape(images)[1:3]
         if self._one_scale == 1.0:
             return self._of_whole(self.normalised(pixels), network)
-        if self.spec.image_dtype == "uint8":
-            raise UserError(f"--tta_scales {self._one_scale:g} with --exec_mode export of {self.spec.name}, whose "
-                            "images are scaled as OpenCV does it", "images at their own scale",
-                            "train with zoom: 1, or add --tta_scales 1")
-        seen = tf.image.resize_bilinear(pixels, _scaled(size, self._one_scale), half_pixel_centers=True)
+        seen = tf.image.resize_bilinear(pixels, resized_size(size, self._one_scale), half_pixel_centers=True)
         logits = self._of_whole(self.normalised(seen), network)
         return tf.image.resize_bilinear(logits, size, half_pixel_centers=True)
 
@@ -290,13 +281,6 @@ def _mirrored_up(image: Tensor, missing: Any) -> Tensor:
     for axis in (0, 1):
         image = reflected(image, axis, 0, missing[axis])
     return image
-
-
-def _scaled(size: Tensor, scale: float) -> Tensor:
-    """Height and width of `resize_image`, in operations that programs which get this graph have, too."""
-    sides = tf.cast(size, tf.float32)
-    ratio = tf.reduce_min(tf.floor(sides * scale + 0.5) / sides)
-    return tf.maximum(tf.cast(tf.floor(sides * ratio + 0.5), tf.int32), 1)
 
 
 def _eight_bit(image: Tensor) -> Tensor:

@@ -49,4 +49,4 @@ step "environment ($venv)"
 install
 step "comparisons"
 (($#)) || set -- test/parity test/runtime/checkpoints/foreign
-exec "$bin/python" -m pytest --no-cov --disable-warnings "$@"
+exec "$bin/python" -m pytest --disable-warnings "$@"

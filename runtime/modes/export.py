@@ -7,7 +7,7 @@ import os
 import tempfile
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
-from datasets.options import ALL_FOLDS
+from datasets.options import ALL_FOLDS, DataOptions
 from runtime.assembly import Run
 from runtime.checkpoints.directory import move_aside, require_writable
 from runtime.checkpoints.find import Checkpoint
@@ -19,6 +19,7 @@ from runtime.exports.signature import describe, readme
 from runtime.modes.evaluate import choose_threshold
 from runtime.modes.say import say
 from runtime.settings.tree import Settings, with_values
+from utils.contracts import DataSpec
 from utils.errors import UserError
 from utils.files import place_directory, write_json, write_text
 
@@ -104,8 +105,9 @@ def export(run: Run, checkpoint: Checkpoint) -> Dict[str, Any]:
         "files": the directories written; "step"; "parity": `parity.json` by form.
 
     Raises:
-        UserError: the data cannot be read, or at the end: some forms failed, named with the reason.
+        UserError: as `require_scale`; the data cannot be read; or at the end: some forms failed, named with the reason.
     """
+    require_scale(run.settings.data, run.dataset.spec)
     result: Dict[str, Any] = {"files": [], "step": checkpoint.step, "parity": {}}
     failures: List[UserError] = []
     threshold = choose_threshold(run, checkpoint)
@@ -121,6 +123,18 @@ def export(run: Run, checkpoint: Checkpoint) -> Dict[str, Any]:
     if failures:
         raise _failed(failures, result["files"])
     return result
+
+
+def require_scale(data: DataOptions, spec: DataSpec) -> None:
+    """Refuse to scale images in whole numbers: other programs lack the operations.
+
+    Raises:
+        UserError: images that are 8 bits deep inside are to be seen at another scale than their own.
+    """
+    if spec.image_dtype == "uint8" and data.tta_scales not in ((), (1.0,)):
+        raise UserError(f"--tta_scales {data.tta_scales[0]:g} with --exec_mode export of {spec.name}, whose images are "
+                        "scaled as OpenCV does it", "images at their own scale",
+                        "add --tta_scales 1" if data.zoom == 1.0 else "train another run, without zoom")
 
 
 def _prepared(run: Run, checkpoint: Checkpoint, threshold: Optional[float]) -> _Work:

@@ -10,7 +10,7 @@ import tensorflow.compat.v1 as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utils.native_resize import resize_image, resize_labels_window, resize_window, scaled_size, shown
+from utils.native_resize import resize_image, resize_labels_window, resize_window, resized_size, scaled_size, shown
 
 EXTENT = (5, 7)
 LARGEST = (60, 60)
@@ -224,6 +224,13 @@ class TestImage:
             later = resize_image(tf.placeholder_with_default(image, [None, None, 1]), ratio)
             assert later.shape.as_list() == [None, None, 1]
             assert known.shape.as_list() == session.run(tf.shape(later)).tolist()
+
+    @given(st.integers(1, 3000), st.integers(1, 3000), st.sampled_from([0.125, 0.5, 0.75, 1.75]))
+    @settings(max_examples=40, deadline=None, derandomize=True)
+    def test_its_size_in_whole_numbers(self, height: int, width: int, ratio: float) -> None:
+        with tf.Graph().as_default(), tf.Session() as session:
+            expected = resize_image(tf.placeholder(tf.uint8, [height, width, 1]), ratio).shape[:2].as_list()
+            assert session.run(resized_size(tf.constant([height, width]), ratio)).tolist() == expected
 
     def test_is_the_window_of_all(self) -> None:
         image = _noise(13, 10, 3)

@@ -25,7 +25,6 @@ from runtime.exports.parity import compare
 from runtime.exports.served import SCORE, Served, serve
 from runtime.model_fn import predicting_fn
 from utils.contracts import DataSpec
-from utils.errors import UserError
 
 from ...model.contract import contracts, plain
 from ...model.reference_unetpp import start_with_random_weights
@@ -94,16 +93,13 @@ def _in_a_hurry(monkeypatch: Any) -> None:
     monkeypatch.setenv("TF2ONNX_CATCH_ERRORS", "no")
 
 
-def seen_at_half(image_dtype: str) -> Any:
-    """A run whose network sees images at half their size."""
-    spec = dataclasses.replace(SPEC, image_dtype=image_dtype)
-    return parts("plain_unet", {"filters": 4, "depth": 1, "normalisation": "batch"}, spec, tta_scales=(0.5,))
-
-
-@pytest.fixture(scope="module")
-def halved(tmp_path_factory: Any) -> Case:
-    run = seen_at_half("float32")
-    path = str(tmp_path_factory.mktemp("halved") / "model.ckpt-3")
+@pytest.fixture(scope="module", params=[0.5, 1.3])
+def scaled(request: Any, tmp_path_factory: Any) -> Case:
+    """A network that sees images at another scale."""
+    spec = dataclasses.replace(SPEC, image_dtype="float32")
+    run = parts("plain_unet", {"filters": 4, "depth": 1, "normalisation": "batch"}, spec, tta_scales=(request.param,))
+    assert f"scaled to {request.param} of its size" in run.feeding.whole_rule
+    path = str(tmp_path_factory.mktemp("scaled") / "model.ckpt-3")
     return Case(expected=estimated(run, path), served=serve(run, Checkpoint(path, 3, 3), "uint8", None))
 
 
@@ -140,12 +136,7 @@ def test_a_score_is_given_where_images_are_judged(case: Case) -> None:
 @pytest.mark.parametrize("name", [
     "saved_model", "onnx",
     pytest.param("tflite", marks=pytest.mark.skipif(tf.__version__.startswith("1."), reason="as above"))])
-def test_an_image_may_be_seen_at_another_scale(halved: Case, name: str, tmp_path: Any) -> None:
+def test_an_image_may_be_seen_at_another_scale(scaled: Case, name: str, tmp_path: Any) -> None:
     if name == "onnx":
         pytest.importorskip("tf2onnx")
-    agrees(halved, name, str(tmp_path))
-
-
-def test_images_that_are_scaled_in_whole_numbers_are_refused() -> None:
-    with tf.Graph().as_default(), pytest.raises(UserError, match="--tta_scales 0.5 .* of toy, whose images are scaled"):
-        seen_at_half("uint8").feeding.whole_logits(tf.zeros([1, 8, 8, 3], tf.uint8), lambda seen: seen)
+    agrees(scaled, name, str(tmp_path))

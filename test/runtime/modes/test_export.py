@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import http.server
 import json
 import os
@@ -23,8 +24,9 @@ from runtime.exports.formats import FORMATS
 from runtime.exports.served import Served
 from runtime.exports.tensorflow_forms import Frozen
 from runtime.modes import dispatch
-from runtime.modes.export import exported_settings
+from runtime.modes.export import exported_settings, require_scale
 from runtime.settings.tree import settings_from
+from utils.contracts import DataSpec
 from utils.errors import UserError
 from utils.tiff import read_page
 
@@ -159,6 +161,17 @@ def test_what_one_graph_cannot_give(values, words):
     with pytest.raises(UserError) as error:
         exported_settings(settings_from(dict(values, exec_mode="export")))
     assert words in str(error.value)
+
+
+@pytest.mark.parametrize("zoom, repair", [(1.0, "add --tta_scales 1"), (0.5, "without zoom")])
+def test_images_that_are_scaled_in_whole_numbers_are_refused(zoom, repair):
+    data = settings_from({"tta_scales": (0.5,), "zoom": zoom}).data
+    spec = DataSpec("toy", 3, ("a", "b"), 0, image_dtype="uint8")
+    with pytest.raises(UserError, match="--tta_scales 0.5 with --exec_mode export of toy.*") as error:
+        require_scale(data, spec)
+    assert repair in str(error.value)
+    require_scale(data, dataclasses.replace(spec, image_dtype="float32"))
+    require_scale(settings_from({}).data, spec)
 
 
 def test_a_graph_is_exported_in_float32_and_for_whole_images():
