@@ -126,9 +126,10 @@ class NativeCrops(Feeding):
 
     def whole_logits(self, images: Tensor, network: Function) -> Tensor:
         """See `Feeding.whole_logits`."""
-        pixels, size = _eight_bit(images), tf.shape(images)[1:3]
+        pixels = _eight_bit(images)
         if self._one_scale == 1.0:
             return self._of_whole(self.normalised(pixels), network)
+        size = tf.shape(images)[1:3]
         seen = tf.image.resize_bilinear(pixels, resized_size(size, self._one_scale), half_pixel_centers=True)
         logits = self._of_whole(self.normalised(seen), network)
         return tf.image.resize_bilinear(logits, size, half_pixel_centers=True)

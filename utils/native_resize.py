@@ -71,7 +71,8 @@ def resize_image(image: Tensor, ratio: Any) -> Tensor:
 
 
 def resized_size(size: Tensor, ratio: float) -> Tensor:
-    """Height and width of what `resize_image` gives, in whole numbers of 32 bits: of images up to 32,000 pixels a side.
+    """Height and width of what `resize_image` gives, in whole numbers of 32 bits: the longer side's square, times the
+    ratio, must stay below 2^30 (32,000 pixels at their own scale, 16,000 at four times that).
 
     Other programs that may get this graph lack its arithmetic in float64, which rounds: a side of 50 times 0.29 is less
     than 14.5 there, and sizes differ for it. Halves, quarters and eighths of a side are exact in both.

@@ -10,6 +10,7 @@ import re
 import shutil
 import sys
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from runtime.exports.formats import FORMATS
 from runtime.exports.served import Served
 from runtime.exports.tensorflow_forms import Frozen
 from runtime.modes import dispatch
-from runtime.modes.export import exported_settings, require_scale
+from runtime.modes.export import export, exported_settings, require_scale
 from runtime.settings.tree import settings_from
 from utils.contracts import DataSpec
 from utils.errors import UserError
@@ -167,8 +168,9 @@ def test_what_one_graph_cannot_give(values, words):
 def test_images_that_are_scaled_in_whole_numbers_are_refused(zoom, repair):
     data = settings_from({"tta_scales": (0.5,), "zoom": zoom}).data
     spec = DataSpec("toy", 3, ("a", "b"), 0, image_dtype="uint8")
+    run = SimpleNamespace(settings=SimpleNamespace(data=data), dataset=SimpleNamespace(spec=spec))
     with pytest.raises(UserError, match="--tta_scales 0.5 with --exec_mode export of toy.*") as error:
-        require_scale(data, spec)
+        export(run, SimpleNamespace(step=1))
     assert repair in str(error.value)
     require_scale(data, dataclasses.replace(spec, image_dtype="float32"))
     require_scale(settings_from({}).data, spec)
