@@ -13,6 +13,7 @@ from runtime.devices.kernel_gradients import KernelGradients, measured
 from runtime.settings.tree import MEASURED, DeviceOptions
 from utils.contracts import Convolution
 from utils.onednn import VARIABLE, onednn_left_off
+from utils.processor import processor_flags
 
 BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
 """Flags of processors that compute in bfloat16."""
@@ -100,12 +101,4 @@ def _has_bfloat16() -> bool:
     if onednn_left_off():
         return False
     rewriters = tf.ConfigProto().graph_options.rewrite_options.DESCRIPTOR.fields_by_name
-    return _REWRITER in rewriters and any(name in _processor_flags() for name in BFLOAT16_INSTRUCTIONS)
-
-
-def _processor_flags() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as stream:
-            return next((line for line in stream if line.startswith("flags")), "")
-    except OSError:
-        return ""
+    return _REWRITER in rewriters and any(name in processor_flags() for name in BFLOAT16_INSTRUCTIONS)

@@ -121,7 +121,7 @@ def test_xla_turns_the_compiler_on_and_warns_on_a_cpu(monkeypatch):
 @pytest.mark.skipif(not hasattr(tf.ConfigProto().graph_options.rewrite_options, "auto_mixed_precision_onednn_bfloat16"),
                     reason="this TensorFlow has no bfloat16 rewriter")
 def test_a_cpu_with_bfloat16_takes_the_rewriter(monkeypatch):
-    monkeypatch.setattr(cpu_module, "_processor_flags", lambda: "flags : sse avx512_bf16")
+    monkeypatch.setattr(cpu_module, "processor_flags", lambda: ["sse", "avx512_bf16"])
     monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
     device = CPU(DeviceOptions(use_amp=True))
     assert device.precision == BFLOAT16
@@ -130,10 +130,10 @@ def test_a_cpu_with_bfloat16_takes_the_rewriter(monkeypatch):
 
 
 @pytest.mark.parametrize("flags, onednn, why", [
-    ("flags : sse avx2", "1", "this processor or this TensorFlow has no bfloat16"),
-    ("flags : sse avx512_bf16", "0", "TF_ENABLE_ONEDNN_OPTS leaves oneDNN off")])
+    ("sse avx2", "1", "this processor or this TensorFlow has no bfloat16"),
+    ("sse avx512_bf16", "0", "TF_ENABLE_ONEDNN_OPTS leaves oneDNN off")])
 def test_a_cpu_without_bfloat16_says_so_and_computes_in_float32(monkeypatch, flags, onednn, why):
-    monkeypatch.setattr(cpu_module, "_processor_flags", lambda: flags)
+    monkeypatch.setattr(cpu_module, "processor_flags", flags.split)
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", onednn)
     device = CPU(DeviceOptions(use_amp=True))
     assert device.precision == FLOAT32
