@@ -15,7 +15,7 @@ from benchmark.timed.cells import subject, varied
 from benchmark.timed.ingredients import AVERAGED, ENSEMBLE, SINGLE, TRAINED, trained
 from utils.errors import UserError
 
-from .test_time_to_score import BEGUN, CELL, MACHINE, Stand, record
+from .timed_stand_in import BEGUN, CELL, MACHINE, Stand, record
 
 
 def of(variant, seed, score, fold=0):
