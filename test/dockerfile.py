@@ -7,7 +7,6 @@ is what lies in the tree; no layers are kept. Needs root, for chroot. Standard l
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import posixpath
 import re
@@ -15,148 +14,14 @@ import shutil
 import subprocess
 import sys
 import time
-from typing import Callable, Dict, Iterator, List, Match, NamedTuple, Optional, Pattern, Sequence, Tuple
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+
+from .dockerfile_text import DockerfileError, Ignored, Instruction, pairs, parse, words, words_of_json
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 KNOWN = ("FROM", "ARG", "ENV", "LABEL", "COPY", "RUN", "USER", "WORKDIR", "CMD")
 LENT = re.compile(r"(PIP_\w+|(?:https?|no)_proxy|SSL_CERT_FILE)", re.IGNORECASE)
 """Variables of the caller that installing steps are given, as a Docker client lends its proxies."""
-
-
-class DockerfileError(Exception):
-    """The Dockerfile says something wrong, or something that is not known here."""
-
-
-class Instruction(NamedTuple):
-    """An instruction: its line, name, and all that follows, with continuation lines joined."""
-
-    line: int
-    name: str
-    value: str
-
-
-def parse(text: str) -> List[Instruction]:
-    """The instructions of a Dockerfile."""
-    if re.match(r"#\s*(escape|syntax)\s*=", text, re.IGNORECASE):
-        raise DockerfileError("line 1: parser directives are not known")
-    found: List[Instruction] = []
-    parts: List[str] = []
-    start = 0
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        start = start if parts else number
-        continued = line.rstrip().endswith("\\")
-        parts.append(line.rstrip()[:-1] if continued else line.strip())
-        if not continued:
-            found.append(_instruction(start, "".join(parts)))
-            parts = []
-    if parts:
-        raise DockerfileError(f"line {start}: the last line is continued")
-    return found
-
-
-def _instruction(line: int, text: str) -> Instruction:
-    name, _, value = text.strip().partition(" ")
-    if name.upper() in ("RUN", "COPY") and re.search(r"<<-?\s*['\"]?[A-Za-z_]", value):
-        raise DockerfileError(f"line {line}: here-documents are not known")
-    if value.lstrip().startswith("--"):
-        raise DockerfileError(f"line {line}: {name} with {value.split()[0]} is not known")
-    return Instruction(line, name.upper(), value.strip())
-
-
-# Words and variables ----------------------------------------------------------------------------------------------
-
-
-_VARIABLE = r"\$(?P<name>[A-Za-z_]\w*)|\$\{(?P<braced>[A-Za-z_]\w*)(?::(?P<rule>[-+])(?P<other>[^{}$]*))?\}"
-_TOKEN = re.compile(rf"""'(?P<single>[^']*)'|"(?P<double>(?:[^"\\]|\\.)*)"|\\(?P<escaped>.)|{_VARIABLE}"""
-                    r"""|(?P<space>\s+)|(?P<plain>[^\s'"\\$]+)""")
-_QUOTED = re.compile(rf"""\\(?P<escaped>["\\$])|{_VARIABLE}|(?P<plain>[^\\$]+|\\)""")
-
-
-def words(text: str, variables: Dict[str, str]) -> List[str]:
-    """`text` in words, with quotes taken off and variables put in."""
-    found: List[str] = []
-    fresh = True
-    for token in _tokens(_TOKEN, text):
-        if token.group("space") is not None:
-            fresh = True
-            continue
-        if fresh:
-            found.append("")
-            fresh = False
-        found[-1] += _meaning(token, variables)
-    return found
-
-
-def _tokens(pattern: Pattern[str], text: str) -> Iterator[Match[str]]:
-    at = 0
-    while at < len(text):
-        token = pattern.match(text, at)
-        if token is None:
-            raise DockerfileError(f"cannot read {text[at:]}")
-        yield token
-        at = token.end()
-
-
-def _meaning(token: Match[str], variables: Dict[str, str]) -> str:
-    groups = token.groupdict()
-    if groups.get("double") is not None:
-        return "".join(_meaning(inner, variables) for inner in _tokens(_QUOTED, groups["double"]))
-    name = groups["name"] or groups["braced"]
-    if name is None:
-        return next(str(groups[key]) for key in ("single", "escaped", "plain") if groups.get(key) is not None)
-    value = variables.get(name, "")
-    if groups["rule"] == "-":
-        return value or str(groups["other"])
-    if groups["rule"] == "+":
-        return str(groups["other"]) if value else ""
-    return value
-
-
-def _pairs(text: str, variables: Dict[str, str]) -> Dict[str, str]:
-    found = {}
-    for word in words(text, variables):
-        name, equals, value = word.partition("=")
-        if not equals:
-            raise DockerfileError(f"{word}: NAME=VALUE is expected")
-        found[name] = value
-    return found
-
-
-# What .dockerignore keeps out ---------------------------------------------------------------------------------------
-
-
-class Ignored:
-    """The rules of a .dockerignore file: the last that matches a path, or a directory above it, decides."""
-
-    def __init__(self, text: str) -> None:
-        self._rules: List[Tuple[bool, Pattern[str]]] = []
-        for line in (line.strip() for line in text.splitlines() if not line.startswith("#")):
-            pattern = line[1:].strip() if line.startswith("!") else line
-            if pattern:
-                cleaned = posixpath.normpath(pattern).lstrip("/")
-                self._rules.append((not line.startswith("!"), re.compile(_regular(cleaned))))
-
-    def __call__(self, path: str) -> bool:
-        """Whether `path`, relative to the context, is kept out."""
-        parts = path.split("/")
-        above = ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
-        out = False
-        for keeps_out, rule in self._rules:
-            if any(rule.fullmatch(prefix) for prefix in above):
-                out = keeps_out
-        return out
-
-
-def _regular(pattern: str) -> str:
-    if re.search(r"[\[\]\\]", pattern):
-        raise DockerfileError(f".dockerignore: {pattern}: classes and escapes are not known")
-    known = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return "".join(known.get(part, re.escape(part)) for part in re.split(r"(\*\*/|\*\*|\*|\?)", pattern))
-
-
-# The image ----------------------------------------------------------------------------------------------------------
 
 
 class Identity(NamedTuple):
@@ -286,13 +151,13 @@ class Image:
             known[name] = self.before_from[name]
 
     def _env(self, value: str) -> None:
-        self.environment.update(_pairs(value, self.variables))
+        self.environment.update(pairs(value, self.variables))
 
     def _label(self, value: str) -> None:
-        self.labels.update(_pairs(value, self.variables))
+        self.labels.update(pairs(value, self.variables))
 
     def _cmd(self, value: str) -> None:
-        self.command = _words_of_json(value)
+        self.command = words_of_json(value)
 
     def _user(self, value: str) -> None:
         user = " ".join(words(value, self.variables))
@@ -304,7 +169,7 @@ class Image:
         os.makedirs(self._inside(self.workdir), exist_ok=True)
 
     def _run(self, value: str) -> None:
-        command = _words_of_json(value) if value.startswith("[") else ["/bin/sh", "-c", value]
+        command = words_of_json(value) if value.startswith("[") else ["/bin/sh", "-c", value]
         code = self._entered(self.user, {**self.lent, **self.arguments, **self.environment}, command)
         if code:
             raise DockerfileError(f"the command ended with {code}")
@@ -385,16 +250,6 @@ def build(image: Image, text: str, say: Callable[[str], None] = print) -> None:
         took = time.monotonic() - begun
         if took >= 1:
             say(f"  took {took:.0f} s")
-
-
-def _words_of_json(value: str) -> List[str]:
-    try:
-        found = json.loads(value)
-    except ValueError:
-        found = None
-    if not isinstance(found, list) or not found or not all(isinstance(word, str) for word in found):
-        raise DockerfileError(f'{value}: a list in JSON is expected, as ["bash"]')
-    return found
 
 
 def _read(path: str) -> str:

@@ -13,7 +13,8 @@ import pytest
 
 from . import dockerfile
 from .conftest import ROOT
-from .dockerfile import DockerfileError, Identity, Ignored, Image, build, parse, words
+from .dockerfile import Identity, Image, build
+from .dockerfile_text import DockerfileError, Ignored, parse, words
 
 DOCKERFILES = ("Dockerfile", "Dockerfile.ascend")
 PASSWD = "root:x:0:0:root:/root:/bin/bash\nunet:x:1000:1001::/home/unet:/bin/bash\n"

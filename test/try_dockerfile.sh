@@ -112,7 +112,7 @@ execute() { # inside the namespace: everything that mounts and installs
     before=$(brought)
   fi
   step "the steps of $(basename "$dockerfile"), and five steps of training"
-  python3 "$here/test/dockerfile.py" "$dockerfile" "$here" "$inside" \
+  PYTHONPATH=$here python3 -B -m test.dockerfile "$dockerfile" "$here" "$inside" \
     ${environment[@]+"${environment[@]}"} \
     --run "" "python main.py --exec_mode train_and_evaluate --crossvalidation_idx 0 --max_steps 5$flags" \
     --run 4242:4242 "python main.py --max_steps 1 --model_dir /results/another$flags"
