@@ -1,166 +1,55 @@
-"""The pipeline's promise: sample k of a run is a pure function of (seed, k)."""
+"""The pipeline's promise in training: sample k of a run is a pure function of (seed, k)."""
 
 from __future__ import annotations
 
-import collections
 import dataclasses
-from typing import Any, Callable, Counter, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Tuple
 
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from datasets import pipeline
-from datasets.base import TEST, TRAIN, VALIDATION, Dataset, Sample
+from datasets.base import TRAIN, Sample
 from datasets.options import DataOptions
-from datasets.pipeline import (
-    Draw,
-    Share,
-    endless_batches,
-    evaluation_batches,
-    require_drawable,
-    training_batches,
-    training_cache,
-)
+from datasets.pipeline import Draw, Share, require_drawable, training_batches
 from datasets.resize_to_window import ResizeToWindow
-from utils.contracts import DataSpec, Geometry
+from utils.contracts import Geometry
 from utils.errors import UserError
 from utils.randomness import permutation, purpose_key, sample_key
 
-Batch = Dict[str, np.ndarray]
-
-SIZE = 20
-INPUT_SIZE, OUTPUT_SIZE = 14, 10
-GEOMETRY = Geometry(divisor=1, remainder=0, minimum=5, margin=2)
-CLASSES = 32
-SPEC = DataSpec(name="numbered", channels=1, class_names=tuple(f"image {number}" for number in range(CLASSES)), folds=0)
-FEEDING = ResizeToWindow(SPEC, GEOMETRY, DataOptions(input_size=INPUT_SIZE))
-ONE_BY_ONE = Share(1)
+from .numbered import (
+    BATCH,
+    FEEDING,
+    INPUT_SIZE,
+    ONE_BY_ONE,
+    OUTPUT_SIZE,
+    SIZE,
+    SPEC,
+    Batch,
+    Numbered,
+    assert_same,
+    cut,
+    drain,
+    few,
+    grey,
+    joined,
+    numbers,
+    train,
+)
 
 # Every pipeline is a graph of its own to build, so a property compares one fresh pipeline with a sequence that is kept.
 KEPT = 40
 RUN = st.sampled_from([(5, 3), (7, 2 ** 31 - 1)])
-BATCH = st.integers(1, 5)
 FIRST = st.integers(0, KEPT - 12)
 Reference = Callable[[Tuple[int, int]], Batch]
-
-
-def few(examples: int) -> settings:
-    return settings(max_examples=examples, deadline=None)
-
-
-class Numbered(Dataset):
-    """`count` images a split; image i is one grey and its label i, so that batches tell what they hold.
-
-    Args:
-        count: images, below `CLASSES`.
-        alike: every image is the same picture instead, so that images tell nothing but their augmentation.
-        masked: pixels of the left half do not count.
-    """
-
-    spec = SPEC
-
-    def __init__(self, count: int, alike: bool = False, masked: bool = False) -> None:
-        self.count = count
-        self.alike = alike
-        self.masked = masked
-        self.reads: Counter[int] = collections.Counter()
-
-    def ids(self, split: str) -> Sequence[str]:
-        if not self.count:
-            raise UserError(f"{split} is empty", "images", "add some")
-        return [f"{split}#{number}" for number in range(self.count)]
-
-    def read(self, sample_id: str) -> Sample:
-        split, number = sample_id.split("#")
-        self.reads[int(number)] += 1
-        valid = np.tile(np.arange(SIZE) >= SIZE // 2, [SIZE, 1]) if self.masked else None
-        label = None if split == TEST else np.full([SIZE, SIZE], int(number), np.int32)
-        return Sample(self._image(int(number)), label, valid)
-
-    def _image(self, number: int) -> np.ndarray:
-        if self.alike:
-            return np.linspace(-0.7, 0.7, SIZE * SIZE, dtype=np.float32).reshape([SIZE, SIZE, 1])
-        return np.full([SIZE, SIZE, 1], grey(number), np.float32)
-
-    def problems(self, splits: Sequence[str], watch: Any = None) -> Iterator[UserError]:
-        raise NotImplementedError
-
-    def present(self) -> Tuple[str, ...]:
-        raise NotImplementedError
-
-    def native_size(self, split: str) -> Tuple[int, int]:
-        return SIZE, SIZE
-
-    def counts(self) -> Dict[str, int]:
-        raise NotImplementedError
-
-    @property
-    def official_counts(self) -> Dict[str, int]:
-        raise NotImplementedError
-
-
-def grey(number: int) -> float:
-    return number / CLASSES - 0.5
-
-
-def drain(make: Callable[[], tf.data.Dataset], passes: Sequence[Optional[int]] = (None,)) -> List[List[Batch]]:
-    """The batches of each pass over one data set: as many as it says, or all."""
-    with tf.Graph().as_default(), tf.Session() as session:
-        iterator = tf.data.make_initializable_iterator(make())
-        following = iterator.get_next()
-
-        def one_pass(length: Optional[int]) -> Iterator[Batch]:
-            session.run(iterator.initializer)
-            while length is None or length > 0:
-                try:
-                    yield session.run(following)
-                except tf.errors.OutOfRangeError:
-                    return
-                length = None if length is None else length - 1
-
-        return [list(one_pass(length)) for length in passes]
-
-
-def train(dataset: Dataset, draw: Draw, samples: int, share: Share = ONE_BY_ONE) -> Batch:
-    """The first `samples` samples of this share, one behind the other."""
-    steps = -(-samples // share.batch_size)
-    (batches,) = drain(lambda: training_batches(dataset, FEEDING, draw, share), [steps])
-    return cut(joined(batches), slice(samples))
-
-
-def evaluate(count: int, split: str = VALIDATION, share: Share = ONE_BY_ONE, masked: bool = False) -> List[Batch]:
-    return drain(lambda: evaluation_batches(Numbered(count, masked=masked), split, FEEDING, share))[0]
-
-
-def joined(batches: Sequence[Batch]) -> Batch:
-    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
-
-
-def cut(samples: Batch, part: slice) -> Batch:
-    return {name: values[part] for name, values in samples.items()}
-
-
-def numbers(samples: Batch) -> List[int]:
-    """Which image each sample shows, by its label, which must be of one piece."""
-    flat = samples["label"].reshape([len(samples["label"]), -1])
-    assert (flat == flat[:, :1]).all()
-    return flat[:, 0].tolist()
 
 
 def _turned(array: np.ndarray, place: int) -> np.ndarray:
     """One of the eight positions of a square."""
     return np.rot90(array[:, ::-1] if place >= 4 else array, place % 4)
-
-
-def assert_same(first: Batch, second: Batch) -> None:
-    """Bit for bit."""
-    assert set(first) == set(second)
-    for name, values in first.items():
-        assert values.dtype == second[name].dtype
-        np.testing.assert_array_equal(values, second[name], err_msg=name)
 
 
 class TestTraining:
@@ -345,105 +234,3 @@ class TestTraining:
     def test_an_empty_split_is_refused_at_once(self) -> None:
         with tf.Graph().as_default(), pytest.raises(UserError, match=f"{TRAIN} is empty"):
             training_batches(Numbered(0), FEEDING, Draw(0), ONE_BY_ONE)
-
-
-class TestEvaluation:
-    @few(1)
-    @given(st.integers(1, 9), BATCH, st.integers(1, 3), st.sampled_from([TRAIN, VALIDATION]))
-    @example(7, 3, 2, VALIDATION)
-    def test_every_image_once(self, count: int, batch: int, ranks: int, split: str) -> None:
-        seen: List[int] = []
-        for rank in range(ranks):
-            batches = evaluate(count, split, Share(batch, rank, ranks))
-            mine = len(range(rank, count, ranks))
-            sizes = [len(each["index"]) for each in batches]
-            assert sizes == [batch] * (mine // batch) + [mine % batch] * (mine % batch > 0)
-            for each in batches:
-                assert numbers(each) == each["index"].tolist()
-                seen += each["index"].tolist()
-        assert sorted(seen) == list(range(count))
-
-    def test_a_rank_without_images_has_no_batches(self) -> None:
-        assert evaluate(2, share=Share(1, rank=2, size=3)) == []
-
-    def test_layout_and_order(self) -> None:
-        (batch,) = evaluate(3, share=Share(5))
-        assert batch["index"].dtype == np.int64 and batch["index"].tolist() == [0, 1, 2]
-        assert batch["image"].shape == (3, INPUT_SIZE, INPUT_SIZE, 1)
-        centre = batch["image"][:, 2:-2, 2:-2, 0]
-        for number in range(3):
-            np.testing.assert_allclose(centre[number], grey(number), atol=1e-6)
-
-    def test_batches_of_any_size_hold_the_same(self) -> None:
-        assert_same(joined(evaluate(4)), joined(evaluate(4, share=Share(3))))
-
-    def test_without_labels(self) -> None:
-        samples = joined(evaluate(3, TEST))
-        assert samples["label"].dtype == np.int32 and not samples["label"].any()
-        assert (samples["valid"] == 1.0).all()
-        assert samples["index"].tolist() == [0, 1, 2]
-
-    def test_pixels_that_do_not_count(self) -> None:
-        (batch,) = evaluate(1, masked=True)
-        np.testing.assert_array_equal(batch["valid"][0], np.tile(np.arange(OUTPUT_SIZE) >= 5, [OUTPUT_SIZE, 1]))
-
-    @pytest.mark.parametrize("count, batch", [(3, 2), (2, 5), (4, 4)])
-    def test_endless_batches_are_full(self, count: int, batch: int) -> None:
-        (batches,) = drain(lambda: endless_batches(Numbered(count), VALIDATION, FEEDING, Share(batch)), [6])
-        assert [len(each["index"]) for each in batches] == [batch] * 6
-        assert joined(batches)["index"].tolist() == [place % count for place in range(6 * batch)]
-
-
-class TestCache:
-    ONE_SAMPLE = SIZE * SIZE * (4 + 4 + 1)
-    """Bytes of a decoded sample: float32 image, int32 label, bool mask."""
-
-    def _reads(self, count: int, passes: int) -> List[int]:
-        """How often each image is read in so many passes."""
-        dataset = Numbered(count)
-        read = pipeline.Cache(pipeline._reader(dataset, dataset.ids(VALIDATION)))
-        for index in list(range(count)) * passes:
-            read(np.int64(index))
-        return [dataset.reads[number] for number in range(count)]
-
-    def test_a_single_pass_keeps_nothing(self) -> None:
-        dataset = Numbered(3)
-        drain(lambda: evaluation_batches(dataset, VALIDATION, FEEDING, Share(2)), [None] * 2)
-        assert [dataset.reads[number] for number in range(3)] == [2] * 3
-
-    def test_a_small_set_is_decoded_once(self) -> None:
-        assert self._reads(4, passes=3) == [1] * 4
-
-    @pytest.mark.parametrize("room", [0, 2])
-    @pytest.mark.parametrize("spare", [0, ONE_SAMPLE - 1])
-    def test_what_does_not_fit_streams(self, room: int, spare: int, monkeypatch: pytest.MonkeyPatch) -> None:
-        """What stands in for a region that is not there takes no room of its own."""
-        monkeypatch.setattr(pipeline, "CACHE_BYTES", self.ONE_SAMPLE * room + spare)
-        assert self._reads(4, passes=3) == [1] * room + [3] * (4 - room)
-
-    @pytest.mark.parametrize("room, read", [(4, [1, 1, 1, 1]), (2, [1, 1, 1, 0]), (0, [1, 0, 0, 0])])
-    def test_it_is_filled_beforehand(self, room: int, read: List[int], monkeypatch: pytest.MonkeyPatch) -> None:
-        """Up to the first sample that does not fit; what fits is not read again."""
-        monkeypatch.setattr(pipeline, "CACHE_BYTES", self.ONE_SAMPLE * room)
-        dataset = Numbered(4)
-        cache = training_cache(dataset)
-        cache.fill(4)
-        assert [dataset.reads[number] for number in range(4)] == read
-        for index in range(room):
-            cache(np.array(index))
-        assert [dataset.reads[number] for number in range(4)] == read
-
-    def test_samples_are_the_same_without_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        kept = train(Numbered(3), Draw(0), 7)
-        monkeypatch.setattr(pipeline, "CACHE_BYTES", 0)
-        assert_same(train(Numbered(3), Draw(0), 7), kept)
-
-
-class TestShare:
-    @pytest.mark.parametrize("cores, bound_to, local_size, threads", [
-        (64, 64, 1, 8), (4, 4, 1, 4), (4, 4, 2, 2), (8, 8, 3, 2), (2, 2, 4, 1), (64, 8, 8, 8), (64, 1, 1, 1)])
-    def test_processes_of_a_host_share_its_cores(self, cores: int, bound_to: int, local_size: int, threads: int,
-                                                 monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(pipeline.os, "cpu_count", lambda: cores)
-        monkeypatch.setattr(pipeline, "usable_cores", lambda: bound_to)
-        assert Share(1, local_size=local_size).threads == threads

@@ -41,11 +41,6 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> str:
     return directory
 
 
-@pytest.fixture()
-def target(tmp_path: Path) -> str:
-    return str(tmp_path / "the data")
-
-
 def run(*words: str) -> int:
     return main(["--dataset", "cityscapes", *words], CATALOGUE, Waits().patience())
 

@@ -8,7 +8,7 @@ import os
 import shutil
 import zipfile
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 import pytest
 
@@ -19,7 +19,7 @@ from datasets.acquire.sources import CATALOGUE, dagm2007
 from datasets.phantoms.dagm2007 import Plan, write_dagm2007, write_free_dagm2007
 from download_dataset import main
 
-from .support import Reply, Server, Waits, read, serving
+from .support import Reply, Server, Waits, read
 
 PLAN = Plan(train=6, test=3, size=64)
 
@@ -34,12 +34,6 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder: 6, f"{self.folder}_def": 6}))
 
 
-@pytest.fixture()
-def server() -> Iterator[Server]:
-    with serving() as running:
-        yield running
-
-
 @pytest.fixture(scope="module")
 def free(tmp_path_factory: pytest.TempPathFactory) -> str:
     directory = str(tmp_path_factory.mktemp("free"))
@@ -52,11 +46,6 @@ def competition(tmp_path_factory: pytest.TempPathFactory) -> str:
     directory = str(tmp_path_factory.mktemp("competition"))
     write_dagm2007(directory, (1, 7), plan=PLAN)
     return directory
-
-
-@pytest.fixture()
-def target(tmp_path: Path) -> str:
-    return str(tmp_path / "the data")
 
 
 def zipped(directory: str, name: str, target: Path, inside: bool = True) -> str:

@@ -10,15 +10,9 @@ import pytest
 from datasets.acquire.fetch import PART, Patience, fetch, require_sha256
 from utils.errors import UserError
 
-from .support import Reply, Waits, read, serving, write
+from .support import Reply, Waits, read, write
 
 BODY = bytes(range(256)) * 20
-
-
-@pytest.fixture
-def server():
-    with serving() as running:
-        yield running
 
 
 @pytest.fixture

@@ -1,108 +1,27 @@
-"""The fundus sets through the data command: fetched, taken from what was fetched by hand, converted, checked."""
+"""The fundus sets through the data command: fetched, taken from what was fetched by hand, checked, refused."""
 
 from __future__ import annotations
 
-import dataclasses
 import glob
 import gzip
 import os
 import shutil
-import tarfile
 import zipfile
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Sequence
+from typing import Any, List
 
-import numpy as np
 import pytest
-from PIL import Image
 
-import datasets.acquire.fundus as acquisition
-import datasets.fundus as reader
-import datasets.fundus_families as families
-import datasets.phantoms.fundus as phantom
 from datasets.acquire.sources import CATALOGUE
 from datasets.base import TRAIN, VALIDATION
-from datasets.images import read_colour, read_grey
-from datasets.phantoms.fundus import Plan
-from download_dataset import main
+from datasets.images import read_colour
 
 from ..published import opened, tree
-from .support import Reply, Server, Waits, read, serving
+from .fundus_sets import NAMES, archives, run, zipped
+from .support import Reply, Server, read
 
-PLAN = Plan(3, 2, 96, 100)
-NAMES = sorted(families.FAMILIES)
 REAL = os.path.join(os.environ.get("UNET_DATA", ""), "STARE")
-
-
-@pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Published sets of few images."""
-    few = {name: dataclasses.replace(family, official=(3, 2)) for name, family in families.FAMILIES.items()}
-    for module in (families, acquisition, reader, phantom):
-        monkeypatch.setattr(module, "FAMILIES", few)
-
-
-@pytest.fixture()
-def server() -> Iterator[Server]:
-    with serving() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def originals(tmp_path_factory: pytest.TempPathFactory) -> Dict[str, str]:
-    """Each set as published: with second observers, in the places that the archives give."""
-    directories = {name: str(tmp_path_factory.mktemp(name)) for name in NAMES}
-    for name, directory in directories.items():
-        phantom.write_fundus(directory, name, plan=PLAN)
-    second = {"drive": ("test/1st_manual/*_manual1.gif", "1st_manual", "2nd_manual", "manual1", "manual2"),
-              "stare": ("labels-ah/*.gz", "labels-ah", "labels-vk", ".ah.", ".vk."),
-              "chase_db1": ("*_1stHO.png", "", "", "_1stHO", "_2ndHO")}
-    for name, (pattern, folder, other, tail, new_tail) in second.items():
-        for path in glob.glob(os.path.join(directories[name], pattern)):
-            target = (path.replace(folder, other) if folder else path).replace(tail, new_tail)
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-            shutil.copyfile(path, target)
-    return directories
-
-
-@pytest.fixture()
-def target(tmp_path: Path) -> str:
-    return str(tmp_path / "the data")
-
-
-def run(*words: str, sources: Sequence[str] = (), sha256: Any = None) -> int:
-    name = words[words.index("--dataset") + 1]
-    entry = CATALOGUE[name]
-    remotes = tuple(dataclasses.replace(remote, sha256=sha256) for remote in entry.remotes)
-    return main(words, {name: dataclasses.replace(entry, sources=tuple(sources), remotes=remotes)}, Waits().patience())
-
-
-def zipped(directory: str, path: Path, names: Sequence[str], flat: bool = False) -> str:
-    with zipfile.ZipFile(str(path), "w") as archive:
-        for name in names:
-            archive.write(os.path.join(directory, name), os.path.basename(name) if flat else name)
-    return str(path)
-
-
-def tarred(directory: str, path: Path) -> str:
-    """A folder's files without the folder, as STARE's archives have them."""
-    with tarfile.open(str(path), "w") as archive:
-        for name in sorted(os.listdir(directory)):
-            archive.add(os.path.join(directory, name), name)
-    return str(path)
-
-
-def archives(name: str, directory: str, place: Path) -> List[str]:
-    """What a set's host serves."""
-    place.mkdir(exist_ok=True)
-    files = sorted(tree(directory))
-    if name == "stare":
-        return [tarred(os.path.join(directory, folder), place / f"{folder}.tar")
-                for folder in ("stare-images", "labels-ah", "labels-vk")]
-    if name == "drive":
-        return [zipped(directory, place / f"{part}.zip", [file for file in files if file.startswith(part)])
-                for part in ("training", "test")]
-    return [zipped(directory, place / {"chase_db1": "CHASEDB1.zip", "hrf": "all.zip"}[name], files)]
+pytestmark = pytest.mark.usefixtures("few_of_each_fundus_set")
 
 
 @pytest.mark.parametrize("name", ["stare", "chase_db1", "hrf"])
@@ -199,85 +118,6 @@ def test_hrf_by_group(originals: Any, target: str, tmp_path: Path) -> None:
             packed.append(zipped(originals["hrf"], tmp_path / f"{group}{what}.zip", names, flat=True))
     assert run("--dataset", "hrf", "--data_dir", target, "--source", *packed) == 0
     assert tree(target) == tree(originals["hrf"])
-
-
-class TestConverted:
-    @pytest.mark.parametrize("name, count", [("drive", 17), ("stare", 15), ("chase_db1", 15), ("hrf", 15)])
-    def test_every_file_has_its_place(self, originals: Any, target: str, name: str, count: int) -> None:
-        words = ["--dataset", name, "--data_dir", target, "--tree", "converted"]
-        assert run(*words, "--source", originals[name]) == 0
-        files = tree(target)
-        assert len(files) == count and all(file.endswith(".png") for file in files)
-        assert run(*words, "--source", "nowhere") == 0, "nothing is looked for that is there"
-        original = opened(originals[name], dataset=name)
-        converted = opened(target, dataset=name)
-        converted.verify((TRAIN, VALIDATION))
-        for split in (TRAIN, VALIDATION):
-            for sample_id in original.ids(split):
-                for attribute in ("image", "label"):
-                    np.testing.assert_array_equal(getattr(original.read(sample_id), attribute),
-                                                  getattr(converted.read(sample_id), attribute))
-
-    @pytest.mark.parametrize("name, original, file", [
-        ("drive", "test/2nd_manual/01_manual2.gif", "annotations/validation/01_manual2.png"),
-        ("stare", "labels-vk/im0001.vk.ppm.gz", "annotations/training/im0001.vk.png"),
-        ("chase_db1", "Image_11L_2ndHO.png", "annotations/validation/Image_11L_2ndHO.png")])
-    def test_second_observers(self, originals: Any, target: str, name: str, original: str, file: str) -> None:
-        assert run("--dataset", name, "--data_dir", target, "--tree", "converted", "--source", originals[name]) == 0
-        pixels = np.asarray(Image.open(os.path.join(target, file)))
-        np.testing.assert_array_equal(pixels, read_grey(os.path.join(originals[name], original)) // 128)
-
-    def test_images_keep_their_pixels(self, originals: Any, target: str) -> None:
-        assert run("--dataset", "hrf", "--data_dir", target, "--tree", "converted", "--source", originals["hrf"]) == 0
-        for name in ("01_h", "01_g", "01_dr"):
-            np.testing.assert_array_equal(read_colour(os.path.join(target, "images", "training", f"{name}.png")),
-                                          read_colour(os.path.join(originals["hrf"], "images", f"{name}.jpg")))
-
-    def test_a_converted_tree_is_taken_as_it_is(self, originals: Any, target: str, tmp_path: Path, capsys: Any) -> None:
-        first = str(tmp_path / "first")
-        words = ["--dataset", "drive", "--tree", "converted"]
-        assert run(*words, "--data_dir", first, "--source", originals["drive"]) == 0
-        assert run(*words, "--data_dir", target, "--source", first) == 0
-        assert tree(target) == tree(first)
-        assert run("--dataset", "drive", "--data_dir", str(tmp_path / "third"), "--source", first) == 2
-        assert "add --tree converted" in capsys.readouterr().err
-
-    def test_half_a_converted_tree(self, originals: Any, target: str, tmp_path: Path, capsys: Any) -> None:
-        first = str(tmp_path / "first")
-        words = ["--dataset", "drive", "--tree", "converted"]
-        assert run(*words, "--data_dir", first, "--source", originals["drive"]) == 0
-        os.remove(os.path.join(first, "images", "training", "22.png"))
-        os.remove(os.path.join(first, "annotations", "training", "22_manual1.png"))
-        assert run(*words, "--data_dir", target, "--source", first) == 2
-        assert "2 images of the training part" in capsys.readouterr().err and not os.path.exists(target)
-        assert run(*words, "--data_dir", target, "--source", first, "--partial") == 0
-
-    @pytest.mark.parametrize("there, asked", [("original", "converted"), ("converted", "original")])
-    def test_trees_are_not_mixed(self, originals: Any, target: str, there: str, asked: str, capsys: Any) -> None:
-        words = ["--dataset", "stare", "--data_dir", target, "--source", originals["stare"]]
-        assert run(*words, "--tree", there) == 0
-        before = tree(target)
-        assert run(*words, "--tree", asked) == 2
-        assert f"STARE in the {there} layout" in capsys.readouterr().err and tree(target) == before
-        assert run(*words) == 0, "a whole set is whole in either tree"
-        assert tree(target) == before
-
-    def test_a_damaged_image_converts_nothing(self, originals: Any, target: str, tmp_path: Path, capsys: Any) -> None:
-        copy = Path(shutil.copytree(originals["stare"], str(tmp_path / "copy")))
-        path = copy / "stare-images" / "im0162.ppm.gz"
-        path.write_bytes(path.read_bytes()[:-30])
-        words = ["--dataset", "stare", "--data_dir", target, "--source", str(copy)]
-        assert run(*words, "--tree", "converted") == 2
-        assert f"{path}: cannot be decoded" in capsys.readouterr().err and not os.path.exists(target)
-
-    @pytest.mark.parametrize("name", NAMES)
-    def test_phantoms(self, target: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(phantom, "PLANS", dict.fromkeys(NAMES, PLAN))
-        words = ["--dataset", name, "--data_dir", target, "--phantom"]
-        assert run(*words, "--tree", "converted") == 0
-        assert {"images", "annotations"} <= set(os.listdir(target)) <= {"images", "annotations", "fov"}
-        assert run(*words, "--tree", "converted") == 0
-        assert run("--dataset", name, "--data_dir", target, "--check", "--partial") == 0
 
 
 class TestCounts:
