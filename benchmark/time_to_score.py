@@ -130,6 +130,7 @@ class Lab:
         Raises:
             UserError: some failed; the others are measured all the same.
         """
+        self.write()  # a page that cannot be written is found before anything is measured
         for number, cell in enumerate(wished, 1):
             if not self.flags.again and self.found(cell) is not None:
                 continue

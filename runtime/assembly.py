@@ -10,6 +10,7 @@ from datasets.catalogue import Location, keeps_facts, locate, open_dataset, open
 from datasets.feeding import Feeding
 from datasets.feedings import build_feeding
 from datasets.given import Given
+from datasets.options import ALL_FOLDS
 from datasets.pipeline import Draw, Share
 from model.base import Network
 from model.catalogue import build_network
@@ -19,7 +20,7 @@ from runtime.devices.base import Device
 from runtime.devices.select import fitting, select_device
 from runtime.distributed.base import Distributed
 from runtime.faults import Faults
-from runtime.settings.facts import load_facts, require_agreement, save_facts
+from runtime.settings.facts import facts_of, load_facts, require_agreement, save_facts
 from runtime.settings.saved import save_settings
 from runtime.settings.tree import Settings, with_values
 from runtime.stop import Stop
@@ -67,7 +68,10 @@ class Run:
     def save_beginning(self) -> None:
         """Write down what a new run is, and what was found out about its data."""
         # A directory holds a run as soon as its settings are there.
-        save_facts(self.dataset.facts(), self.settings.run.model_dir)
+        facts = self.dataset.facts() if self.settings.data.crossvalidation_idx == ALL_FOLDS else facts_of(
+            self.dataset, self.location.label)
+        if facts is not None:
+            save_facts(facts, self.settings.run.model_dir)
         self.save_settings()
 
     def save_settings(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from datetime import datetime
@@ -80,6 +81,19 @@ def open_journal(settings: Settings, chief: bool) -> Logger:
     return Logger(_backends(settings) if chief else [])
 
 
+def require_log(settings: Settings) -> None:
+    """Make sure that the log, where there is one already, can be appended to.
+
+    Raises:
+        UserError: it cannot.
+    """
+    path = log_path(settings)
+    if os.path.isdir(path):
+        raise _unwritable(path, os.strerror(errno.EISDIR))
+    if os.path.exists(path) and not os.access(path, os.W_OK):
+        raise _unwritable(path, os.strerror(errno.EACCES))
+
+
 def log_path(settings: Settings) -> str:
     """Where the JSON log lies."""
     return os.path.join(settings.run.log_dir or settings.run.model_dir, FILE_NAME)
@@ -91,10 +105,15 @@ def _backends(settings: Settings) -> List[Backend]:
         return backends
     path = log_path(settings)
     try:
+        # One within a run that was moved aside has gone with it.
+        os.makedirs(os.path.dirname(path), exist_ok=True)
         return backends + [Patient(JSONStreamBackend(Verbosity.VERBOSE, path, append=True), path)]
     except OSError as error:
-        raise UserError(f"{path}: {error.strerror}", "a log file that can be written",
-                        "give a writable --log_dir or --model_dir") from error
+        raise _unwritable(path, error.strerror) from error
+
+
+def _unwritable(path: str, why: str) -> UserError:
+    return UserError(f"{path}: {why}", "a log file that can be written", "give a writable --log_dir or --model_dir")
 
 
 def _write_line(line: str) -> None:

@@ -19,7 +19,7 @@ from runtime.assembly import assemble
 from runtime.distributed.base import Distributed
 from runtime.modes.crossvalidate import fold_settings
 from runtime.settings.compose import compose
-from runtime.settings.facts import load_facts, require_agreement, save_facts
+from runtime.settings.facts import load_facts, require_agreement
 
 from .conftest import write_recipe
 from .test_end_to_end import same, weights
@@ -257,7 +257,6 @@ def test_ranks_that_see_different_data_stop(tmp_path):
 def test_facts_that_cannot_be_read_are_told(tmp_path, text):
     from utils.errors import UserError
 
-    save_facts(None, str(tmp_path))
     assert load_facts(str(tmp_path), needed=True) is None
     (tmp_path / FILE_NAME).write_bytes(text.encode("latin-1"))
     with pytest.raises(UserError, match=FILE_NAME):

@@ -216,3 +216,9 @@ def test_a_cell_of_main_itself(tmp_path, phantom, monkeypatch):
     # One slice validates: its score is the mean over all images, and cannot vary.
     assert found["score"] == "mDice" and found["intervals"] == {}
     assert list(found["images"].values()) == [found["scores"]["mDice"]] == [found["points"][-1]["score"]]
+
+
+def test_a_page_without_a_place_for_the_tables_is_told_before_anything_is_measured(tmp_path, command, stand, capsys):
+    (tmp_path / "page.md").write_text("nothing\n")
+    assert command(flags(tmp_path)) == 2
+    assert "no place for the table" in capsys.readouterr().err and stand.modes == []

@@ -40,7 +40,7 @@ def replacing(path: str) -> Iterator[str]:
     """
     directory = os.path.dirname(os.path.abspath(path))
     os.makedirs(directory, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix="." + os.path.basename(path) + ".", dir=directory)
+    descriptor, temporary = tempfile.mkstemp(prefix=".writing-", dir=directory)
     os.close(descriptor)
     try:
         yield temporary

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from typing import Iterator, List
+from typing import Iterator, List, Set
 
 from datasets.base import FACTS
 from runtime.checkpoints.lock import FILE_NAME as LOCK
@@ -59,11 +59,24 @@ def _taken(model_dir: str, resumable: bool) -> UserError:
 
 
 def _refuse_strangers(model_dir: str) -> None:
-    # What is written first of a run does not make one: a process may have ended right behind it.
-    contents = [name for name in _contents(model_dir) if name != FACTS]
+    # What is written first of a run does not make one: a process may have ended right behind it. Nor do directories
+    # without files: those that --log_dir, --output and --profiling name are made before.
+    contents = [name for name in _contents(model_dir)
+                if name != FACTS and not _is_bare(os.path.join(model_dir, name))]
     if contents and FILE_NAME not in contents:
         raise UserError(f"{model_dir} holds files that are not a run ({_few(contents)})",
                         "an empty or new directory", "use another --model_dir")
+
+
+def _is_bare(path: str) -> bool:
+    """Whether it is a directory with nothing but directories below it."""
+    if os.path.islink(path) or not os.path.isdir(path):
+        return False
+    return not any(names or set(folders) & _links(place, folders) for place, folders, names in os.walk(path))
+
+
+def _links(place: str, folders: List[str]) -> Set[str]:
+    return {name for name in folders if os.path.islink(os.path.join(place, name))}
 
 
 def _holds_run(model_dir: str) -> bool:

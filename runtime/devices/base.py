@@ -111,9 +111,9 @@ class Device(abc.ABC):
         """By the clock, what `kernel_gradient` has spent on measuring so far: a later graph of the run does without."""
         return 0.0
 
-    def profile(self, every: int) -> Profile:
-        """Traces of a step in `every`, where the options ask for them."""
-        return Profile(every, self.options.profiling)
+    def profile(self, every: int, tell: Callable[[str], None]) -> Profile:
+        """Traces of a step in `every`, where the options ask for them; `tell` shows a line to the user."""
+        return Profile(every, self.options.profiling, tell)
 
     @property
     def computes_channels_first(self) -> bool:

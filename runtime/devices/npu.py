@@ -113,9 +113,9 @@ class NPU(Device):
         return adapter.call(scaled, {"opt": optimiser, "loss_scale_manager": self._manager(),
                                      "is_distributed": ranks > 1})
 
-    def profile(self, every: int) -> Profile:
+    def profile(self, every: int, tell: Callable[[str], None]) -> Profile:
         """See `Device.profile`: none, the adapter traces the device by itself."""
-        return Profile(every, None)
+        return Profile(every, None, tell)
 
     @property
     def computes_channels_first(self) -> bool:

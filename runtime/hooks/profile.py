@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
 
 import tensorflow.compat.v1 as tf
 
@@ -42,17 +42,22 @@ class ProfileHook(tf.train.ProfilerHook):
 
     One hook may see several sessions of a training, one after the other: it counts through.
 
+    Where a trace cannot be written that is told once, and the training goes on without further ones.
+
     Args:
         every: steps between two traces, and before the first.
         directory: where traces go, `timeline-<step>.json`.
+        tell: shows a line to the user.
 
     Attributes:
         costs: of all traced steps, by kind of operation.
         steps: how many were traced.
     """
 
-    def __init__(self, every: int, directory: str) -> None:
+    def __init__(self, every: int, directory: str, tell: Callable[[str], None]) -> None:
         super().__init__(save_steps=every, output_dir=directory)
+        self._tell = tell
+        self._failed = False
         self.costs: Dict[str, Cost] = {}
         self.steps = 0
 
@@ -63,10 +68,23 @@ class ProfileHook(tf.train.ProfilerHook):
         if self._timer.last_triggered_step() is None:
             self._timer.update_last_triggered_step(step)
 
+    def before_run(self, run_context: Any) -> Any:
+        """Ask for the trace of a step where one is due."""
+        asked = super().before_run(run_context)
+        if not self._failed:
+            return asked
+        self._request_summary = False
+        return tf.train.SessionRunArgs(asked.fetches)
+
     def after_run(self, run_context: Any, run_values: Any) -> None:
         """Write the trace, where the step was traced, and add its times up."""
         step = self._next_step
-        super().after_run(run_context, run_values)
+        try:
+            super().after_run(run_context, run_values)
+        except (OSError, RuntimeError, tf.errors.OpError) as error:
+            # As for summaries, the writer may raise these long after the write.
+            self._failed = True
+            self._tell(f"warning: no more traces ({str(error).splitlines()[0]}); going on")
         self._next_step = step + 1  # what was fetched beside the step may be from before or after it
         stats = run_values.run_metadata.step_stats
         if stats.dev_stats:
@@ -80,11 +98,13 @@ class Profile:
     Args:
         every: steps between two traces, and before the first.
         directory: where they go; None for no traces.
+        tell: shows a line to the user.
     """
 
-    def __init__(self, every: int, directory: Optional[str]) -> None:
+    def __init__(self, every: int, directory: Optional[str], tell: Callable[[str], None]) -> None:
         self._every = every
         self._directory = directory
+        self._tell = tell
         self._hooks: List[ProfileHook] = []
 
     @property
@@ -95,7 +115,7 @@ class Profile:
     def hooks(self) -> List[Any]:
         """The hooks of a session, to be asked for while its graph is built."""
         if self._directory is not None and not self._hooks:
-            self._hooks = [ProfileHook(self._every, self._directory)]
+            self._hooks = [ProfileHook(self._every, self._directory, self._tell)]
         return list(self._hooks)
 
     def lines(self) -> List[str]:

@@ -21,8 +21,10 @@ from runtime.hooks.records import RecordHook
 from runtime.hooks.timing import TimingHook
 from runtime.input import timed
 from runtime.model_fn import INPUT_WAIT, Report, predicting_fn, training_fn
-from runtime.modes.say import say
+from runtime.modes.say import say, teller
 from runtime.settings.tree import PREDICT, with_values
+
+Enough = Callable[[Sequence[float]], bool]
 
 
 def benchmark(run: Run, logger: Logger) -> Dict[str, float]:
@@ -57,11 +59,17 @@ def prediction_throughput(run: Run, split: str, warmup_steps: int, steps: int) -
     return _figures(brief_run, "test", marks, waits)["throughput_test"]
 
 
-def training_marks(run: Run, calls: int) -> List[float]:
-    """The clock before the first and after each of some calls of a training session, of which nothing is kept."""
+def training_marks(run: Run, calls: int, is_enough: Enough) -> List[float]:
+    """The clock before the first and after each of some calls of a training session, of which nothing is kept.
+
+    Args:
+        run: that is to be trained.
+        calls: at most.
+        is_enough: as of `TimingHook`.
+    """
     brief = with_values(run.settings, max_steps=calls * run.settings.device.iterations_per_loop)
     with _scratch_directory() as directory:
-        return _time_training(dataclasses.replace(run, settings=brief), None, directory)[0]
+        return _time_training(dataclasses.replace(run, settings=brief), None, directory, is_enough)[0]
 
 
 def measure(marks: Sequence[float], waits: Sequence[float], warmup: int, images: int,
@@ -87,15 +95,16 @@ def measure(marks: Sequence[float], waits: Sequence[float], warmup: int, images:
     return dict(figures, input_wait=float(np.sum(waits[warmup:])) / wall) if len(waits) else figures
 
 
-def _time_training(run: Run, logger: Optional[Logger], directory: str) -> Tuple[List[float], List[float]]:
+def _time_training(run: Run, logger: Optional[Logger], directory: str,
+                   is_enough: Enough = lambda marks: False) -> Tuple[List[float], List[float]]:
     training = run.settings.training
     hooks: List[Any] = []
-    profile = run.device.profile(training.max_steps + 1)
+    profile = run.device.profile(training.max_steps + 1, teller(run.distributed))
     # Tracing takes time of its own: one step more is done for it, which is not measured.
     beyond = int(profile.wanted and logger is not None)
 
     def make_hooks(report: Report) -> List[Any]:
-        hooks.append(TimingHook(report.features.get(INPUT_WAIT)))
+        hooks.append(TimingHook(report.features.get(INPUT_WAIT), is_enough=is_enough))
         shown, tracing = [hooks[0]], []
         if run.distributed.is_chief and logger is not None:
             last = training.max_steps

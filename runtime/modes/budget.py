@@ -21,8 +21,10 @@ from runtime.restore import Position
 from runtime.settings.tree import RunOptions, with_values
 from utils.errors import UserError
 
-WARM_UP, MEASURED = 2, 5
-"""Calls of the session that are done, and those of them that count."""
+WARM_UP, MEASURED, MOST = 2, 5, 60
+"""Calls of the session that are done first, and those that count behind them: at least, and at most."""
+SECONDS = 3.0
+"""What those that count take together, where they are not too many: a few short ones tell a pace by chance."""
 
 
 class Pace(NamedTuple):
@@ -62,7 +64,9 @@ def decided_steps(run: Run, command: RunOptions) -> Dict[str, Any]:
         run.distributed.on_chief(lambda: require_free(command.model_dir, command.overwrite))
     begun = time.perf_counter()
     with named(run, Position(0, 0)):
-        marks = training_marks(run, WARM_UP + MEASURED)
+        # By the clock of each of several ranks they would not end together.
+        most = MOST if run.distributed.place.size == 1 else MEASURED
+        marks = training_marks(run, WARM_UP + most, is_enough)
     pace = pace_of(begun, marks, time.perf_counter(), loop, run.device.measuring_seconds)
     minutes = float(training.train_minutes or 0.0)
     steps = run.distributed.from_chief(pace.steps_in(minutes) // loop * loop)
@@ -72,6 +76,11 @@ def decided_steps(run: Run, command: RunOptions) -> Dict[str, Any]:
     say(run.distributed, [f"--train_minutes {minutes:g}: {steps} steps of {pace.step:.3g} s"])
     fixed = with_values(settings, max_steps=steps, budget_steps=steps)
     return {"max_steps": steps, "budget_steps": steps, "learning_rate_decay_steps": fixed.training.schedule_steps}
+
+
+def is_enough(marks: Sequence[float]) -> bool:
+    """Whether the calls measured so far tell the pace; `marks` as of `pace_of`."""
+    return len(marks) > WARM_UP + MEASURED and marks[-1] - marks[WARM_UP] >= SECONDS
 
 
 def pace_of(begun: float, marks: Sequence[float], ended: float, loop: int, once: float = 0.0) -> Pace:

@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 
+from datasets.base import TRAIN, VALIDATION
 from datasets.options import FOLDS
 from runtime.assembly import Run
 from runtime.modes.evaluate import FILE_NAME as EVALUATION
@@ -15,6 +16,7 @@ from runtime.modes.evaluate import evaluation_folder, protocol
 from runtime.modes.output import make_room
 from runtime.settings.saved import FILE_NAME as SETTINGS
 from runtime.settings.tree import NEWEST, Settings, with_values
+from utils.errors import UserError
 from utils.files import read_json, write_csv, write_json
 
 FILE_NAME, TABLE = "crossvalidation.json", "crossvalidation.csv"
@@ -66,6 +68,32 @@ def summarise(scores: List[Mapping[str, Optional[float]]]) -> Dict[str, Any]:
 def fold_settings(settings: Settings) -> List[Settings]:
     """The settings of each fold's own run, in order."""
     return [_own_settings(settings, fold, f"fold_{fold}") for fold in range(FOLDS)]
+
+
+def require_one_cut(whole: Run, folds: Sequence[Run]) -> None:
+    """Make sure that folds which have not begun are cut from the images that those which have were cut from.
+
+    Each fold that has begun sees to that by itself, and data sets that find nothing out with it.
+
+    Args:
+        whole: of all folds, which are gone on with, as it began.
+        folds: their own runs, in order.
+
+    Raises:
+        UserError: one would be cut from others, or takes their masks to mean something else.
+    """
+    if whole.dataset.facts() is None:
+        return
+    began, names = set(whole.dataset.ids(TRAIN)), whole.dataset.spec.class_names
+    for fold, run in enumerate(folds):
+        own = {*run.dataset.ids(TRAIN), *run.dataset.ids(VALIDATION)}
+        if own != began or run.dataset.spec.class_names != names:
+            changed = sorted(own ^ began)
+            what = f"{len(changed)} images ({changed[0]}, ...)" if changed else f"classes {', '.join(names)}"
+            raise UserError(f"{run.location.label}: fold {fold} would be cut from other images than those before it, "
+                            f"by {what}", "the images and masks that the folds began with",
+                            "remove what was added since, or put back what is gone, or begin all folds anew "
+                            "(--overwrite)")
 
 
 def _own_settings(settings: Settings, fold: int, name: str) -> Settings:

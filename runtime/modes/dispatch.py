@@ -20,12 +20,12 @@ from runtime.checkpoints.directory import claim, require_writable
 from runtime.checkpoints.find import Checkpoint
 from runtime.checkpoints.write import promise, withdraw
 from runtime.distributed.base import Distributed
-from runtime.journal import CONFIGURATION, open_journal
+from runtime.journal import CONFIGURATION, open_journal, require_log
 from runtime.loop import check_loop
 from runtime.modes.benchmark import benchmark
 from runtime.modes.budget import decided_steps
 from runtime.modes.crossvalidate import NAMES as CROSSVALIDATION
-from runtime.modes.crossvalidate import crossvalidate, fold_settings
+from runtime.modes.crossvalidate import crossvalidate, fold_settings, require_one_cut
 from runtime.modes.ensemble import Member, require_agreement, require_same_view
 from runtime.modes.evaluate import NAMES as EVALUATED
 from runtime.modes.evaluate import evaluate
@@ -36,6 +36,7 @@ from runtime.modes.say import say
 from runtime.modes.summary import announce, summary, table
 from runtime.modes.train import named, train
 from runtime.restore import Position, usable_checkpoint
+from runtime.settings.facts import load_facts, require_unmoved
 from runtime.settings.flags import invocation_words
 from runtime.settings.tree import Settings, with_values
 from runtime.stop import Stop
@@ -187,6 +188,8 @@ def _all_folds(settings: Settings, distributed: Distributed, stop: Stop) -> Dict
     with contextlib.ExitStack() as held:
         if settings.trains:
             whole = assemble(settings, distributed, stop)
+            if settings.run.resume_training:
+                require_one_cut(whole, runs)
             _claim(whole, held)
             held.enter_context(_keeping_changes(whole))
         result = crossvalidate(settings, runs, lambda own: run_once(own, distributed, stop))
@@ -253,6 +256,8 @@ def _check_directories(settings: Settings) -> None:
             check_export(settings)
     if settings.run.log_dir:
         require_writable(settings.run.log_dir, "--log_dir")
+    if settings.run.log_dir or not settings.benchmark.benchmark:
+        require_log(settings)
     check_output(settings, _written(settings))
 
 
@@ -262,8 +267,11 @@ def _check_data(run: Run) -> List[str]:
     Returns:
         Of a training's data, what may be wrong with it, a line each.
     """
-    tally = Tally()
+    tally, settings = Tally(), run.settings
     run.dataset.verify(run.splits, tally.add)
+    if settings.reads_run and not settings.prediction.input:
+        facts = load_facts(settings.run.model_dir, needed=False)
+        require_unmoved(run.dataset, facts, run.splits, run.location.label)
     if run.settings.trains:
         require_drawable(run.dataset, run.draw())
     if run.settings.evaluates:

@@ -141,7 +141,7 @@ def _losses(run: Run, checkpoint: Checkpoint) -> List[float]:
     directory whose runs were overwritten, the last.
     """
     try:
-        with open(log_path(run.settings), encoding="utf-8") as stream:
+        with open(log_path(run.settings), encoding="utf-8", errors="replace") as stream:
             records = [_record(line) for line in stream]
     except OSError:
         return []

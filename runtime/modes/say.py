@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Sequence
+from typing import Callable, Sequence
 
 from tqdm import tqdm
 
@@ -15,3 +15,8 @@ def say(distributed: Distributed, lines: Sequence[str]) -> None:
     if distributed.is_chief and lines:
         tqdm.write("\n".join(lines))
         sys.stdout.flush()
+
+
+def teller(distributed: Distributed) -> Callable[[str], None]:
+    """Shows a line as `say` does."""
+    return lambda line: say(distributed, [line])

@@ -83,6 +83,8 @@ def summary(settings: Settings, result: Mapping[str, Any]) -> List[str]:
 def table(settings: Settings, crossvalidation: Mapping[str, Any]) -> List[str]:
     """Every fold's scores with their mean and standard deviation, a line a score."""
     names = list(crossvalidation["mean"])
+    if not names:
+        return ["", "no score is defined by all folds: each has its own above"]
     width = max(len(name) for name in names)
     folds = range(len(crossvalidation["folds"]))
     lines = ["", " " * width + "".join(f"  fold {fold}" for fold in folds) + "    mean      sd"]

@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import tempfile
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -32,7 +32,7 @@ from runtime.loop import check_start, whole_calls
 from runtime.model_fn import Report, training_fn
 from runtime.modes.evaluate import count, score
 from runtime.modes.explain import problems
-from runtime.modes.say import say
+from runtime.modes.say import say, teller
 from runtime.restore import Position, starting_position
 from utils.commands import Stopped
 
@@ -63,7 +63,7 @@ def train(run: Run, logger: Logger) -> Dict[str, Any]:
     history = load_history(run.settings.run.model_dir, training.best_metric, position.step)
     if training.evaluate_every is not None:
         say(run.distributed, run.objective.remarks)
-    profile = run.device.profile(min(TRACE_STEPS, training.max_steps - position.step))
+    profile = run.device.profile(min(TRACE_STEPS, training.max_steps - position.step), teller(run.distributed))
     try:
         while True:
             if _evaluation_due(run, history, position.step):
@@ -142,7 +142,7 @@ def _save_hook(run: Run, logger: Logger, directory: str, start: Position, histor
 
     training = run.settings.training
     minutes = training.save_checkpoints_minutes
-    return SaveHook(write, training.save_checkpoints_steps, _teller(run),
+    return SaveHook(write, training.save_checkpoints_steps, teller(run.distributed),
                     seconds=None if minutes is None else 60.0 * minutes)
 
 
@@ -207,9 +207,5 @@ def _chief_hooks(run: Run, logger: Logger, report: Report) -> List[Any]:
     directory = checkpoint_directory(run.settings.run.model_dir)
     return [RecordHook(logger, report.scalars, training.log_every, training.max_steps),
             ProgressHook(report.scalars["train_total_loss"], training.images_per_step, training.max_steps),
-            SummaryHook(report.scalars, training.log_every, directory, _teller(run)),
-            SummaryHook(report.images, pictures, directory, _teller(run))]
-
-
-def _teller(run: Run) -> Callable[[str], None]:
-    return lambda line: say(run.distributed, [line])
+            SummaryHook(report.scalars, training.log_every, directory, teller(run.distributed)),
+            SummaryHook(report.images, pictures, directory, teller(run.distributed))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Dict, Mapping, Tuple
 
 from datasets.catalogue import defaults_of, recipe_of
@@ -24,6 +25,9 @@ from runtime.settings.tree import (
 from utils.errors import UserError
 from utils.options import INVOCATION
 
+PATTERNS = ("[", "\\")
+"""What means something else than itself in TensorFlow's patterns, and keeps them from matching what is written so."""
+
 
 def compose(flags: Mapping[str, Any], ranks: int = 1) -> Settings:
     """The settings that a command means.
@@ -45,6 +49,7 @@ def compose(flags: Mapping[str, Any], ranks: int = 1) -> Settings:
     given.update({} if asked.reads_run or asked.imports else _default_recipe(given))
     base = _saved_values(asked, given, ranks) if asked.reads_run else _fresh_values(given, ranks)
     settings = settings_from({**_without_open_budget(base, given), **given})
+    _check_place(settings)
     _check_combination(settings)
     _check_import(settings)
     _check_prediction(settings)
@@ -149,6 +154,16 @@ def _resolved_schedule(settings: Settings) -> Dict[str, int]:
     if settings.training.undecided:
         return {}
     return {"learning_rate_decay_steps": settings.training.schedule_steps}
+
+
+def _check_place(settings: Settings) -> None:
+    """TensorFlow writes a checkpoint of any name, and takes the name for a pattern when it looks for it."""
+    place = os.path.abspath(settings.run.model_dir)
+    read = [mark for mark in PATTERNS if mark in place]
+    if read and not (settings.benchmark.benchmark or settings.tabulates or settings.checks):
+        raise UserError(f"--model_dir {settings.run.model_dir}: {' and '.join(read)} in its path, {place}",
+                        "a path without these: TensorFlow could not read a checkpoint below it again",
+                        "rename the directory, or use another --model_dir")
 
 
 def _check_combination(settings: Settings) -> None:

@@ -1,25 +1,84 @@
-"""The `dataset.json` beside a run: what was found out by looking at its data when it began."""
+"""The `dataset.json` beside a run: what was found out by looking at its data when it began, or which images there were.
+
+Where nothing has to be found out, the images that the training part and the validation part held are kept: folds are
+cut from what a directory holds, so that an image which is added later moves others from one part to the other.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, Mapping, Optional, Sequence
 
 import numpy as np
 
-from datasets.base import FACTS
+from datasets.base import FACTS, TRAIN, VALIDATION, Dataset
 from runtime.distributed.base import Distributed
 from runtime.settings.saved import FILE_NAME as SETTINGS
 from utils.errors import UserError
 from utils.files import read_json, write_json
 
+DATA, IMAGES = "data", "images"
 
-def save_facts(facts: Optional[Mapping[str, Any]], model_dir: str) -> None:
-    """Write what `Dataset.facts` gave; nothing where there is nothing to keep."""
-    if facts is not None:
-        write_json(os.path.join(model_dir, FACTS), facts)
+
+def facts_of(dataset: Dataset, label: str) -> Mapping[str, Any]:
+    """What a run that begins keeps of its data.
+
+    Args:
+        dataset: its data.
+        label: what names it in every later command.
+
+    Returns:
+        What `Dataset.facts` gives; where that is nothing, the label, and the ids of the splits that can be read.
+    """
+    found = dataset.facts()
+    if found is not None:
+        return found
+    images: Dict[str, Sequence[str]] = {}
+    for split in (TRAIN, VALIDATION):
+        with contextlib.suppress(UserError):  # not there, or no fold validates
+            images[split] = list(dataset.ids(split))
+    return {DATA: label, IMAGES: images}
+
+
+def require_unmoved(dataset: Dataset, facts: Optional[Mapping[str, Any]], splits: Sequence[str], label: str) -> None:
+    """Make sure that a run goes on with the images that it began with, and scores none that have trained it.
+
+    Args:
+        dataset: the data of a later command.
+        facts: what `facts_of` gave when the run began, if anything.
+        splits: those that the command needs.
+        label: what names that data.
+
+    Raises:
+        UserError: the data has changed meanwhile, and so that one of these would not hold.
+    """
+    began = {} if facts is None else facts.get(IMAGES, {})
+    if facts is None or TRAIN not in began:
+        return
+    trained = began[TRAIN]
+    if TRAIN in splits and list(dataset.ids(TRAIN)) != trained:
+        raise _moved(f"{len(dataset.ids(TRAIN))} training images, others than the {len(trained)} that the run began "
+                     "with", label)
+    # Another directory may hold other images of the same names.
+    if VALIDATION in splits and label == facts.get(DATA):
+        known = set(trained) - set(began.get(VALIDATION, ()))
+        scored = [image for image in dataset.ids(VALIDATION) if image in known]
+        if scored:
+            raise _moved(f"{len(scored)} of the images that would be scored have trained the network ({scored[0]}"
+                         f"{', ...' * (len(scored) > 1)}): the data was other when the run began", label)
+
+
+def _moved(found: str, label: str) -> UserError:
+    return UserError(f"{label}: {found}", "the images of the beginning, since folds are cut from what is there",
+                     "remove what was added since, or put back what is gone, or begin another run")
+
+
+def save_facts(facts: Mapping[str, Any], model_dir: str) -> None:
+    """Write what `facts_of` gave."""
+    write_json(os.path.join(model_dir, FACTS), facts)
 
 
 def load_facts(model_dir: str, needed: bool) -> Optional[Dict[str, Any]]:

@@ -141,3 +141,9 @@ def test_a_directory_does_not_take_the_place_of_another(tmp_path: Path) -> None:
     with pytest.raises(OSError):
         files.place_directory(str(tmp_path / "made"), str(tmp_path / "target"))
     assert (tmp_path / "target" / "a.txt").read_text() == "target"
+
+
+def test_the_longest_name_that_a_file_may_have(tmp_path):
+    path = tmp_path / ("\u753b" * 83 + ".png")
+    write_text(str(path), "1")
+    assert path.read_text() == "1" and len(path.name.encode("utf-8")) == 253

@@ -104,3 +104,22 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path, missing):
     text = as_nobody(lambda: claim(str(tmp_path / "new") if missing else str(tmp_path), False, False))
     assert "Permission denied" in text
     assert str(tmp_path) in text
+
+
+def test_directories_without_files_are_not_in_the_way(tmp_path):
+    """Those that --log_dir, --output and --profiling name are made before."""
+    (tmp_path / "logs" / "a" / "b").mkdir(parents=True)
+    (tmp_path / "fold_0").mkdir()
+    assert claim(str(tmp_path), resume=False, overwrite=False) == ""
+    (tmp_path / "logs" / "a" / "b" / "precious").write_text("weights")
+    with pytest.raises(UserError, match=r"not a run \(logs\)"):
+        claim(str(tmp_path), resume=False, overwrite=False)
+
+
+@pytest.mark.parametrize("place", ["link", os.path.join("deep", "link")])
+def test_a_link_to_a_directory_may_be_somebodys(tmp_path, place):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "run" / "deep").mkdir(parents=True)
+    os.symlink(str(tmp_path / "elsewhere"), str(tmp_path / "run" / place))
+    with pytest.raises(UserError, match="not a run"):
+        claim(str(tmp_path / "run"), resume=False, overwrite=False)

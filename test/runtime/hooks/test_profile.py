@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -85,7 +86,7 @@ def traces(directory):
 
 
 def test_a_session_is_traced_and_told_about(tmp_path):
-    profile = Profile(2, str(tmp_path))
+    profile = Profile(2, str(tmp_path), print)
     train(profile, 5)
     assert traces(tmp_path) == [2, 4]
     assert "(traced: 2)" in profile.lines()[0]
@@ -94,18 +95,30 @@ def test_a_session_is_traced_and_told_about(tmp_path):
 
 def test_steps_are_counted_through_a_training_of_several_sessions(tmp_path):
     """Shorter ones than the steps between two traces; a traced step may be the first or the last of one."""
-    profile = Profile(4, str(tmp_path))
+    profile = Profile(4, str(tmp_path), print)
     train(profile, 3, 3, 2, 1, 3)
     assert traces(tmp_path) == [4, 8, 12]
     assert "(traced: 3)" in profile.lines()[0]
 
 
 def test_nothing_is_told_where_nothing_was_traced(tmp_path):
-    profile = Profile(9, str(tmp_path))
+    profile = Profile(9, str(tmp_path), print)
     train(profile, 1)
     assert (profile.wanted, profile.lines()) == (True, [])
 
 
 def test_nothing_is_traced_where_nobody_asked():
-    profile = Profile(1, None)
+    profile = Profile(1, None, print)
     assert (profile.wanted, profile.hooks(), profile.lines()) == (False, [], [])
+
+
+def test_a_trace_that_cannot_be_written_costs_a_warning_and_the_training_goes_on(tmp_path):
+    told = []
+    profile = Profile(2, str(tmp_path / "traces"), told.append)
+    hooks = profile.hooks()
+    shutil.rmtree(str(tmp_path / "traces"), ignore_errors=True)
+    (tmp_path / "traces").write_text("a file")
+    train(profile, 7)
+    assert hooks == profile.hooks()
+    assert [line[:24] for line in told] == ["warning: no more traces "]
+    assert profile.lines() == []

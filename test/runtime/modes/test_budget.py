@@ -10,7 +10,7 @@ import main as command_line
 from runtime.checkpoints.find import newest_sound
 from runtime.devices.cpu import CPU
 from runtime.modes import budget
-from runtime.modes.budget import Pace, pace_of
+from runtime.modes.budget import Pace, is_enough, pace_of
 
 from ...conftest import write_recipe
 
@@ -30,6 +30,13 @@ def test_the_pace_by_hand():
     assert pace == Pace(step=1.0, start=3.0, spent=30.0) and pace.steps_in(2.0) == 87
 
 
+@pytest.mark.parametrize("seconds, calls", [(10.0, 7), (0.6, 7), (0.5, 8), (0.1, 32)])
+def test_short_calls_are_measured_for_some_seconds(seconds, calls):
+    """Two that do not count, and then five of 0.6 s, six of 0.5 s, or thirty of 0.1 s."""
+    marks = [100.0 + seconds * number + 1e-9 * number for number in range(100)]
+    assert next(number for number in range(99) if is_enough(marks[:number + 1])) == calls
+
+
 @pytest.fixture()
 def paced(monkeypatch):
     """A machine that takes no time to start, and half a minute a step."""
@@ -39,7 +46,7 @@ def paced(monkeypatch):
     calls = []
     marks = [30.0 * number for number in range(-1, 7)]
     monkeypatch.setattr(budget, "time", Clock)
-    monkeypatch.setattr(budget, "training_marks", lambda run, number: calls.append(number) or marks)
+    monkeypatch.setattr(budget, "training_marks", lambda run, number, is_enough: calls.append(number) or marks)
     return calls
 
 
@@ -83,14 +90,14 @@ def test_a_run_has_the_steps_of_its_budget_and_keeps_them(paced, trained, phanto
     train("--resume_training", fresh=False)
     train("--resume_training", "--max_steps", "4", fresh=False)
     assert trained == [(None, 3, 3), (None, 3, 3), (None, 4, 3)]
-    assert paced == [budget.WARM_UP + budget.MEASURED]
+    assert paced == [budget.WARM_UP + budget.MOST]
     train("--train_minutes", "1.5", code=2)
     assert "holds a run already" in capsys.readouterr().err and len(paced) == 1
 
 
 def test_what_is_measured_of_kernels_is_not_taken_off_twice(paced, trained, train, monkeypatch):
     """The first step is done half a minute late, but the other start is not."""
-    monkeypatch.setattr(budget, "training_marks", lambda run, calls: [30.0 * number for number in range(8)])
+    monkeypatch.setattr(budget, "training_marks", lambda run, calls, is_enough: [30.0 * number for number in range(8)])
     monkeypatch.setattr(CPU, "measuring_seconds", 30.0)
     assert saved(train("--train_minutes", "1.5"), "budget_steps") == [3]
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
+from types import SimpleNamespace
 
 import pytest
 
 import main as command_line
 from datasets.phantoms.fundus import Plan, write_fundus
 from runtime.modes import dispatch
-from runtime.modes.crossvalidate import fold_settings, summarise
+from runtime.modes.crossvalidate import fold_settings, require_one_cut, summarise
 from runtime.modes.evaluate import evaluation_folder, protocol
 from runtime.settings.tree import settings_from
 from utils.commands import Stopped
+from utils.errors import UserError
 from utils.files import write_json
 
 from ...conftest import write_recipe
@@ -160,3 +164,36 @@ def test_scores_on_other_images_lie_apart_from_those_of_the_run(command, data, t
     assert "scores holds crossvalidation.json, crossvalidation.csv already" in capsys.readouterr().err
     assert command(*elsewhere, "--overwrite") == EVERY
     assert all((tmp_path / "scores" / f"crossvalidation.{kind}.1").is_file() for kind in ("json", "csv"))
+
+
+def test_folds_are_not_cut_anew_when_the_data_has_grown(command, tmp_path, capsys):
+    """What one fold trained on another would validate."""
+    grown = tmp_path / "eyes"
+    write_fundus(str(grown), "drive", 0, Plan(5, 1, 96, 96))
+    assert command(*BEGIN, "--data_dir", grown) == EVERY
+    shutil.rmtree(str(grown))
+    write_fundus(str(grown), "drive", 0, Plan(6, 1, 96, 96))
+    assert command(*RESUME, code=2) == []
+    assert "training images, others than the 4 that the run began with" in capsys.readouterr().err
+    assert command("--exec_mode", "evaluate", code=2) == []
+    assert "of the images that would be scored have trained the network" in capsys.readouterr().err
+    # Elsewhere other images may have these names.
+    shutil.copytree(str(grown), str(tmp_path / "elsewhere"))
+    assert command("--exec_mode", "evaluate", "--data_dir", tmp_path / "elsewhere") == EVERY
+
+
+def cut(ids, names=("a", "b"), finds=True):
+    """A run whose images are those of both parts."""
+    parts = {"train": list(ids), "validation": []}
+    dataset = SimpleNamespace(ids=parts.get, spec=SimpleNamespace(class_names=names), facts=lambda: finds or None)
+    return SimpleNamespace(dataset=dataset, location=SimpleNamespace(label="/mine"))
+
+
+@pytest.mark.parametrize("fold, words", [
+    (cut("abd"), "fold 1 would be cut from other images than those before it, by 2 images (c, ...)"),
+    (cut("abc", ("a", "x")), "by classes a, b")])
+def test_folds_that_begin_later_are_cut_from_the_same_images(fold, words):
+    require_one_cut(cut("abc"), [cut("abc"), cut("cba")])
+    with pytest.raises(UserError, match=re.escape(words)):
+        require_one_cut(cut("abc"), [cut("abc"), fold])
+    require_one_cut(cut("abc", finds=False), [fold])

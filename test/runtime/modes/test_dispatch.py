@@ -115,3 +115,26 @@ def test_a_benchmark_that_exceeds_the_memory_says_so(monkeypatch: Any) -> None:
     run: Any = SimpleNamespace(settings=settings_from({"benchmark": True}), faults=Faults())
     with pytest.raises(UserError, match="ran out of memory"):
         dispatch._run_modes(run, None, None, ())  # type: ignore[arg-type]
+
+
+def test_logs_and_traces_may_lie_in_the_run(phantom: str, tiny_recipe: str, tmp_path: Path) -> None:
+    """Of one that begins, and of one that takes another's place."""
+    run = tmp_path / "run"
+    words = ["--recipe", tiny_recipe, "--data_dir", phantom, "--device", "cpu", "--max_steps", "1", "--model_dir",
+             str(run), "--log_dir", str(run / "logs"), "--profiling", str(run / "traces")]
+    assert command_line.main(words) == 0
+    assert command_line.main([*words, "--overwrite"]) == 0
+    for place in (run, tmp_path / "run.1"):
+        assert (place / "logs" / "log.json").stat().st_size
+        assert list((place / "traces").glob("timeline-1.json"))
+
+
+def test_a_log_that_cannot_be_written_is_told_before_the_run_has_a_directory(
+        phantom: str, tiny_recipe: str, tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "logs" / "log.json").mkdir(parents=True)
+    words = ["--recipe", tiny_recipe, "--data_dir", phantom, "--device", "cpu", "--model_dir", str(tmp_path / "run"),
+             "--log_dir", str(tmp_path / "logs")]
+    assert command_line.main(words) == 2
+    told = capsys.readouterr().err
+    assert "log.json: Is a directory" in told and "give a writable --log_dir" in told
+    assert not (tmp_path / "run").exists()

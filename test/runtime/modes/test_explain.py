@@ -155,3 +155,10 @@ def test_an_evaluation_without_training_images_and_log_says_the_rest(tmp_path):
     lines = case.lines()
     assert "    training: 90 steps" in lines
     assert not any("grey levels" in line or "loss:" in line for line in lines)
+
+
+def test_a_log_with_bytes_of_something_else_is_read_as_far_as_it_goes(tmp_path):
+    case = Case(tmp_path, losses=(1.0, 0.9, 0.8))
+    with open(str(tmp_path / "log.json"), "ab") as stream:
+        stream.write(b"gr\xfcn\n")
+    assert "    loss: 1 at first, 0.8 at the end, in 3 records" in case.lines()

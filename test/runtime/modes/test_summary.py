@@ -59,3 +59,8 @@ def test_a_second_observer_stands_beside_the_network():
     said = evaluated(second_observer={"images": 2, "scores": {"mDice": 0.75}})
     place = said.index("a second observer against the first, 2 images, at their own size (and the network):")
     assert said[place + 1] == "  mDice                    0.7500 (0.6000)"
+
+
+def test_folds_that_have_no_score_in_common_are_told_so():
+    nothing = {"mean": {}, "standard_deviation": {}, "folds": [{"score": None}, {"score": 0.5}]}
+    assert table(settings_from({}), nothing) == ["", "no score is defined by all folds: each has its own above"]

@@ -1,0 +1,73 @@
+"""What a run keeps of its data."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping, Optional, Sequence
+
+import pytest
+
+from runtime.settings.facts import facts_of, load_facts, require_unmoved, save_facts
+from utils.errors import UserError
+
+TRAIN, VALIDATION = "train", "validation"
+
+
+class Data:
+    """Ids by split; those of a split that is not there cannot be had."""
+
+    def __init__(self, train: Optional[str], validation: Optional[str] = None, found: Any = None) -> None:
+        self._ids = {TRAIN: train, VALIDATION: validation}
+        self._found = found
+
+    def ids(self, split: str) -> Sequence[str]:
+        ids = self._ids[split]
+        if ids is None:
+            raise UserError(f"no {split} part", "one", "fetch it")
+        return list(ids)
+
+    def facts(self) -> Optional[Mapping[str, Any]]:
+        return self._found
+
+
+def kept(data: Any, tmp_path: Any) -> Any:
+    """The facts of a run that began with `data` at /data, as a later command has them."""
+    save_facts(facts_of(data, "/data"), str(tmp_path))
+    return load_facts(str(tmp_path), needed=False)
+
+
+def later(data: Any, facts: Any, *splits: str, label: str = "/data") -> None:
+    require_unmoved(data, facts, splits, label)
+
+
+def test_the_images_of_each_part_are_kept_where_nothing_else_was_found_out(tmp_path):
+    assert kept(Data("abc", "d"), tmp_path) == {"data": "/data", "images": {TRAIN: ["a", "b", "c"], VALIDATION: ["d"]}}
+    assert kept(Data("abc"), tmp_path) == {"data": "/data", "images": {TRAIN: ["a", "b", "c"]}}
+    assert kept(Data("abc", "d", {"classes": 2}), tmp_path) == {"classes": 2}
+
+
+@pytest.mark.parametrize("now", ["abcd", "ab", "abx", "bac"])
+def test_training_goes_on_with_the_same_images_in_the_same_order_alone(tmp_path, now):
+    facts = kept(Data("abc", "d"), tmp_path)
+    later(Data("abc", "xy"), facts, TRAIN)
+    for label in ("/data", "/moved"):
+        with pytest.raises(UserError, match="others than the 3 that the run began with"):
+            later(Data(now, "d"), facts, TRAIN, label=label)
+    later(Data(now, "d"), facts, VALIDATION)
+
+
+def test_no_image_is_scored_that_has_trained_the_network(tmp_path):
+    facts = kept(Data("abc", "d"), tmp_path)
+    later(Data("ab", "dxyz"), facts, VALIDATION)
+    with pytest.raises(UserError, match=r"2 of the images that would be scored have trained the network \(b, \.\.\.\)"):
+        later(Data(None, "bcd"), facts, VALIDATION)
+    later(Data(None, "bcd"), facts, VALIDATION, label="/others")
+    later(Data(None, "bcd"), facts, "test")
+
+
+def test_what_a_split_rule_both_trains_and_scores_stays(tmp_path):
+    later(Data("abc", "cd"), kept(Data("abc", "cd"), tmp_path), TRAIN, VALIDATION)
+
+
+@pytest.mark.parametrize("facts", [None, {"classes": 2}, {"data": "/data", "images": {}}])
+def test_runs_that_have_kept_none_go_on(facts):
+    later(Data("abc", "d"), facts, TRAIN, VALIDATION)
