@@ -58,6 +58,19 @@ install() { # requirements file, options of venv ...; sets `python`
     return
   fi
   python=$venv/bin/python
+  local lock
+  if command -v flock >/dev/null; then # a second one that comes meanwhile waits, and finds it made
+    mkdir -p "$(dirname "$venv")"
+    exec {lock}>"$venv.lock"
+    flock "$lock"
+    install_alone "$@"
+    exec {lock}>&-
+  else
+    install_alone "$@"
+  fi
+}
+
+install_alone() { # as install
   local wanted stamp="$venv/.installed"
   wanted=$(cat "$here/requirements/base.txt" "$here/requirements/constraints.txt" "$1" | cksum)
   if [[ -x $python && -e $stamp && $(cat "$stamp") == "$wanted" ]]; then
@@ -84,6 +97,21 @@ import sys
 import tensorflow as tf
 sys.exit(not tf.config.list_physical_devices("GPU"))
 PYTHON
+}
+
+run_main() { # arguments of main.py; its status. A signal is handed on to it, and waited out: it saves what it has
+  local status child
+  "$python" "$here/main.py" "$@" &
+  child=$!
+  trap 'kill -s TERM "$child" 2>/dev/null || true' HUP INT TERM
+  while :; do
+    status=0
+    wait "$child" || status=$?
+    # A signal ends the waiting, and not the child.
+    if ((status <= 128)) || ! kill -s 0 "$child" 2>/dev/null; then break; fi
+  done
+  trap - HUP INT TERM
+  return "$status"
 }
 
 chosen() { # arguments; whether they choose what is trained
@@ -128,13 +156,13 @@ fi
 
 run=$(next_run)
 step "train and evaluate fold 0, into $run"
-"$python" "$here/main.py" --exec_mode train_and_evaluate --crossvalidation_idx 0 --model_dir "$run" \
+run_main --exec_mode train_and_evaluate --crossvalidation_idx 0 --model_dir "$run" \
   "${defaults[@]}" "$@" || { code=$?; rmdir "$run" 2>/dev/null || true; exit "$code"; }
 
 # Nothing to predict with after a benchmark or five folds.
 if [[ -d $run/model_checkpoint ]]; then
   step "predict the test slices"
-  "$python" "$here/main.py" --exec_mode predict --model_dir "$run"
+  run_main --exec_mode predict --model_dir "$run"
 fi
 
 step "done"

@@ -43,10 +43,12 @@ class Stack(NamedTuple):
     Attributes:
         name: of the file, with its folders, without its ending.
         pages: that it has.
+        pixels: of all of them together; 0 where they are of one size.
     """
 
     name: str
     pages: int
+    pixels: int = 0
 
 
 class Large(NamedTuple):

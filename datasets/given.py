@@ -116,7 +116,11 @@ class Given(Dataset):
     def stack(self, sample_id: str) -> Optional[Stack]:
         """See `Dataset.stack`."""
         item = self._by_name()[sample_id]
-        return Stack(stem_of(item.name.rpartition("#")[0]), item.pages) if item.pages > 1 else None
+        if item.pages == 1:
+            return None
+        sizes = [self._looks[other.name].size for other in self.items
+                 if other.image == item.image and other.name in self._looks]
+        return Stack(stem_of(item.name.rpartition("#")[0]), item.pages, sum(height * width for height, width in sizes))
 
     def native_size(self, split: str) -> Size:
         """See `Dataset.native_size`."""

@@ -136,7 +136,8 @@ def tracked_files() -> List[str]:
 
 @pytest.mark.parametrize("path", [".git", ".git/config", ".venv", ".venv-test/bin/python", "data/sstem/a.tif",
                                   "results", "results_2/log.json", "runs/run_1/settings.json", "test/output/1/a.log",
-                                  "runtime/__pycache__/a.pyc", ".mypy_cache", "Dockerfile.ascend"])
+                                  "runtime/__pycache__/a.pyc", ".mypy_cache", "Dockerfile.ascend",
+                                  "check/contact_sheet.png"])
 def test_what_stays_out_of_the_image(path):
     assert Ignored((ROOT / ".dockerignore").read_text(encoding="utf-8"))(path)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
-from typing import List
+from typing import Dict, List
 
 import pytest
 
@@ -73,11 +75,21 @@ exec {shutil.which("cat")} "$@\"""")
 
     def loop(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
         """Run loop.sh from a directory that is not the project's."""
+        return subprocess.run(self._words(*arguments), cwd=str(self.directory), timeout=SECONDS,
+                              env=self._environment(**environment), capture_output=True, text=True, check=False)
+
+    def started(self) -> subprocess.Popen:
+        """The same, which is not waited for."""
+        return subprocess.Popen(self._words(), cwd=str(self.directory), env=self._environment(),
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def _words(self, *arguments: str) -> List[str]:
+        return ["bash", str(ROOT / "loop.sh"), *arguments]
+
+    def _environment(self, **environment: str) -> Dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if name not in ("DATA_DIR", "PYTHON")}
         path = os.pathsep.join([str(self.directory / "bin"), inherited["PATH"]])
-        own = {"VENV": str(self.venv), "RESULTS": str(self.results), "PATH": path}
-        return subprocess.run(["bash", str(ROOT / "loop.sh"), *arguments], cwd=str(self.directory), timeout=SECONDS,
-                              env={**inherited, **own, **environment}, capture_output=True, text=True, check=False)
+        return {**inherited, "VENV": str(self.venv), "RESULTS": str(self.results), "PATH": path, **environment}
 
     def called(self) -> List[str]:
         """The command lines that the environment's interpreter was given."""
@@ -368,3 +380,37 @@ def test_PYTHON_names_the_interpreter(bare):
     own = interpreter(bare.directory / "own python", suits=True)
     assert bare.loop(PATH=str(bare.directory / "bin"), PYTHON=str(own)).returncode == 0
     assert (bare.venv / "bin" / "python").exists()
+
+
+STOPPED = """trap 'kill $napping; echo saved >>"{calls}"; exit 143' TERM
+sleep 1000 & napping=$!
+echo begun
+wait"""
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_to_the_script_is_one_to_the_training_which_is_waited_for(tmp_path, sent):
+    house = House(tmp_path, STOPPED.format(calls=tmp_path / "calls"))
+    with house.started() as running:
+        assert any(line == "begun\n" for line in running.stdout)
+        running.send_signal(sent)
+        assert running.wait(SECONDS) == 143
+    training, saved = house.called()
+    assert training.startswith(f"{ROOT}/main.py --exec_mode train_and_evaluate") and saved == "saved"
+
+
+@pytest.mark.skipif(not shutil.which("flock"), reason="a second one does not wait where there is no flock")
+def test_an_environment_is_made_by_one_at_a_time(tmp_path):
+    """The second waits for whoever holds the lock, and finds what that has made."""
+    house = House(tmp_path, TRAINS)
+    installed = house.venv / ".installed"
+    installed.unlink()
+    with open(f"{house.venv}.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        running = house.started()
+        assert any("== environment" in line for line in running.stdout)
+        installed.write_text(stamp("cpu.txt"))
+    with running:
+        assert f"using the environment in {house.venv}" in running.stdout.read()
+        assert running.wait(SECONDS) == 0
+    assert not any("pip" in call for call in house.called())

@@ -12,13 +12,12 @@ import filecmp
 import functools
 import os
 import shutil
-import tempfile
 from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 from PIL import Image
 
 from datasets.acquire.contract import Report, State
-from datasets.acquire.place import Shelf
+from datasets.acquire.place import Shelf, scratch_space
 from datasets.acquire.trees import TreeLayout, folders_under, unpacked
 from datasets.acquire.unpack import Limits
 from datasets.base import TEST
@@ -75,14 +74,13 @@ class Scenes(TreeLayout):
 
     def install(self, names: Sequence[str], roots: Sequence[str], shelf: Shelf, partial: bool) -> None:
         """See `Layout.install`; the directory itself may be the source, to have its labels drawn."""
-        os.makedirs(shelf.directory, exist_ok=True)
         with unpacked(roots, ARCHIVES, self.limits, shelf.directory) as trees:
             files = _files_in(trees)
             if not any(name.endswith(IMAGE_END) for name in files) and not _files_in([shelf.directory]):
                 raise _none(roots)
             if not partial:
                 _require_counts({**_files_in([shelf.directory]), **files}, roots)
-            with tempfile.TemporaryDirectory(prefix=".converted-", dir=shelf.directory) as scratch:
+            with scratch_space(shelf.directory) as scratch:
                 if self.tree == CONVERTED:
                     drawn = _converted({**_files_in([shelf.directory]), **files}, scratch)
                     files.update({os.path.relpath(path, scratch): path for path in drawn})

@@ -7,13 +7,12 @@ import dataclasses
 import os
 import shlex
 import shutil
-import tempfile
 from typing import Iterator, List, Sequence, Tuple
 
 from datasets.acquire.contract import Entry, State
 from datasets.acquire.courier import Courier
 from datasets.acquire.fetch import Patience
-from datasets.acquire.place import Shelf, files_under
+from datasets.acquire.place import Shelf, files_under, scratch_space
 from datasets.acquire.unpack import naming
 from datasets.options import STAGING
 from utils.errors import UserError
@@ -53,6 +52,8 @@ def acquire(entry: Entry, request: Request, patience: Patience) -> None:
                 raise UserError(error.found, error.expected, _with_manual_route(error, entry, request)) from error
         else:
             print(f"everything is in {request.directory} already", flush=True)
+            # A command that was killed right behind the last file may have left its downloads.
+            shutil.rmtree(os.path.join(request.directory, STAGING), ignore_errors=True)
         check(entry, request)
 
 
@@ -63,8 +64,7 @@ def write_phantom(entry: Entry, request: Request) -> None:
         UserError: different files are there.
     """
     with _disk_trouble(request.directory), _no_empty_rest(request.directory):
-        os.makedirs(request.directory, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".phantom-", dir=request.directory) as scratch:
+        with scratch_space(request.directory) as scratch:
             entry.write_phantom(scratch)
             files = {os.path.relpath(path, scratch): path for path in files_under(scratch)}
             Shelf(request.directory, request.overwrite).put(files)

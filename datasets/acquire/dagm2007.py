@@ -52,13 +52,13 @@ class Classes(Layout):
         """See `Layout.accept`: nothing but archives is fetched."""
 
     def install(self, names: Sequence[str], roots: Sequence[str], shelf: Shelf, partial: bool) -> None:
-        """See `Layout.install`: the classes asked for, or those that `roots` have and the directory lacks.
+        """See `Layout.install`: those that the directory lacks of the classes asked for, or of those that `roots` have.
 
         A class is taken whole, in the competition layout where `roots` have that.
         """
         lacking = {_class_of(name) for name in names} | set(range(FREE_CLASSES + 1, CLASSES + 1))
         files: Dict[str, str] = {}
-        for number in self.classes or sorted(lacking):
+        for number in (number for number in self.classes or sorted(lacking) if number in lacking):
             found = _class_files(roots, number, shelf.directory, partial)
             if not found and self.classes and not partial:
                 raise _none(roots, f"Class{number}")

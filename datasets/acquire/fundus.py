@@ -10,14 +10,13 @@ from __future__ import annotations
 import dataclasses
 import filecmp
 import os
-import tempfile
 from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 from PIL import Image
 
 from datasets.acquire.contract import Report, State
-from datasets.acquire.place import Shelf
+from datasets.acquire.place import Shelf, scratch_space
 from datasets.acquire.trees import TreeLayout, folders_under, unpacked
 from datasets.acquire.unpack import Limits
 from datasets.folders import names_in
@@ -79,7 +78,7 @@ class Photographs(TreeLayout):
         """See `Layout.install`; `roots` may hold the converted tree, where that is wanted."""
         with unpacked(roots, self.archives, self.limits, shelf.directory) as trees:
             files = self._converted(trees, partial)
-            with tempfile.TemporaryDirectory(prefix=".converted-", dir=_made(shelf.directory)) as scratch:
+            with scratch_space(shelf.directory) as scratch:
                 if not files:
                     found = self._original(trees, roots, shelf.directory, partial)
                     convert = self.tree == CONVERTED
@@ -298,11 +297,6 @@ def _in_converted(path: str) -> bool:
     """Whether a file lies in a folder of the converted tree: some labels have the same names there."""
     above, part = os.path.split(os.path.dirname(path))
     return part in PARTS and os.path.basename(above) in ("images", "annotations", "fov")
-
-
-def _made(directory: str) -> str:
-    os.makedirs(directory, exist_ok=True)
-    return directory
 
 
 def _depth(path: str) -> Tuple[int, str]:

@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import filecmp
 import os
+import re
 import shutil
+import socket
+import tempfile
 from typing import Iterator, List, Mapping, Optional, Sequence
 
 from utils.errors import UserError
 from utils.files import replacing
+from utils.processes import process_alive
 
 _MANY = 12
 """Files that are named one by one."""
+_SCRATCH = re.compile(r"\.scratch-(?P<host>.+)-(?P<pid>\d+)-[^-]*$")
+
+
+@contextlib.contextmanager
+def scratch_space(directory: str) -> Iterator[str]:
+    """A hidden directory in `directory`, which is made where it is missing, until the body ends.
+
+    Those that processes of this host left behind when they were killed are removed first: they may be large.
+    """
+    os.makedirs(directory, exist_ok=True)
+    host = socket.gethostname()
+    for name in os.listdir(directory):
+        owner = _SCRATCH.match(name)
+        if owner and owner.group("host") == host and not process_alive(int(owner.group("pid"))):
+            shutil.rmtree(os.path.join(directory, name), ignore_errors=True)
+    made = tempfile.mkdtemp(prefix=f".scratch-{host}-{os.getpid()}-", dir=directory)
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made)
 
 
 def find(name: str, roots: Sequence[str]) -> Optional[str]:

@@ -7,10 +7,10 @@ import contextlib
 import dataclasses
 import os
 import shutil
-import tempfile
 from typing import Dict, Iterator, List, Sequence, Tuple
 
 from datasets.acquire.contract import Entry, Layout
+from datasets.acquire.place import scratch_space
 from datasets.acquire.unpack import Limits, is_archive, naming, unpack
 from datasets.options import CONVERTED, ORIGINAL
 from utils.errors import UserError
@@ -46,9 +46,9 @@ def planted(entry: Entry, tree: str) -> Entry:
     layout = entry.layout.in_tree(tree)
 
     def write(directory: str) -> None:
-        with tempfile.TemporaryDirectory(prefix=".original-", dir=directory) as original:
+        with scratch_space(directory) as original:
             entry.write_phantom(original)
-            with tempfile.TemporaryDirectory(prefix=".converted-", dir=directory) as scratch:
+            with scratch_space(directory) as scratch:
                 for path in layout.files(original, scratch):
                     target = os.path.join(directory, os.path.relpath(path, scratch))
                     os.makedirs(os.path.dirname(target), exist_ok=True)
@@ -89,8 +89,7 @@ def unpacked(roots: Sequence[str], names: Sequence[str], limits: Limits, directo
     if not archives:
         yield list(roots)
         return
-    os.makedirs(directory, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=directory) as scratch:
+    with scratch_space(directory) as scratch:
         trees: Dict[str, str] = {}
         for number, path in enumerate(archives):
             # Under the archive's own name: some archives leave out the folder that they are called after.

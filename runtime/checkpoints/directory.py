@@ -86,8 +86,10 @@ def _holds_run(model_dir: str) -> bool:
 @contextlib.contextmanager
 def _lock(model_dir: str) -> Iterator[None]:
     require_writable(model_dir, "--model_dir")
-    # The directory's own name must survive a power cut as well as what is written into it.
-    fsync_path(os.path.dirname(os.path.abspath(model_dir)))
+    # The directory's own name must survive a power cut as well as what is written into it. The one above may be
+    # somebody else's, whose names cannot be read.
+    with contextlib.suppress(PermissionError):
+        fsync_path(os.path.dirname(os.path.abspath(model_dir)))
     with locked(model_dir):
         yield
 

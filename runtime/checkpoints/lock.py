@@ -1,4 +1,4 @@
-"""One training process at a time in a directory."""
+"""One process at a time that trains in a directory, and one that predicts into it."""
 
 from __future__ import annotations
 
@@ -8,19 +8,41 @@ import fcntl
 import json
 import os
 import socket
-from typing import Any, Dict, Iterator, Optional
+from typing import Any, Dict, Iterator, NamedTuple, Optional
 
 from utils.errors import UserError
 from utils.processes import process_alive
 
 FILE_NAME = ".lock"
+
+
+class Use(NamedTuple):
+    """What a process does with a directory that no second one may do at that time.
+
+    Attributes:
+        name: of the file.
+        does: in words, of the process.
+        expected: what should be instead of two of them.
+        repair: what a person may do.
+    """
+
+    name: str
+    does: str
+    expected: str
+    repair: str
+
+
+TRAINING = Use(FILE_NAME, "trains", "one training process in a directory",
+               "wait for it, stop it (kill -TERM saves first), or use another --model_dir")
+PREDICTION = Use(".predicting", "predicts", "one prediction into a directory at a time",
+                 "wait for it, stop it, or use another --output")
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 """What file systems without advisory locks answer."""
 
 
 @contextlib.contextmanager
-def locked(directory: str) -> Iterator[None]:
-    """Hold the lock of `directory` while the body runs.
+def locked(directory: str, use: Use = TRAINING) -> Iterator[None]:
+    """Hold the lock of `directory` for some use while the body runs.
 
     The kernel keeps it, so it ends with the process however that dies; the file also names the holder, for
     people and for other hosts, whose kernels may not share it.
@@ -29,8 +51,8 @@ def locked(directory: str) -> Iterator[None]:
         UserError: another process holds it, or one of another host left its name there.
         OSError: the lock file cannot be written.
     """
-    path = os.path.join(directory, FILE_NAME)
-    descriptor = _acquire(path)
+    path = os.path.join(directory, use.name)
+    descriptor = _acquire(path, use)
     try:
         yield
     finally:
@@ -42,11 +64,11 @@ def locked(directory: str) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _acquire(path: str) -> int:
+def _acquire(path: str, use: Use) -> int:
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            _take(descriptor, path)
+            _take(descriptor, path, use)
             if _names(path, descriptor):
                 _sign(descriptor)
                 return descriptor
@@ -57,12 +79,12 @@ def _acquire(path: str) -> int:
         os.close(descriptor)
 
 
-def _take(descriptor: int, path: str) -> None:
+def _take(descriptor: int, path: str, use: Use) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         alone = True
     except BlockingIOError as error:
-        raise _in_use(path, _holder(descriptor)) from error
+        raise _in_use(path, _holder(descriptor), use) from error
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
@@ -71,9 +93,9 @@ def _take(descriptor: int, path: str) -> None:
     if holder is None:
         return
     if holder["host"] != socket.gethostname():
-        raise _elsewhere(path, holder)
+        raise _elsewhere(path, holder, use)
     if not alone and holder["pid"] != os.getpid() and process_alive(holder["pid"]):
-        raise _in_use(path, holder)
+        raise _in_use(path, holder, use)
 
 
 def _sign(descriptor: int) -> None:
@@ -100,13 +122,12 @@ def _names(path: str, descriptor: int) -> bool:
         return False
 
 
-def _in_use(path: str, holder: Optional[Dict[str, Any]]) -> UserError:
+def _in_use(path: str, holder: Optional[Dict[str, Any]], use: Use) -> UserError:
     who = f"process {holder['pid']} on {holder['host']}" if holder else "another process"
-    return UserError(f"{os.path.dirname(path)} is in use: {who} trains there", "one training process in a directory",
-                     "wait for it, stop it (kill -TERM saves first), or use another --model_dir")
+    return UserError(f"{os.path.dirname(path)} is in use: {who} {use.does} there", use.expected, use.repair)
 
 
-def _elsewhere(path: str, holder: Dict[str, Any]) -> UserError:
-    return UserError(f"{os.path.dirname(path)} is in use: process {holder['pid']} on {holder['host']} trains there, "
-                     "or was lost there", "one training process in a directory",
+def _elsewhere(path: str, holder: Dict[str, Any], use: Use) -> UserError:
+    return UserError(f"{os.path.dirname(path)} is in use: process {holder['pid']} on {holder['host']} {use.does} "
+                     "there, or was lost there", use.expected,
                      f"see whether it still runs on {holder['host']}; if not, remove {path}")

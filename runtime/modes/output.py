@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fnmatch
+import glob
 import os
 from typing import List, Sequence
 
@@ -31,9 +33,9 @@ def check_output(settings: Settings, names: Sequence[str]) -> None:
     if output is None:
         return
     for place in settings.prediction.input if settings.predicts else ():
-        if os.path.isdir(place) and _lies_in(output, place):
+        if _is_among(output, place):
             raise UserError(f"--output {output} lies in --input {place}", "a directory elsewhere: another prediction "
-                            "would take these masks for images", f"use --output {place.rstrip(os.sep)}-predicted, say")
+                            "would take these masks for images", f"use --output {_beside(place)}-predicted, say")
     if os.path.lexists(output) and not os.path.isdir(output):
         raise UserError(f"--output {output}: not a directory", "a directory, or none yet", "use another --output")
     there = _held(output, names)
@@ -60,6 +62,24 @@ def make_room(run: Run, folder: str, names: Sequence[str]) -> None:
 
 def _held(folder: str, names: Sequence[str]) -> List[str]:
     return [name for name in names if os.path.lexists(os.path.join(folder, name))]
+
+
+def _is_among(output: str, place: str) -> bool:
+    """Whether what is written into `output` is, or will be, among the images of --input."""
+    if os.path.isdir(place):
+        return _lies_in(output, place)
+    if os.path.exists(place):
+        return False
+    # A pattern, as what names nothing: of folders that it matches, or that the output is going to be itself.
+    return (fnmatch.fnmatch(os.path.abspath(output), os.path.abspath(place))
+            or any(_lies_in(output, found) for found in glob.iglob(place) if os.path.isdir(found)))
+
+
+def _beside(place: str) -> str:
+    """The folder, or the one that a pattern begins in."""
+    while glob.has_magic(place):
+        place = os.path.dirname(place)
+    return place.rstrip(os.sep)
 
 
 def _lies_in(path: str, folder: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
 from datasets.base import TEST
 from runtime.assembly import Run
+from runtime.checkpoints.lock import PREDICTION, locked
 from runtime.modes.ensemble import Member, ahead, decided, predicted, told
 from runtime.modes.evaluate import choose_threshold
 from runtime.modes.output import UNFINISHED, is_unfinished, make_room
@@ -54,11 +55,18 @@ def predict(members: Sequence[Member]) -> Dict[str, Any]:
         "files" written, "images" predicted, the first member's "step".
 
     Raises:
-        UserError: the test images are missing.
+        UserError: the test images are missing, or another process predicts into the same directory.
         Stopped: a signal ended it, perhaps within a large image; what is done of that is kept.
     """
     run, checkpoint = members[0]
-    threshold = choose_threshold(run, checkpoint)
+    with contextlib.ExitStack() as held:
+        place = run.settings.run.output or run.settings.run.model_dir
+        run.distributed.on_chief(lambda: held.enter_context(locked(place, PREDICTION)))
+        return _predict(members, choose_threshold(run, checkpoint))
+
+
+def _predict(members: Sequence[Member], threshold: Optional[float]) -> Dict[str, Any]:
+    run, checkpoint = members[0]
     folder = output_folder(run.settings)
     run.distributed.on_chief(lambda: _make_room(run, folder))
     say(run.distributed, _left_out(run))

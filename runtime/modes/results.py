@@ -37,10 +37,13 @@ class Prediction(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """A file below the folder of results, without its ending; of how many pages, 0 where it is no stack."""
+    """A file below the folder of results, without its ending; of how many pages, 0 where it is no stack; and pixels of
+    all pages, 0 where these are of one size.
+    """
 
     path: str
     pages: int
+    pixels: int = 0
 
 
 class _OpenStack(NamedTuple):
@@ -122,7 +125,7 @@ class Results:
     def _write(self, kind: str, name: str, pixels: np.ndarray) -> None:
         place, colours = self._place(kind, name), self._colours if kind == MASKS else ()
         if place.pages:
-            self._stack(kind, place, colours, pixels.nbytes)(pixels)
+            self._stack(kind, place, colours, pixels)(pixels)
         elif kind == PROBABILITIES:
             with replacing(place.path + ".tif") as temporary:
                 write_pages(temporary, [pixels])
@@ -138,18 +141,20 @@ class Results:
             return _Place(os.path.join(self._folder, f"test-{kind}"), len(self._dataset.ids(TEST)))
         stack = self._dataset.stack(name)
         if stack is not None:
-            return _Place(os.path.join(self._folder, kind, stack.name), stack.pages)
+            return _Place(os.path.join(self._folder, kind, stack.name), stack.pages, stack.pixels)
         return _Place(os.path.join(self._folder, kind, _stem(name)), 0)
 
     def _stack(self, kind: str, place: _Place, colours: Sequence[Tuple[int, int, int]],
-               page_bytes: int) -> Callable[[np.ndarray], None]:
+               first: np.ndarray) -> Callable[[np.ndarray], None]:
         """What appends a page to a stack; a stack of that kind that was open before is complete."""
         if kind in self._open and self._open[kind].path != place.path:
             self._open.pop(kind).close.close()
         if kind not in self._open:
             held = contextlib.ExitStack()
             temporary = held.enter_context(replacing(place.path + ".tif"))
-            append = held.enter_context(stack_writer(temporary, colours, page_bytes * place.pages))
+            own = first.shape[0] * first.shape[1]
+            size = first.nbytes // own * (place.pixels or own * place.pages)
+            append = held.enter_context(stack_writer(temporary, colours, size))
             self._open[kind] = _OpenStack(place.path, append, held)
         return self._open[kind].append
 

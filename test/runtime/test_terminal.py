@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import subprocess
@@ -77,3 +78,38 @@ def test_what_a_terminal_has_no_letters_for_is_told_all_the_same():
     Outliving(stream).write("Größe \u03b1, \udcff\n")
     stream.flush()
     assert buffer.getvalue() == "Größe ".encode("iso-8859-1") + b"\\u03b1, \\udcff\n"
+
+
+class FullDisk(io.StringIO):
+    """A file on a disk that has no room for some writes."""
+
+    def __init__(self, failures):
+        super().__init__()
+        self.failures = failures
+
+    def write(self, text):
+        if self.failures:
+            self.failures -= 1
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().write(text)
+
+    def fileno(self):
+        raise AssertionError("turned away")
+
+
+def test_a_disk_that_has_room_again_gets_the_lines_that_come_then():
+    from runtime.terminal import Outliving
+
+    disk = FullDisk(failures=2)
+    stream = Outliving(disk)
+    assert [stream.write(line) for line in ("a", "b", "c", "d")] == [1] * 4
+    assert disk.getvalue() == "cd"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no disk that is always full")
+def test_a_disk_that_stays_full_is_no_error_in_the_end(tmp_path):
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        child = subprocess.run([sys.executable, "-c", TALKER, str(tmp_path / "done")], cwd=str(ROOT), input=b"\n",
+                               stdout=full, stderr=full, check=False, timeout=60)
+    assert child.returncode == 0
+    assert (tmp_path / "done").read_text() == "done"

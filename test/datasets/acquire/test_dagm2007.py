@@ -90,6 +90,19 @@ def test_download(server: Server, free: str, target: str, tmp_path: Path, inside
     assert "everything is in" in capsys.readouterr().out and len(server.requests) == 4
 
 
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_a_class_that_is_there_already_keeps_no_other_from_coming(
+        server: Server, free: str, target: str, tmp_path: Path, by_hand: bool) -> None:
+    for name in ("Class1", "Class1_def"):
+        shutil.copytree(os.path.join(free, name), os.path.join(target, name))
+    archives = [zipped(free, name, tmp_path) for name in ("Class2", "Class2_def")]
+    for path in archives:
+        server.serve(f"/{os.path.basename(path)}", Reply(read(path)))
+    words = ["--data_dir", target, "--classes", "1,2", *(["--source", *archives] if by_hand else [])]
+    assert run(*words, sources=[server.url + "/"]) == 0
+    assert tree(target) == tree(free)
+
+
 def test_an_interruption_is_resumed(server: Server, free: str, target: str, tmp_path: Path) -> None:
     first, second = (read(zipped(free, name, tmp_path)) for name in ("Class1", "Class1_def"))
     server.serve("/Class1.zip", Reply(first))

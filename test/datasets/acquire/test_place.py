@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import os
+import socket
+import subprocess
 
 import pytest
 
-from datasets.acquire.place import Shelf, find
+from datasets.acquire.place import Shelf, find, scratch_space
 from utils.errors import UserError
 
 from .support import read, write
@@ -60,3 +62,19 @@ def test_overwrite_moves_to_the_first_free_number(tmp_path):
     write(target + ".1", b"older")
     Shelf(str(tmp_path / "t"), overwrite=True).put({"x": source})
     assert [read(target + suffix) for suffix in ("", ".1", ".2")] == [b"new", b"older", b"old"]
+
+
+def test_what_a_killed_process_left_is_removed_and_that_of_others_is_not(tmp_path):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    host = socket.gethostname()
+    left = tmp_path / f".scratch-{host}-{ended.pid}-abcd_012"
+    others = [tmp_path / name for name in (f".scratch-{host}-{os.getpid()}-abcd_012", f".scratch-else-{ended.pid}-x",
+                                           f".scratch-{host}-x-y", "images")]
+    for place in (left, *others):
+        place.mkdir()
+        (place / "file").write_text("1")
+    with scratch_space(str(tmp_path)) as own:
+        assert os.listdir(own) == [] and os.path.dirname(own) == str(tmp_path)
+        assert not left.exists() and all((place / "file").exists() for place in others)
+    assert not os.path.exists(own)

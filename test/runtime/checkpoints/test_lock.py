@@ -16,7 +16,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies
 
-from runtime.checkpoints.lock import FILE_NAME, locked
+from runtime.checkpoints.lock import FILE_NAME, PREDICTION, locked
 from utils.errors import UserError
 
 from ...conftest import ROOT
@@ -137,3 +137,14 @@ def test_at_most_one_holds_it_whatever_the_order(tmp_path_factory, order):
                 assert held
     for stack in held.values():
         stack.close()
+
+
+def test_predicting_is_locked_by_itself(holder, tmp_path):
+    """Beside a training; twice it is refused, in its own words."""
+    with locked(str(tmp_path), PREDICTION):
+        assert sorted(os.listdir(str(tmp_path))) == [FILE_NAME, PREDICTION.name]
+        with pytest.raises(UserError, match=f"process {os.getpid()} on {HOST} predicts there") as caught, locked(
+                str(tmp_path), PREDICTION):
+            raise AssertionError("two at a time")
+        assert "--output" in caught.value.repair
+    assert os.listdir(str(tmp_path)) == [FILE_NAME]

@@ -107,6 +107,16 @@ def test_what_no_classic_tiff_can_hold_becomes_a_big_one(tmp_path, monkeypatch):
     assert found == {"masks": False, "probabilities": True}
 
 
+def test_a_stack_that_begins_with_its_smallest_page_is_as_large_as_all_of_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(tiff, "_MOST_OF_CLASSIC", 63)  # pages of 4 and 12 numbers of 32 bits have 64
+    pages = {"s.tif#0": np.zeros([2, 2]), "s.tif#1": np.zeros([3, 4])}
+    stacks = dict.fromkeys(pages, Stack("s", 2, 16))
+    write(tmp_path, Images(stacks=stacks), *((name, page.astype(np.uint8), page.astype(np.float32))
+                                             for name, page in pages.items()))
+    with tifffile.TiffFile(str(tmp_path / "probabilities" / "s.tif")) as stack:
+        assert stack.is_bigtiff and [page.shape for page in stack.pages] == [(2, 2), (3, 4)]
+
+
 def test_many_classes_are_numbers_in_their_colours(tmp_path):
     write(tmp_path, Images(palette=PALETTE), ("street.png", np.array([[0, 2], [1, 1]], np.uint8), PROBABILITY))
     with Image.open(tmp_path / "masks" / "street.png") as picture:
