@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from typing import Iterator, List, Set
+from typing import Iterator, List
 
 from datasets.base import FACTS
 from runtime.checkpoints.lock import FILE_NAME as LOCK
@@ -72,11 +72,8 @@ def _is_bare(path: str) -> bool:
     """Whether it is a directory with nothing but directories below it."""
     if os.path.islink(path) or not os.path.isdir(path):
         return False
-    return not any(names or set(folders) & _links(place, folders) for place, folders, names in os.walk(path))
-
-
-def _links(place: str, folders: List[str]) -> Set[str]:
-    return {name for name in folders if os.path.islink(os.path.join(place, name))}
+    return not any(names or any(os.path.islink(os.path.join(place, name)) for name in folders)
+                   for place, folders, names in os.walk(path))
 
 
 def _holds_run(model_dir: str) -> bool:
