@@ -58,11 +58,15 @@ install() { # requirements file, options of venv ...; sets `python`
     return
   fi
   python=$venv/bin/python
+  if installed "$1"; then
+    echo "using the environment in $venv"
+    return
+  fi
   local lock
   if command -v flock >/dev/null; then # a second one that comes meanwhile waits, and finds it made
     mkdir -p "$(dirname "$venv")"
     exec {lock}>"$venv.lock"
-    flock "$lock"
+    flock "$lock" || true # there are file systems without locks
     install_alone "$@"
     exec {lock}>&-
   else
@@ -70,11 +74,15 @@ install() { # requirements file, options of venv ...; sets `python`
   fi
 }
 
+stamp_of() { # requirements file; what is written beside an environment that has them
+  cat "$here/requirements/base.txt" "$here/requirements/constraints.txt" "$1" | cksum
+}
+
+installed() { [[ -x $python && -e $venv/.installed && $(cat "$venv/.installed") == "$(stamp_of "$1")" ]]; }
+
 install_alone() { # as install
-  local wanted stamp="$venv/.installed"
-  wanted=$(cat "$here/requirements/base.txt" "$here/requirements/constraints.txt" "$1" | cksum)
-  if [[ -x $python && -e $stamp && $(cat "$stamp") == "$wanted" ]]; then
-    echo "using the environment in $venv"
+  if installed "$1"; then
+    echo "using the environment in $venv, which another loop.sh has made meanwhile"
     return
   fi
   [[ ! -x $python || -e $venv/bin/pip ]] || fail "the environment in $venv has no pip; remove it and repeat"
@@ -86,7 +94,7 @@ install_alone() { # as install
   # The pip that comes with Python 3.7.5 knows of no wheels for glibc 2.17.
   [[ $1 != */ascend.txt ]] || pip_install pip==24.0
   pip_install -r "$1"
-  printf '%s\n' "$wanted" >"$stamp"
+  stamp_of "$1" >"$venv/.installed"
 }
 
 check_gpu_is_seen() {

@@ -55,6 +55,7 @@ class Given(Dataset):
         self._large: Optional[Dict[str, Large]] = None
         self._listed: Optional[Dict[str, Item]] = None
         self._looks: Dict[str, _Look] = {}
+        self._pixels: Dict[str, int] = {}
 
     @property
     def pixel_rule(self) -> PixelRule:
@@ -118,9 +119,15 @@ class Given(Dataset):
         item = self._by_name()[sample_id]
         if item.pages == 1:
             return None
-        sizes = [self._looks[other.name].size for other in self.items
-                 if other.image == item.image and other.name in self._looks]
-        return Stack(stem_of(item.name.rpartition("#")[0]), item.pages, sum(height * width for height, width in sizes))
+        return Stack(stem_of(item.name.rpartition("#")[0]), item.pages, self._pixels_of(item.image))
+
+    def _pixels_of(self, image: str) -> int:
+        """Those of all pages of a file; 0 where they have not been looked at."""
+        if self._looks and not self._pixels:
+            for item in (item for item in self.items if item.name in self._looks):
+                height, width = self._looks[item.name].size
+                self._pixels[item.image] = self._pixels.get(item.image, 0) + height * width
+        return self._pixels.get(image, 0)
 
     def native_size(self, split: str) -> Size:
         """See `Dataset.native_size`."""

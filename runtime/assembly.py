@@ -20,7 +20,7 @@ from runtime.devices.base import Device
 from runtime.devices.select import fitting, select_device
 from runtime.distributed.base import Distributed
 from runtime.faults import Faults
-from runtime.settings.facts import facts_of, load_facts, require_agreement, save_facts
+from runtime.settings.facts import IMAGES, facts_of, load_facts, require_agreement, save_facts
 from runtime.settings.saved import save_settings
 from runtime.settings.tree import Settings, with_values
 from runtime.stop import Stop
@@ -68,11 +68,25 @@ class Run:
     def save_beginning(self) -> None:
         """Write down what a new run is, and what was found out about its data."""
         # A directory holds a run as soon as its settings are there.
-        facts = self.dataset.facts() if self.settings.data.crossvalidation_idx == ALL_FOLDS else facts_of(
-            self.dataset, self.location.label)
+        facts = self.dataset.facts()
+        if facts is None and self._trains_images and not self.settings.imports:
+            facts = facts_of(self.dataset, self.location.label)
         if facts is not None:
             save_facts(facts, self.settings.run.model_dir)
         self.save_settings()
+
+    def save_changes(self) -> None:
+        """Write down what a run that is gone on with is from now on, and which images train it."""
+        kept = load_facts(self.settings.run.model_dir, needed=False)
+        is_new = self.settings.run.resume_with_changes or not (kept or {}).get(IMAGES)
+        if self.dataset.facts() is None and self._trains_images and is_new:
+            save_facts(facts_of(self.dataset, self.location.label, kept), self.settings.run.model_dir)
+        self.save_settings()
+
+    @property
+    def _trains_images(self) -> bool:
+        """Whether it is a run of its own, and not that of all folds, whose runs are."""
+        return self.settings.data.crossvalidation_idx != ALL_FOLDS
 
     def save_settings(self) -> None:
         """Write down what the run is, with its data as every later command finds it."""

@@ -91,7 +91,8 @@ def same(first, second):
 def test_train_writes_checkpoints_settings_log_and_summaries(run, capfd):
     directory = run("--max_steps", "4", "--save_checkpoints_steps", "2", "--augment")
     assert newest_sound(str(directory)).step == 4
-    assert sorted(os.listdir(str(directory))) == [".saved", "log.json", "model_checkpoint", "settings.json"]
+    assert sorted(os.listdir(str(directory))) == [".saved", "dataset.json", "log.json", "model_checkpoint",
+                                                   "settings.json"]
     assert sorted(losses(directory)) == [1, 2, 3, 4]
     assert {"train_ce_loss", "train_dice_loss", "train_total_loss", "train_weight_decay_loss",
             "learning_rate"} == set(losses(directory)[1])

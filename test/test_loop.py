@@ -391,10 +391,14 @@ wait"""
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_to_the_script_is_one_to_the_training_which_is_waited_for(tmp_path, sent):
     house = House(tmp_path, STOPPED.format(calls=tmp_path / "calls"))
-    with house.started() as running:
+    running = house.started()
+    try:
         assert any(line == "begun\n" for line in running.stdout)
         running.send_signal(sent)
         assert running.wait(SECONDS) == 143
+    finally:
+        running.kill()
+        running.stdout.close()
     training, saved = house.called()
     assert training.startswith(f"{ROOT}/main.py --exec_mode train_and_evaluate") and saved == "saved"
 
@@ -411,6 +415,6 @@ def test_an_environment_is_made_by_one_at_a_time(tmp_path):
         assert any("== environment" in line for line in running.stdout)
         installed.write_text(stamp("cpu.txt"))
     with running:
-        assert f"using the environment in {house.venv}" in running.stdout.read()
+        assert f"using the environment in {house.venv}, which another" in running.stdout.read()
         assert running.wait(SECONDS) == 0
     assert not any("pip" in call for call in house.called())

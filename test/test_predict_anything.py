@@ -133,7 +133,7 @@ def test_nothing_is_overwritten_unless_it_is_meant(place, predicted, tmp_path, c
 @pytest.mark.parametrize("arguments, words", [
     (["--input", "{place}/none/*.png"], "no image matches"),
     (["--output", "{place}/in put/masks"], "lies in --input"),
-    (["--input", "{place}/in put/*", "--output", "{place}/in put/found"], "use --output {place}/in put-predicted"),
+    (["--input", "{place}/in put/*", "--output", "{place}/in put/found"], "in put-predicted, say"),
     (["--input", "{place}/in*", "--output", "{place}/in put/found"], "lies in --input"),
     (["--output", "{place}/small.yaml"], "not a directory"),
     (["--input", "{place}/in put", "{place}/small.yaml"], "no image by its name"),

@@ -103,7 +103,7 @@ def test_only_the_chief_speaks_and_writes(runs):
     assert text.count("scores after 20 steps") == 1
     assert "[1]<stdout>:DLL" not in text
     assert sorted(path.name for path in (runs / "2").iterdir()) == [
-        ".saved", "evaluation.csv", "evaluation.json", "log.json", "model_checkpoint", "settings.json"]
+        ".saved", "dataset.json", "evaluation.csv", "evaluation.json", "log.json", "model_checkpoint", "settings.json"]
 
 
 def test_two_ranks_resume_where_one_left_off(runs, tmp_path):

@@ -52,8 +52,6 @@ def acquire(entry: Entry, request: Request, patience: Patience) -> None:
                 raise UserError(error.found, error.expected, _with_manual_route(error, entry, request)) from error
         else:
             print(f"everything is in {request.directory} already", flush=True)
-            # A command that was killed right behind the last file may have left its downloads.
-            shutil.rmtree(os.path.join(request.directory, STAGING), ignore_errors=True)
         check(entry, request)
 
 

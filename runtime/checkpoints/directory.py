@@ -72,8 +72,11 @@ def _is_bare(path: str) -> bool:
     """Whether it is a directory with nothing but directories below it."""
     if os.path.islink(path) or not os.path.isdir(path):
         return False
-    return not any(names or any(os.path.islink(os.path.join(place, name)) for name in folders)
-                   for place, folders, names in os.walk(path))
+    # What cannot be read may hold anything.
+    unread: List[OSError] = []
+    full = any(names or any(os.path.islink(os.path.join(place, name)) for name in folders)
+               for place, folders, names in os.walk(path, onerror=unread.append))
+    return not full and not unread
 
 
 def _holds_run(model_dir: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
 
@@ -55,6 +56,8 @@ class ProfileHook(tf.train.ProfilerHook):
     """
 
     def __init__(self, every: int, directory: str, tell: Callable[[str], None]) -> None:
+        # Its writer is made once for each directory, which may have been moved aside since.
+        os.makedirs(directory, exist_ok=True)
         super().__init__(save_steps=every, output_dir=directory)
         self._tell = tell
         self._failed = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import tensorflow.compat.v1 as tf
@@ -138,6 +139,7 @@ def _others(run: Run, members: Sequence[Settings]) -> List[Member]:
         require_same_view([run, *runs])
     found = []
     for other in runs:
+        _check_images(other)
         checkpoint, remarks = usable_checkpoint(other)
         if run.dataset.large:
             other.feeding.streamed()
@@ -207,10 +209,10 @@ def _keeping_changes(run: Run) -> Iterator[None]:
         yield
     except Stopped:
         if run.distributed.is_chief and run.settings.run.resume_training:
-            run.save_settings()
+            run.save_changes()
         raise
     if run.settings.run.resume_training:
-        run.distributed.on_chief(run.save_settings)
+        run.distributed.on_chief(run.save_changes)
 
 
 def _check(run: Run) -> _Checked:
@@ -256,9 +258,17 @@ def _check_directories(settings: Settings) -> None:
             check_export(settings)
     if settings.run.log_dir:
         require_writable(settings.run.log_dir, "--log_dir")
-    if settings.run.log_dir or not settings.benchmark.benchmark:
+    if not _moved_with_its_log(settings) and (settings.run.log_dir or not settings.benchmark.benchmark):
         require_log(settings)
     check_output(settings, _written(settings))
+
+
+def _moved_with_its_log(settings: Settings) -> bool:
+    """Whether the log that is there now is moved aside with the run that it lies in."""
+    if not settings.run.overwrite or not (settings.trains or settings.imports):
+        return False
+    place = os.path.abspath(settings.run.model_dir)
+    return os.path.commonpath([place, os.path.abspath(settings.run.log_dir or place)]) == place
 
 
 def _check_data(run: Run) -> List[str]:
@@ -267,11 +277,9 @@ def _check_data(run: Run) -> List[str]:
     Returns:
         Of a training's data, what may be wrong with it, a line each.
     """
-    tally, settings = Tally(), run.settings
+    tally = Tally()
     run.dataset.verify(run.splits, tally.add)
-    if settings.reads_run and not settings.prediction.input:
-        facts = load_facts(settings.run.model_dir, needed=False)
-        require_unmoved(run.dataset, facts, run.splits, run.location.label)
+    _check_images(run)
     if run.settings.trains:
         require_drawable(run.dataset, run.draw())
     if run.settings.evaluates:
@@ -283,6 +291,15 @@ def _check_data(run: Run) -> List[str]:
     if run.dataset.large:
         run.feeding.streamed()
     return quick_warnings(run.dataset, tally) if run.settings.trains else []
+
+
+def _check_images(run: Run) -> None:
+    """A run goes on with its images, and scores none that have trained it."""
+    settings = run.settings
+    if settings.reads_run and not settings.prediction.input:
+        meant = {TRAIN} if settings.run.resume_with_changes else set()
+        require_unmoved(run.dataset, load_facts(settings.run.model_dir, needed=False),
+                        [split for split in run.splits if split not in meant], run.location.label)
 
 
 def _check_sizes(run: Run, split: str) -> None:

@@ -79,7 +79,7 @@ def _beside(place: str) -> str:
     """The folder, or the one that a pattern begins in."""
     while glob.has_magic(place):
         place = os.path.dirname(place)
-    return place.rstrip(os.sep)
+    return place.rstrip(os.sep) or os.path.join(os.pardir, "images")
 
 
 def _lies_in(path: str, folder: str) -> bool:

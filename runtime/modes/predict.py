@@ -61,8 +61,14 @@ def predict(members: Sequence[Member]) -> Dict[str, Any]:
     run, checkpoint = members[0]
     with contextlib.ExitStack() as held:
         place = run.settings.run.output or run.settings.run.model_dir
-        run.distributed.on_chief(lambda: held.enter_context(locked(place, PREDICTION)))
+        run.distributed.on_chief(lambda: _enter(place, held))
         return _predict(members, choose_threshold(run, checkpoint))
+
+
+def _enter(place: str, held: contextlib.ExitStack) -> None:
+    # One within a run that was moved aside has gone with it.
+    os.makedirs(place, exist_ok=True)
+    held.enter_context(locked(place, PREDICTION))
 
 
 def _predict(members: Sequence[Member], threshold: Optional[float]) -> Dict[str, Any]:

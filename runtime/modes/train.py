@@ -59,7 +59,7 @@ def train(run: Run, logger: Logger) -> Dict[str, Any]:
     say(run.distributed, lines)
     if run.settings.run.resume_training and position.step < training.max_steps:
         # Not before it is known that the run can go on: the file describes the weights.
-        run.distributed.on_chief(run.save_settings)
+        run.distributed.on_chief(run.save_changes)
     history = load_history(run.settings.run.model_dir, training.best_metric, position.step)
     if training.evaluate_every is not None:
         say(run.distributed, run.objective.remarks)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, Dict, Mapping, Tuple
 
 from datasets.catalogue import defaults_of, recipe_of
@@ -158,10 +157,9 @@ def _resolved_schedule(settings: Settings) -> Dict[str, int]:
 
 def _check_place(settings: Settings) -> None:
     """TensorFlow writes a checkpoint of any name, and takes the name for a pattern when it looks for it."""
-    place = os.path.abspath(settings.run.model_dir)
-    read = [mark for mark in PATTERNS if mark in place]
+    read = [mark for mark in PATTERNS if mark in settings.run.model_dir]
     if read and not (settings.benchmark.benchmark or settings.tabulates or settings.checks):
-        raise UserError(f"--model_dir {settings.run.model_dir}: {' and '.join(read)} in its path, {place}",
+        raise UserError(f"--model_dir {settings.run.model_dir}: {' and '.join(read)} in its path",
                         "a path without these: TensorFlow could not read a checkpoint below it again",
                         "rename the directory, or use another --model_dir")
 

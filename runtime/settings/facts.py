@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
-from typing import Any, Dict, Mapping, Optional, Sequence
+from typing import Any, Dict, Mapping, Optional, Sequence, Set
 
 import numpy as np
 
@@ -20,18 +20,20 @@ from runtime.settings.saved import FILE_NAME as SETTINGS
 from utils.errors import UserError
 from utils.files import read_json, write_json
 
-DATA, IMAGES = "data", "images"
+DATA, IMAGES, EARLIER = "data", "images", "earlier"
 
 
-def facts_of(dataset: Dataset, label: str) -> Mapping[str, Any]:
-    """What a run that begins keeps of its data.
+def facts_of(dataset: Dataset, label: str, before: Optional[Mapping[str, Any]] = None) -> Mapping[str, Any]:
+    """What a run keeps of its data.
 
     Args:
         dataset: its data.
         label: what names it in every later command.
+        before: what this gave when the run began, of one that goes on with other data on purpose.
 
     Returns:
-        What `Dataset.facts` gives; where that is nothing, the label, and the ids of the splits that can be read.
+        What `Dataset.facts` gives; where that is nothing, the label, the ids of the splits that can be read, and those
+        that trained the run before and do so no more.
     """
     found = dataset.facts()
     if found is not None:
@@ -40,7 +42,12 @@ def facts_of(dataset: Dataset, label: str) -> Mapping[str, Any]:
     for split in (TRAIN, VALIDATION):
         with contextlib.suppress(UserError):  # not there, or no fold validates
             images[split] = list(dataset.ids(split))
-    return {DATA: label, IMAGES: images}
+    earlier = sorted(_trained(before) - set(images.get(TRAIN, ())))
+    return {DATA: label, IMAGES: images, **({EARLIER: earlier} if earlier else {})}
+
+
+def _trained(facts: Optional[Mapping[str, Any]]) -> Set[str]:
+    return set() if facts is None else {*facts.get(IMAGES, {}).get(TRAIN, ()), *facts.get(EARLIER, ())}
 
 
 def require_unmoved(dataset: Dataset, facts: Optional[Mapping[str, Any]], splits: Sequence[str], label: str) -> None:
@@ -64,7 +71,8 @@ def require_unmoved(dataset: Dataset, facts: Optional[Mapping[str, Any]], splits
                      "with", label)
     # Another directory may hold other images of the same names.
     if VALIDATION in splits and label == facts.get(DATA):
-        known = set(trained) - set(began.get(VALIDATION, ()))
+        # What a split rule has in both parts stays there.
+        known = set(trained) - set(began.get(VALIDATION, ())) | set(facts.get(EARLIER, ()))
         scored = [image for image in dataset.ids(VALIDATION) if image in known]
         if scored:
             raise _moved(f"{len(scored)} of the images that would be scored have trained the network ({scored[0]}"

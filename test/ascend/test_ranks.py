@@ -43,7 +43,7 @@ def test_two_ranks_agree_with_one(family_arguments, tmp_path):
     assert ours["scores"] == pytest.approx(theirs["scores"], rel=1e-4)
     assert ours["per_image"].keys() == theirs["per_image"].keys()
     assert {path.name for path in directory.iterdir()} == {
-        ".saved", "evaluation.csv", "evaluation.json", "log.json", "model_checkpoint", "settings.json"}
+        ".saved", "dataset.json", "evaluation.csv", "evaluation.json", "log.json", "model_checkpoint", "settings.json"}
 
 
 def test_a_chief_gives_out_ranks_and_a_signal_stops_all_of_them(family_arguments, tmp_path):

@@ -69,7 +69,8 @@ def test_pages_know_their_stack(tmp_path):
     (tmp_path / "in").mkdir()
     tifffile.imwrite(str(tmp_path / "in" / "s.1.tif"), np.stack([GREY, GREY + 1]), photometric="minisblack")
     dataset = given(tmp_path)
-    assert dataset.stack("in/s.1.tif#1") == ("in/s.1", 2)
+    dataset.verify([TEST])
+    assert dataset.stack("in/s.1.tif#1") == ("in/s.1", 2, 2 * GREY.size)
     assert np.array_equal(dataset.read("in/s.1.tif#1").image[..., 0], GREY + 1)
 
 

@@ -123,3 +123,14 @@ def test_a_link_to_a_directory_may_be_somebodys(tmp_path, place):
     os.symlink(str(tmp_path / "elsewhere"), str(tmp_path / "run" / place))
     with pytest.raises(UserError, match="not a run"):
         claim(str(tmp_path / "run"), resume=False, overwrite=False)
+
+
+def test_a_directory_that_cannot_be_read_may_be_somebodys(tmp_path, monkeypatch):
+    def walk(path, onerror):
+        onerror(PermissionError(13, "Permission denied"))
+        yield from ()
+
+    (tmp_path / "theirs").mkdir()
+    monkeypatch.setattr(directories.os, "walk", walk)
+    with pytest.raises(UserError, match=r"not a run \(theirs\)"):
+        claim(str(tmp_path), resume=False, overwrite=False)

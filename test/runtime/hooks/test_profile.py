@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
+import os
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -116,7 +116,7 @@ def test_a_trace_that_cannot_be_written_costs_a_warning_and_the_training_goes_on
     told = []
     profile = Profile(2, str(tmp_path / "traces"), told.append)
     hooks = profile.hooks()
-    shutil.rmtree(str(tmp_path / "traces"), ignore_errors=True)
+    os.rename(str(tmp_path / "traces"), str(tmp_path / "gone"))
     (tmp_path / "traces").write_text("a file")
     train(profile, 7)
     assert hooks == profile.hooks()

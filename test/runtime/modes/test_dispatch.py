@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shlex
 import signal
@@ -15,6 +16,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 import main as command_line
+from datasets.phantoms.sstem import write_sstem
 from runtime.distributed.base import Distributed
 from runtime.faults import Faults
 from runtime.loop import check_loop
@@ -138,3 +140,28 @@ def test_a_log_that_cannot_be_written_is_told_before_the_run_has_a_directory(
     told = capsys.readouterr().err
     assert "log.json: Is a directory" in told and "give a writable --log_dir" in told
     assert not (tmp_path / "run").exists()
+
+
+def test_predictions_may_lie_in_a_run_that_takes_anothers_place(phantom: str, tiny_recipe: str, tmp_path: Path) -> None:
+    words = ["--exec_mode", "train_and_predict", "--recipe", tiny_recipe, "--data_dir", phantom, "--device", "cpu",
+             "--max_steps", "1", "--model_dir", str(tmp_path / "run"), "--output", str(tmp_path / "run" / "found")]
+    assert command_line.main(words) == 0
+    assert command_line.main([*words, "--overwrite"]) == 0
+    assert all((tmp_path / name / "found" / "test-masks.tif").is_file() for name in ("run", "run.1"))
+
+
+def test_weights_that_were_brought_in_are_trained_on_any_data(
+        phantom: str, tiny_recipe: str, tmp_path: Path, monkeypatch: Any) -> None:
+    """The images that are there when weights are brought in have trained nothing; those of the first training have."""
+    run, own = tmp_path / "run", tmp_path / "own"
+    monkeypatch.setattr("runtime.modes.bring_in.read_weights", lambda run: {})
+    monkeypatch.setattr("runtime.modes.bring_in.bring_in", lambda run, weights: {"variables": 0, "source": "nothing"})
+    monkeypatch.setattr(dispatch, "train", lambda run, logger: run.save_changes() or {"steps": 1, "best": None})
+    words = ["--device", "cpu", "--model_dir", str(run)]
+    assert command_line.main([*words, "--exec_mode", "import", "--weights", "w.pth", "--recipe", tiny_recipe,
+                              "--data_dir", phantom]) == 0
+    write_sstem(str(own), seed=1, slices=7, size=64)
+    words += ["--resume_training", "--resume_with_changes"]
+    assert command_line.main([*words, "--data_dir", str(own), "--max_steps", "1"]) == 0
+    kept = json.loads((run / "dataset.json").read_text())
+    assert kept["data"] == str(own) and len(kept["images"]["train"]) == 7 and "earlier" not in kept

@@ -71,3 +71,14 @@ def test_what_a_split_rule_both_trains_and_scores_stays(tmp_path):
 @pytest.mark.parametrize("facts", [None, {"classes": 2}, {"data": "/data", "images": {}}])
 def test_runs_that_have_kept_none_go_on(facts):
     later(Data("abc", "d"), facts, TRAIN, VALIDATION)
+
+
+def test_what_trained_before_is_not_forgotten_when_a_run_goes_on_with_others(tmp_path):
+    """Which it does on purpose alone."""
+    began = kept(Data("abc", "d"), tmp_path)
+    changed = facts_of(Data("xbz", "c"), "/other", began)
+    assert changed == {"data": "/other", "images": {TRAIN: ["x", "b", "z"], VALIDATION: ["c"]}, "earlier": ["a", "c"]}
+    assert facts_of(Data("a"), "/other", changed)["earlier"] == ["b", "c", "x", "z"]
+    later(Data("xbz", "d"), changed, TRAIN, VALIDATION, label="/other")
+    with pytest.raises(UserError, match=r"1 of the images that would be scored have trained the network \(c\)"):
+        later(Data(None, "cd"), changed, VALIDATION, label="/other")
