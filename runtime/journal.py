@@ -109,7 +109,7 @@ def _backends(settings: Settings) -> List[Backend]:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         return backends + [Patient(JSONStreamBackend(Verbosity.VERBOSE, path, append=True), path)]
     except OSError as error:
-        raise _unwritable(path, error.strerror) from error
+        raise _unwritable(path, error.strerror or str(error)) from error
 
 
 def _unwritable(path: str, why: str) -> UserError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import signal
@@ -403,18 +402,25 @@ def test_a_signal_to_the_script_is_one_to_the_training_which_is_waited_for(tmp_p
     assert training.startswith(f"{ROOT}/main.py --exec_mode train_and_evaluate") and saved == "saved"
 
 
-@pytest.mark.skipif(not shutil.which("flock"), reason="a second one does not wait where there is no flock")
-def test_an_environment_is_made_by_one_at_a_time(tmp_path):
-    """The second waits for whoever holds the lock, and finds what that has made."""
+def test_an_environment_that_another_one_makes_is_waited_for(tmp_path):
+    """Who holds the lock meanwhile, and makes it, is played by `flock` itself."""
     house = House(tmp_path, TRAINS)
-    installed = house.venv / ".installed"
-    installed.unlink()
-    with open(f"{house.venv}.lock", "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        running = house.started()
-        assert any("== environment" in line for line in running.stdout)
-        installed.write_text(stamp("cpu.txt"))
-    with running:
-        assert f"using the environment in {house.venv}, which another" in running.stdout.read()
-        assert running.wait(SECONDS) == 0
+    installed, made = house.venv / ".installed", tmp_path / "made"
+    installed.rename(made)
+    executable(tmp_path / "bin" / "flock", f'cp "{made}" "{installed}"')
+    ended = house.loop()
+    assert ended.returncode == 0, ended.stderr
+    assert f"using the environment in {house.venv}, which another loop.sh has made meanwhile" in ended.stdout
     assert not any("pip" in call for call in house.called())
+
+
+@pytest.mark.skipif(not shutil.which("flock"), reason="this system has no flock")
+def test_the_lock_of_an_environment_is_that_of_a_file_beside_it(tmp_path):
+    house = House(tmp_path, TRAINS)
+    installed, calls = house.venv / ".installed", tmp_path / "asked"
+    installed.unlink()
+    executable(tmp_path / "bin" / "flock", f'readlink "/proc/self/fd/$1" >"{calls}"')
+    executable(house.venv / "bin" / "python", "exit 0")
+    assert house.loop().returncode == 0
+    assert calls.read_text().strip() == f"{house.venv}.lock"
+    assert installed.read_text() == stamp("cpu.txt")

@@ -115,7 +115,8 @@ def test_nothing_is_traced_where_nobody_asked():
 def test_a_trace_that_cannot_be_written_costs_a_warning_and_the_training_goes_on(tmp_path):
     told = []
     profile = Profile(2, str(tmp_path / "traces"), told.append)
-    hooks = profile.hooks()
+    with tf.Graph().as_default():
+        hooks = profile.hooks()
     os.rename(str(tmp_path / "traces"), str(tmp_path / "gone"))
     (tmp_path / "traces").write_text("a file")
     train(profile, 7)

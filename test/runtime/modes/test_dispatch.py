@@ -85,7 +85,8 @@ def test_members_of_an_ensemble_are_asked_before_the_work_whether_they_take_larg
     def streamed() -> None:
         raise UserError("images larger than memory with --inference whole", "windows", "use --inference slide")
 
-    other: Any = SimpleNamespace(feeding=SimpleNamespace(streamed=streamed))
+    other: Any = SimpleNamespace(feeding=SimpleNamespace(streamed=streamed),
+                                 settings=settings_from({"exec_mode": "predict", "input": ("slide.tif",)}))
     monkeypatch.setattr(dispatch, "assemble", lambda *arguments: other)
     monkeypatch.setattr(dispatch, "require_agreement", lambda *arguments: None)
     monkeypatch.setattr(dispatch, "usable_checkpoint", lambda run: (None, ()))
@@ -125,6 +126,7 @@ def test_logs_and_traces_may_lie_in_the_run(phantom: str, tiny_recipe: str, tmp_
     words = ["--recipe", tiny_recipe, "--data_dir", phantom, "--device", "cpu", "--max_steps", "1", "--model_dir",
              str(run), "--log_dir", str(run / "logs"), "--profiling", str(run / "traces")]
     assert command_line.main(words) == 0
+    tf.summary.FileWriterCache.clear()  # of what another process would not know
     assert command_line.main([*words, "--overwrite"]) == 0
     for place in (run, tmp_path / "run.1"):
         assert (place / "logs" / "log.json").stat().st_size
