@@ -1,170 +1,18 @@
-"""loop.sh on an environment that is there already, so that nothing is installed."""
+"""loop.sh with stand-ins for the interpreter: what it installs, chooses, refuses and hands on."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
 from pathlib import Path
-from typing import Dict, List
 
 import pytest
 
 from runtime.devices import cpu
-from runtime.settings.saved import FILE_NAME as SETTINGS
-from utils.files import read_json
-from utils.tiff import count_pages
 
-from .conftest import ROOT, write_recipe
-from .warm import python
-
-SECONDS = 200
-TOOLS = ("bash", "cksum", "dirname", "mkdir")
-UNET = ["--device", "cpu", "--max_steps", "2"]
-
-# An interpreter that only makes what training would leave behind.
-TRAINS = """last=; for word in "$@"; do
-  [[ $last == --model_dir ]] && mkdir -p "$word/model_checkpoint"; last=$word
-done
-exit 0"""
-
-
-def executable(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"#!/usr/bin/env bash\n{text}\n")
-    path.chmod(0o755)
-    return path
-
-
-def stamp(requirements: str) -> str:
-    """What loop.sh writes beside an environment that has these requirements."""
-    files = [str(ROOT / "requirements" / name) for name in ("base.txt", "constraints.txt", requirements)]
-    text = b"".join(Path(name).read_bytes() for name in files)
-    return subprocess.run(["cksum"], input=text, stdout=subprocess.PIPE, check=True, timeout=SECONDS).stdout.decode()
-
-
-class House:
-    """A directory with an environment, and a place for results whose name has a space.
-
-    Args:
-        directory: the directory.
-        python: the body of the environment's interpreter, a shell script.
-    """
-
-    def __init__(self, directory: Path, python: str) -> None:
-        self.directory = directory
-        self.venv = directory / "en v"
-        self.results = directory / "re sults"
-        self.calls = directory / "calls"
-        executable(self.venv / "bin" / "python", f'printf "%s\\n" "$*" >>"{self.calls}"\n{python}')
-        executable(self.venv / "bin" / "pip", "exit 1")
-        (self.venv / ".installed").write_text(stamp("cpu.txt"))
-        self.has_gpu(False)
-        self.has_bfloat16(True)
-
-    def has_bfloat16(self, there: bool) -> None:
-        """A `cat` that reads the processor's flags from a paper of its own."""
-        (self.directory / "cpuinfo").write_text("flags\t\t: fpu avx2" + " amx_bf16" * there + "\n")
-        executable(self.directory / "bin" / "cat", f"""[[ $1 != /proc/cpuinfo ]] || set -- "{self.directory}/cpuinfo"
-exec {shutil.which("cat")} "$@\"""")
-
-    def has_gpu(self, there: bool) -> None:
-        executable(self.directory / "bin" / "nvidia-smi", "exit 0" if there else "exit 9")
-
-    def loop(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
-        """Run loop.sh from a directory that is not the project's."""
-        return subprocess.run(self._words(*arguments), cwd=str(self.directory), timeout=SECONDS,
-                              env=self._environment(**environment), capture_output=True, text=True, check=False)
-
-    def started(self) -> subprocess.Popen:
-        """The same, which is not waited for."""
-        return subprocess.Popen(self._words(), cwd=str(self.directory), env=self._environment(),
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-    def _words(self, *arguments: str) -> List[str]:
-        return ["bash", str(ROOT / "loop.sh"), *arguments]
-
-    def _environment(self, **environment: str) -> Dict[str, str]:
-        inherited = {name: value for name, value in os.environ.items() if name not in ("DATA_DIR", "PYTHON")}
-        path = os.pathsep.join([str(self.directory / "bin"), inherited["PATH"]])
-        return {**inherited, "VENV": str(self.venv), "RESULTS": str(self.results), "PATH": path, **environment}
-
-    def called(self) -> List[str]:
-        """The command lines that the environment's interpreter was given."""
-        return self.calls.read_text().splitlines() if self.calls.exists() else []
-
-    def runs(self) -> List[str]:
-        return sorted(os.listdir(str(self.results))) if self.results.exists() else []
-
-
-# With the real interpreter ----------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("hou se")
-    write_recipe(directory / "ti ny.yaml", filters=2, depth=1, input_size=36)
-    return House(directory, f'exec "{python()}" "$@"')
-
-
-@pytest.fixture(scope="module")
-def first(house, phantom):
-    return house.loop("--recipe", str(house.directory / "ti ny.yaml"), *UNET, DATA_DIR=phantom)
-
-
-def test_a_run_from_training_to_prediction(house, first, phantom):
-    assert first.returncode == 0, first.stdout + first.stderr
-    run = house.results / "run_1"
-    saved = read_json(str(run / SETTINGS))
-    assert (saved["filters"], saved["max_steps"], saved["crossvalidation_idx"]) == (2, 2, 0)
-    assert os.path.samefile(saved["data_dir"], phantom)
-    assert read_json(str(run / "evaluation.json"))["step"] == 2
-    assert count_pages(str(run / "predictions" / "test-masks.tif")) == 5
-    assert (run / "model_checkpoint" / "checkpoint").exists()
-
-
-def test_it_says_where_everything_is(house, first):
-    last = first.stdout.split("== done", 1)[1]
-    named = [line.split(maxsplit=1)[1] for line in last.splitlines() if str(house.results) in line]
-    assert len(named) == 4
-    assert all(Path(path.split("--logdir ")[-1]).exists() for path in named)
-    assert "all membrane" in first.stdout
-
-
-def test_nothing_is_installed_where_the_environment_is_there(house, first):
-    assert f"using the environment in {house.venv}" in first.stdout
-    assert all(call.startswith(f"{ROOT}/main.py --exec_mode ") for call in house.called())
-
-
-def test_a_second_run_is_numbered_on_and_leaves_the_first_alone(house, first, phantom):
-    before = (house.results / "run_1" / "log.json").read_bytes()
-    second = house.loop("--recipe", str(house.directory / "ti ny.yaml"), *UNET, f"--data_dir={phantom}")
-    assert second.returncode == 0, second.stdout + second.stderr
-    assert (house.results / "run_2" / "predictions" / "test-masks.tif").exists()
-    assert (house.results / "run_1" / "log.json").read_bytes() == before
-
-
-def test_a_prediction_that_fails_is_a_failure(house, phantom, tmp_path):
-    for name in ("train-volume.tif", "train-labels.tif"):
-        shutil.copy(os.path.join(phantom, name), str(tmp_path))
-    ended = house.loop("--recipe", str(house.directory / "ti ny.yaml"), *UNET, DATA_DIR=str(tmp_path))
-    assert ended.returncode != 0
-    assert "== predict" in ended.stdout
-    assert "test-volume.tif" in ended.stderr
-    assert "== done" not in ended.stdout
-
-
-@pytest.mark.parametrize("arguments, said", [(["--data_dir", "/nowhere"], "/nowhere: no such directory"),
-                                             (["--max_stepps", "2"], "did you mean --max_steps?")])
-def test_training_that_fails_is_a_failure(house, phantom, arguments, said):
-    ended = house.loop(*arguments, DATA_DIR=phantom)
-    assert ended.returncode != 0
-    assert said in ended.stderr
-    assert "== predict" not in ended.stdout
-
-
-# With stand-ins for the interpreter --------------------------------------------------------------------------------
+from .conftest import ROOT
+from .loop_house import SECONDS, TOOLS, TRAINS, House, executable, stamp
 
 
 def test_DATA_DIR_and_the_arguments_reach_training(tmp_path):
