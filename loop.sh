@@ -108,15 +108,17 @@ PYTHON
 }
 
 run_main() { # arguments of main.py; its status. A signal is handed on to it, and waited out: it saves what it has
-  local status child
+  local child='' told='' code status=127
+  # Set before the child is there: it may be told to stop as soon as it is.
+  trap 'told=1; [[ -z $child ]] || kill -s TERM "$child" 2>/dev/null || true' HUP INT TERM
   "$python" "$here/main.py" "$@" &
   child=$!
-  trap 'kill -s TERM "$child" 2>/dev/null || true' HUP INT TERM
-  while :; do
-    status=0
-    wait "$child" || status=$?
-    # A signal ends the waiting, and not the child.
-    if ((status <= 128)) || ! kill -s 0 "$child" 2>/dev/null; then break; fi
+  [[ -z $told ]] || kill -s TERM "$child" 2>/dev/null || true
+  while :; do # a signal ends the waiting, and not the child
+    told='' code=0
+    wait "$child" || code=$?
+    ((code == 127)) || status=$code # 127: nothing is left to wait for
+    [[ -n $told ]] || break
   done
   trap - HUP INT TERM
   return "$status"
