@@ -21,6 +21,7 @@ from utils.metrics import (
     average_precision,
     confusion_counts,
     mean_of_known,
+    means_of_known,
     overlap_scores,
     ratio,
     receiver_area,
@@ -41,7 +42,7 @@ class Defects(Objective):
     `IoU_THS_x` keeps the reference's name and its definition, which is a Dice coefficient: per image
     (2 |P and T| + e) / (|P| + |T| + e) with P = p > x and e = 1e-5, averaged over all images, so that a clean image
     in which nothing was found counts 1. `true_iou_THS_x` beside it is the intersection over the union.
-    An image's score is its largest p; its verdict at x is score > x.
+    An image's score is its largest p; its verdict at x is score > x. One of which no pixel counts has none of them.
 
     Raises:
         UserError: there are not two classes.
@@ -86,7 +87,7 @@ class Defects(Objective):
         logits, truth = _single(outputs.logits), tf.cast(targets.labels, tf.float32) * targets.valid
         found = tf.stack([tf.cast(tf.sigmoid(logits) > x, tf.float32) * targets.valid for x in THRESHOLDS], axis=1)
         return {"found": _pixels(found), "there": _pixels(truth), "both": _pixels(found * truth[:, tf.newaxis]),
-                "score": self.image_scores(outputs.logits, targets.valid),
+                "score": where_counted(self.image_scores(outputs.logits, targets.valid), targets.valid),
                 "defective": tf.reduce_max(truth, axis=[1, 2]),
                 "ce": where_counted(_mean(_cross_entropy(logits, truth), targets.valid, axis=[1, 2]), targets.valid),
                 "confusion": confusion_counts(self.predicted(outputs.logits), targets.labels, targets.valid,
@@ -111,10 +112,10 @@ class Defects(Objective):
 
     def scores(self, counts: Mapping[str, np.ndarray]) -> Dict[str, float]:
         """See `Objective.scores`."""
-        dice = _named("IoU_THS_{}", _dice(counts).mean(axis=0))
+        dice = _named("IoU_THS_{}", means_of_known(_dice(counts)))
         headline = f"IoU_THS_{HEADLINE}"
         scores: Dict[str, Any] = {headline: dice.pop(headline), **dice}
-        scores.update(_named("true_iou_THS_{}", _union(counts).mean(axis=0)))
+        scores.update(_named("true_iou_THS_{}", means_of_known(_union(counts))))
         verdicts = verdict_counts(counts["score"], counts["defective"] > 0.5, THRESHOLDS)
         for name, values in zip(("TP", "TN", "FP", "FN"), verdicts):
             scores.update(_named(name + "_THS_{}", values))
@@ -129,13 +130,14 @@ class Defects(Objective):
 
     def resampled_scores(self, counts: Mapping[str, np.ndarray]) -> Dict[str, float]:
         """See `Objective.resampled_scores`: IoU_THS_0.99."""
-        return {f"IoU_THS_{HEADLINE}": float(self.per_image(counts).mean())}
+        return {f"IoU_THS_{HEADLINE}": mean_of_known(self.per_image(counts))}
 
     def hard_score(self, confusion: np.ndarray) -> float:
         """See `Objective.hard_score`: what IoU_THS_0.99 gives for such masks."""
         both, found, there = confusion[:, 1, 1], confusion[:, :, 1].sum(axis=1), confusion[:, 1].sum(axis=1)
-        counts = {"both": both[:, np.newaxis], "found": found[:, np.newaxis], "there": there}
-        return float(_dice(counts).mean())
+        counts = {"both": both[:, np.newaxis], "found": found[:, np.newaxis], "there": there,
+                  "score": np.where(confusion.sum(axis=(1, 2)) > 0, 0.0, np.nan)}
+        return mean_of_known(_dice(counts))
 
     @property
     def score_names(self) -> Tuple[str, ...]:
@@ -212,13 +214,18 @@ def _pixels(masks: Tensor) -> Tensor:
 def _dice(counts: Mapping[str, np.ndarray]) -> np.ndarray:
     """float64 [images, thresholds]."""
     total = counts["found"] + counts["there"][:, np.newaxis]
-    return (2.0 * counts["both"] + SCORE_EPSILON) / (total + SCORE_EPSILON)
+    return _where_judged((2.0 * counts["both"] + SCORE_EPSILON) / (total + SCORE_EPSILON), counts)
 
 
 def _union(counts: Mapping[str, np.ndarray]) -> np.ndarray:
     """float64 [images, thresholds]."""
     union = counts["found"] + counts["there"][:, np.newaxis] - counts["both"]
-    return (counts["both"] + SCORE_EPSILON) / (union + SCORE_EPSILON)
+    return _where_judged((counts["both"] + SCORE_EPSILON) / (union + SCORE_EPSILON), counts)
+
+
+def _where_judged(values: np.ndarray, counts: Mapping[str, np.ndarray]) -> np.ndarray:
+    """`values`, [images, thresholds]; NaN of images of which no pixel counts."""
+    return np.where(np.isnan(counts["score"])[:, np.newaxis], np.nan, values)
 
 
 def _named(pattern: str, values: np.ndarray) -> Dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ from objectives.options import ObjectiveOptions
 from utils import isbi
 from utils.contracts import DataSpec
 from utils.errors import UserError
-from utils.metrics import ratio
+from utils.metrics import mean_of_known, means_of_known, ratio
 from utils.vessels import centreline_counts, centreline_dice
 
 Counts = Mapping[str, np.ndarray]
@@ -77,7 +77,8 @@ class Isbi(Extended):
 
     Every score is taken at each of `THRESHOLDS`, averaged over the slices, and the best threshold counts, as in the
     challenge; `V_rand_0.5` and `V_info_0.5` beside them choose nothing. V_rand and V_info are taken after borders were
-    thinned, `rand_error` before. See `utils.isbi`.
+    thinned, `rand_error` before. See `utils.isbi`. A slice without a labelled cell defines none of the three, and is
+    left out of them.
 
     `pixel_error` is the share of wrong pixels. `pixel_f_error` is what the challenge's table called pixel error: 1 -
     the F-score of the pixels of cell, pooled over the slices.
@@ -112,18 +113,22 @@ class Isbi(Extended):
         scores = {}
         for name in ("V_rand", "V_info"):
             values = counts[f"isbi_{name.lower()}"]
-            mean, best = values.mean(axis=0), _best(values)
-            scores.update({name: mean[best], f"{name}_0.5": mean[even], f"{name}_threshold": self.THRESHOLDS[best]})
+            mean, best = means_of_known(values), _best(values)
+            threshold = np.nan if np.isnan(mean[best]) else self.THRESHOLDS[best]
+            scores.update({name: mean[best], f"{name}_0.5": mean[even], f"{name}_threshold": threshold})
         pixels = counts["isbi_pixels"].sum(axis=0)
         wrong = ratio(pixels[:, 0, 1] + pixels[:, 1, 0], pixels.sum(axis=(1, 2)))
         similar = ratio(2 * pixels[:, 1, 1], 2 * pixels[:, 1, 1] + pixels[:, 0, 1] + pixels[:, 1, 0])
         scores.update({"pixel_error": wrong.min(), "pixel_error_0.5": wrong[even], "pixel_f_error": 1.0 - similar.max(),
-                       "rand_error": counts["isbi_rand_error"].mean(axis=0).min()})
+                       "rand_error": means_of_known(counts["isbi_rand_error"]).min()})
         return {name: float(value) for name, value in scores.items()}
 
 
 class Vessels(Extended):
-    """clDice, averaged over images as its authors do: of all pixels, and `clDice_fov` inside the field of view."""
+    """clDice, averaged over images as its authors do: of all pixels, and `clDice_fov` inside the field of view.
+
+    An image without a labelled line does not define it, and is left out.
+    """
 
     remarks = ("clDice is the mean over images",)
 
@@ -142,7 +147,7 @@ class Vessels(Extended):
 
     def scores(self, counts: Counts) -> Dict[str, float]:
         """See `Extended.scores`."""
-        return {name: float(values.mean()) for name, values in self.table(counts).items()}
+        return {name: float(mean_of_known(values)) for name, values in self.table(counts).items()}
 
 
 FAMILIES: Dict[str, Type[Extended]] = {"isbi": Isbi, "vessels": Vessels}
@@ -164,8 +169,8 @@ def build_extended(options: ObjectiveOptions, spec: DataSpec) -> Optional[Extend
 
 
 def _best(values: np.ndarray) -> int:
-    """The threshold with the largest mean over the images, [images, thresholds]."""
-    return int(np.argmax(values.mean(axis=0)))
+    """The threshold with the largest mean over the images, [images, thresholds]; the first where none is defined."""
+    return int(np.argmax(means_of_known(values)))
 
 
 def _confusion(found: np.ndarray, cell: np.ndarray, valid: np.ndarray) -> np.ndarray:

@@ -70,3 +70,10 @@ class ObjectiveOptions:
         None, "evaluation of two classes: also scores that need the whole probability map at the image's own size; "
         "'isbi' is V_rand, V_info and the errors of ISBI 2012, for cells with boundaries between them, 'vessels' is "
         "clDice, for thin structures", kind=OPERATIONAL, choices=("isbi", "vessels"))
+
+
+def untrained_heads(options: ObjectiveOptions) -> Optional[str]:
+    """The option that keeps a head beside the output out of the loss, in words; None where all are trained."""
+    if options.objective == "semantic":
+        return None if options.auxiliary_weight else "auxiliary_weight 0"
+    return f"head_weights {options.head_weights}" if 0.0 in (head_weights(options.head_weights) or ()) else None

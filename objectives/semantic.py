@@ -10,6 +10,7 @@ import tensorflow.compat.v1 as tf
 from objectives.base import Objective, Targets
 from objectives.extended import REGION
 from objectives.scaled_dice import scaled_dice_blank, scaled_dice_counts, scaled_dice_scores, scaled_dice_table
+from objectives.supervision import scaled_to
 from utils.contracts import Outputs, Tensor
 from utils.losses import cross_entropy, cross_entropy_over_all, dice_by_class, dice_joint, where_counted
 from utils.metrics import (
@@ -41,7 +42,7 @@ class Semantic(Objective):
             dice = DICE_LOSSES[options.dice_version](outputs.logits, labels, valid)
             parts["dice"] = options.dice_weight * dice
         if outputs.auxiliaries:
-            losses = [cross_entropy_over_all(_scaled(head, labels), labels, valid) for head in outputs.auxiliaries]
+            losses = [cross_entropy_over_all(scaled_to(labels, head), labels, valid) for head in outputs.auxiliaries]
             parts["auxiliary_ce"] = options.auxiliary_weight * tf.add_n(losses)
         return parts
 
@@ -138,10 +139,3 @@ class Semantic(Objective):
             inside = segmentation_scores(confusion, self.spec.class_names)
             scores.update({key: inside[key] for key in ("mDice", "aAcc", f"Dice_{name}", f"IoU_{name}")})
         return {key + end: float(value) for key, value in scores.items()}
-
-
-def _scaled(logits: Tensor, labels: Tensor) -> Tensor:
-    """Logits at the labels' size."""
-    if logits.shape[1:3].as_list() == labels.shape[1:3].as_list():
-        return logits
-    return tf.image.resize_bilinear(logits, tf.shape(labels)[1:3], half_pixel_centers=True)

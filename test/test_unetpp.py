@@ -115,7 +115,9 @@ def test_what_levels_are_not_for_is_named(trained, capsys, arguments, words):
     ({"model": "plain_unet"}, [], "deep_supervision with --model unetpp alone"),
     ({"model": "unet_s5_d16"}, ["--no-deep_supervision", "--normalisation", "batch"], "unetpp or plain_unet alone"),
     ({"head_weights": "1,1"}, [], "2 head_weights for 4 heads"),
-    ({"head_weights": "-1,1,1,1"}, [], "numbers not below 0")])
+    ({"head_weights": "-1,1,1,1"}, [], "numbers not below 0"),
+    ({"head_weights": "1,0,1,1"}, [], "head_weights 1,0,1,1 of unetpp with deep supervision"),
+    ({"objective": "semantic", "auxiliary_weight": 0.0}, [], "auxiliary_weight 0 of unetpp")])
 def test_what_cannot_be_pruned_or_weighed_is_told(data, tmp_path, capsys, settings, arguments, words):
     values = dict(load_recipe("drive-unetpp").settings, **SMALL, **CROPS)
     recipe = write_recipe(tmp_path / "small.yaml", **dict(values, **settings))

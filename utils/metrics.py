@@ -86,9 +86,11 @@ def verdict_counts(scores: np.ndarray, defective: np.ndarray, thresholds: Sequen
     """True positives, true negatives, false positives and false negatives among images, int64 [thresholds] each.
 
     Args:
-        scores: float [images]; an image is called defective at a threshold that its score exceeds.
+        scores: float [images]; an image is called defective at a threshold that its score exceeds. NaN for one that
+            is not judged.
         defective: bool [images].
     """
+    scores, defective = _judged(scores, defective)
     called = scores[:, np.newaxis] > np.asarray(thresholds, scores.dtype)
     truth = defective[:, np.newaxis]
     return tuple(np.sum(cell, axis=0, dtype=np.int64) for cell in
@@ -99,6 +101,7 @@ def receiver_area(scores: np.ndarray, positive: np.ndarray) -> float:
     """The area under the receiver operating characteristic; NaN unless both kinds of images are there."""
     from sklearn.metrics import roc_auc_score  # Half a second, at the start of every command, for the end of a few.
 
+    scores, positive = _judged(scores, positive)
     return float(roc_auc_score(positive, scores)) if 0 < positive.sum() < len(positive) else math.nan
 
 
@@ -106,6 +109,7 @@ def average_precision(scores: np.ndarray, positive: np.ndarray) -> float:
     """The mean precision over recall (steps, no interpolation); NaN without a positive image."""
     from sklearn.metrics import average_precision_score
 
+    scores, positive = _judged(scores, positive)
     return float(average_precision_score(positive, scores)) if positive.any() else math.nan
 
 
@@ -116,9 +120,10 @@ def best_threshold(scores: np.ndarray, positive: np.ndarray) -> float:
     neighbouring scores; among equals the one nearest to 1/2. With one kind of image alone it is 1/2.
 
     Args:
-        scores: float [images] in [0, 1].
+        scores: float [images] in [0, 1]; NaN for one that is not judged.
         positive: bool [images].
     """
+    scores, positive = _judged(scores, positive)
     if not 0 < positive.sum() < len(positive):
         return 0.5
     known = np.unique(np.concatenate([[0.0], scores.astype(np.float64), [1.0]]))
@@ -127,6 +132,11 @@ def best_threshold(scores: np.ndarray, positive: np.ndarray) -> float:
     index = hits / (hits + misses) + rejections / (rejections + alarms)
     best = candidates[index >= index.max() - 1e-12]
     return float(best[np.argmin(np.abs(best - 0.5))])
+
+
+def _judged(scores: np.ndarray, truth: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    known = ~np.isnan(scores)
+    return scores[known], truth[known]
 
 
 def trivial_scores(histograms: np.ndarray, class_names: Sequence[str],
@@ -243,3 +253,8 @@ def mean_of_known(values: np.ndarray) -> float:
     """The mean of what is defined, in float64; NaN where nothing is."""
     known = values[~np.isnan(values)]
     return float(known.mean(dtype=np.float64)) if known.size else float("nan")
+
+
+def means_of_known(values: np.ndarray) -> np.ndarray:
+    """`mean_of_known` of each column, [images, columns]: float64 [columns]."""
+    return np.array([mean_of_known(column) for column in values.T])

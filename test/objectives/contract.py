@@ -149,6 +149,13 @@ class ObjectiveContract:
             for name, count in instance.counts(batch).items():
                 assert np.isfinite(count[masked.any(axis=(1, 2))]).all(), name
 
+    def test_an_image_without_valid_pixels_has_no_part_in_the_scores(self, instance: Instance) -> None:
+        logits, labels, valid = self.batch()
+        masked = valid * np.reshape([0, 1, 1, 1], [4, 1, 1])
+        scores = instance.scores(instance.counts((logits, labels, masked)))
+        assert scores == pytest.approx(instance.scores(instance.counts((logits[1:], labels[1:], valid[1:]))),
+                                       rel=1e-6, nan_ok=True)
+
     def test_every_head_is_trained(self) -> None:
         """What a network computes beside its output and averages with it later has a part in the loss."""
         _, labels, valid = self.batch()
@@ -158,6 +165,17 @@ class ObjectiveContract:
             parts = instance.objective.loss_parts(Outputs(heads[0], tuple(heads[1:])), targets)
             for slope in instance.session.run(tf.gradients(tf.add_n(list(parts.values())), heads)):
                 assert np.abs(slope).max() > 0
+
+    def test_smaller_heads_are_trained_at_the_size_of_the_output(self) -> None:
+        """Even logits at half the size are even ones at full size."""
+        _, labels, valid = self.batch()
+        with self.built() as instance:
+            targets = Targets(tf.constant(labels, tf.int32), tf.constant(valid))
+            even = np.linspace(-1, 1, instance.objective.channels, dtype=np.float32) * np.ones([4, SIZE, SIZE, 1])
+            parts = [instance.session.run(instance.objective.loss_parts(
+                Outputs(tf.constant(even, tf.float32), (tf.constant(head, tf.float32),)), targets))
+                for head in (even, even[:, ::2, ::2])]
+        _assert_same(*parts)
 
     def test_loss_is_a_mean_over_the_images(self, instance: Instance) -> None:
         batch = self.batch()

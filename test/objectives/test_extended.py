@@ -73,6 +73,15 @@ class TestIsbi:
         np.testing.assert_allclose(table["V_rand"], [1, 1])
         np.testing.assert_allclose(table["V_rand_0.5"], [2 / 3, 1])
 
+    def test_a_slice_without_a_cell_is_left_out(self):
+        both = [self.isbi.counts(blurred(0.65), Truth(label, EVERYWHERE)) for label in (LABEL, np.zeros_like(LABEL))]
+        scores, alone = self.isbi.scores(joined(*both)), self.isbi.scores(joined(both[0]))
+        names = [name for name in scores if not name.startswith("pixel")]
+        assert [scores[name] for name in names] == pytest.approx([alone[name] for name in names])
+        assert self.isbi.table(joined(*both))["V_rand"] == pytest.approx([1.0, np.nan], nan_ok=True)
+        nothing = self.isbi.scores(joined(both[1]))
+        assert np.isnan([nothing[name] for name in names]).all()
+
     def test_what_is_not_valid_does_not_count(self):
         valid = EVERYWHERE.copy()
         valid[:, 4:] = False
@@ -98,6 +107,12 @@ class TestVessels:
         assert scores == pytest.approx({"clDice": 6 / 7, "clDice_fov": 1.0})
         lower = family("vessels", threshold=0.3)
         assert lower.scores(joined(lower.counts(found, truth)))["clDice"] == 1.0
+
+    def test_an_image_without_a_vessel_is_left_out(self):
+        vessels, everywhere = family("vessels"), np.ones_like(self.half)
+        counts = joined(*[vessels.counts(self.label.astype(float), Truth(label, everywhere))
+                          for label in (self.label, np.zeros_like(self.label))])
+        assert vessels.scores(counts) == {"clDice": 1.0}
 
     def test_a_mean_over_images(self):
         truth, vessels = Truth(self.label, np.ones_like(self.half)), family("vessels")
