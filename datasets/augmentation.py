@@ -2,8 +2,8 @@
 
 An augmentation acts in three places: on what was decoded, on the window of it that the network's output shows, and on
 the network's input. Labels and valid pixels follow the first two. Where images are fed in crops of their own scale, the
-first acts on the crop, and the other two give way to `rescales` (or all to `resamples`) and to a distortion of the crop
-at 8 bits.
+first acts on the crop, and the other two give way to `rescales` (or all to `resamples`) and to a distortion of the
+crop.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class Augmentation:
         """The network's input, float32 [size, size, channels] in [-1, 1]."""
         return pixels
 
-    def distorted(self, pixels: Tensor, key: Tensor) -> Tensor:
-        """A crop of the image, float32 [height, width, channels], whole numbers 0..255."""
+    def distorted(self, pixels: Tensor, key: Tensor, eight_bit: bool) -> Tensor:
+        """A crop of the image, float32 [height, width, channels] on the scale 0..255; whole numbers of `eight_bit`."""
         return pixels
 
 
@@ -95,9 +95,9 @@ class Photometric(Augmentation):
         """See `random_flip`."""
         return random_flip(arrays, key)
 
-    def distorted(self, pixels: Tensor, key: Tensor) -> Tensor:
+    def distorted(self, pixels: Tensor, key: Tensor, eight_bit: bool) -> Tensor:
         """See `random_photometry`."""
-        return random_photometry(pixels, key)
+        return random_photometry(pixels, key, eight_bit)
 
 
 class Affine(Augmentation):
@@ -105,7 +105,7 @@ class Affine(Augmentation):
 
     resamples = True
 
-    def distorted(self, pixels: Tensor, key: Tensor) -> Tensor:
+    def distorted(self, pixels: Tensor, key: Tensor, eight_bit: bool) -> Tensor:
         """See `random_intensity`."""
         return random_intensity(pixels, key)
 
@@ -113,7 +113,7 @@ class Affine(Augmentation):
 class AffineShape(Affine):
     """The resampling alone: intensities stay as they are."""
 
-    def distorted(self, pixels: Tensor, key: Tensor) -> Tensor:
+    def distorted(self, pixels: Tensor, key: Tensor, eight_bit: bool) -> Tensor:
         """See `Augmentation.distorted`."""
         return pixels
 
@@ -145,17 +145,19 @@ def random_flip(arrays: Arrays, key: Tensor) -> Arrays:
     return tuple(_perhaps(mirrored, lambda array: tf.reverse(array, [1]), array) for array in arrays)
 
 
-def random_photometry(pixels: Tensor, key: Tensor) -> Tensor:
+def random_photometry(pixels: Tensor, key: Tensor, eight_bit: bool = True) -> Tensor:
     """`pixels` with brightness, contrast, saturation and hue changed, each with probability 1/2, in this order.
 
     Another coin puts contrast second or last. Every change is made at 8 bits: it is clipped and loses its fraction, and
     saturation and hue each go to OpenCV's hue, saturation and value and back, as in mmsegmentation's
-    `PhotoMetricDistortion`.
+    `PhotoMetricDistortion`. Deeper images keep what 8 bits would lose: brightness and contrast alone change, and
+    nothing is clipped.
 
     Args:
-        pixels: float32 [height, width, channels], whole numbers 0..255; of anything but red, green and blue, brightness
-            and contrast alone change.
+        pixels: float32 [height, width, channels], 0..255, whole numbers where they are of 8 bits; of anything but red,
+            green and blue, brightness and contrast alone change.
         key: int64 [2], the sample's key.
+        eight_bit: whether the image had 8 bits.
     """
     coins = tf.unstack(uniform(purpose_key(key, "augment/photometry/coins"), [5]) < 0.5)
     amounts = tf.unstack(uniform(purpose_key(key, "augment/photometry/amounts"), [4]))
@@ -163,13 +165,14 @@ def random_photometry(pixels: Tensor, key: Tensor) -> Tensor:
     offset = OFFSET_8BIT * (2.0 * amounts[0] - 1.0)
     contrast, saturation = (FACTORS[0] + (FACTORS[1] - FACTORS[0]) * amount for amount in amounts[1:3])
     shift = tf.floor(2.0 * HUE_SHIFT * amounts[3]) - HUE_SHIFT
+    stored = _truncated if eight_bit else tf.identity
 
-    pixels = _perhaps(brighter, lambda image: _truncated(image + offset), pixels)
-    pixels = _perhaps(contrasted & contrast_second, lambda image: _truncated(image * contrast), pixels)
-    if pixels.shape[-1] == 3:
+    pixels = _perhaps(brighter, lambda image: stored(image + offset), pixels)
+    pixels = _perhaps(contrasted & contrast_second, lambda image: stored(image * contrast), pixels)
+    if eight_bit and pixels.shape[-1] == 3:
         pixels = _perhaps(saturated, lambda image: _saturated(image, saturation), pixels)
         pixels = _perhaps(tinted, lambda image: _tinted(image, shift), pixels)
-    return _perhaps(contrasted & ~contrast_second, lambda image: _truncated(image * contrast), pixels)
+    return _perhaps(contrasted & ~contrast_second, lambda image: stored(image * contrast), pixels)
 
 
 def random_intensity(pixels: Tensor, key: Tensor) -> Tensor:

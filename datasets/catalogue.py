@@ -165,6 +165,11 @@ def open_dataset(options: DataOptions, location: Location, seed: int,
     return entry.dataset(location.directory, options, seed)
 
 
+def of_all_images(options: DataOptions) -> DataOptions:
+    """The options with which the training part has all of its images, whichever of them train."""
+    return options if "train_on" in _entry(options.dataset).without else dataclasses.replace(options, train_on="all")
+
+
 def open_elsewhere(options: DataOptions, inputs: Sequence[str], seed: int,
                    facts: Optional[Mapping[str, Any]]) -> Tuple[Location, Dataset]:
     """Another directory than a run began with, all of whose labelled images are scored as the run's would be.

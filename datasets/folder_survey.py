@@ -24,7 +24,6 @@ from utils.perceptual import difference_hash
 
 _SAMPLED = 1024  # pixels of an image that percentiles are taken from
 _REMEMBERED = 2 ** 16
-_AT_ONCE = 2 ** 20  # pixels
 _DIGITS = 16
 
 _Stamp = Optional[Tuple[int, int, int]]
@@ -39,7 +38,7 @@ class Look(NamedTuple):
         dtype: "uint8", "uint16" or "float32".
         grey: whether all channels are the same.
         low, high: the smallest and the largest number of a pixel.
-        sums, squares: of the pixels of each channel and their squares.
+        sums, squares: of the pixels of each channel and their squares; none of floating point, whose sample tells.
         sample: pixels from all over the image, float32; none of 8 bits, which need no scale.
         digest: of the image's pixels alone.
         content: of the image, and behind a "+" of its mask, in hexadecimal; short, to notice changes, not to withstand
@@ -134,19 +133,13 @@ def _look(image: str, stamp: _Stamp, mask: Optional[str], mask_stamp: _Stamp, pl
 
 
 def _moments(flat: np.ndarray) -> Tuple[Tuple[float, ...], Tuple[float, ...]]:
-    """Sums of pixels [pixels, channels] and of their squares; of whole numbers exact, and so the same on every host."""
-    if flat.dtype.kind == "u":
-        values = np.arange(np.iinfo(flat.dtype).max + 1)
-        counts = [np.bincount(flat[:, channel], minlength=len(values)) for channel in range(flat.shape[1])]
-        return (tuple(float(np.dot(each, values)) for each in counts),
-                tuple(float(np.dot(each, values * values)) for each in counts))
-    sums, squares = np.zeros(flat.shape[1]), np.zeros(flat.shape[1])
-    # A part at a time, since pixels take more room wide.
-    for start in range(0, flat.shape[0], _AT_ONCE):
-        wide = flat[start:start + _AT_ONCE].astype(np.float64)
-        sums += wide.sum(axis=0)
-        squares += np.square(wide).sum(axis=0)
-    return tuple(sums.tolist()), tuple(squares.tolist())
+    """Exact sums of whole numbers [pixels, channels] and of their squares, the same on every host; else none."""
+    if flat.dtype.kind != "u":
+        return (), ()
+    values = np.arange(np.iinfo(flat.dtype).max + 1)
+    counts = [np.bincount(flat[:, channel], minlength=len(values)) for channel in range(flat.shape[1])]
+    return (tuple(float(np.dot(each, values)) for each in counts),
+            tuple(float(np.dot(each, values * values)) for each in counts))
 
 
 def _sampled(flat: np.ndarray) -> np.ndarray:

@@ -13,7 +13,8 @@ import numpy as np
 
 from datasets import fundus_families
 from datasets.base import TEST, TRAIN, VALIDATION, Dataset, Sample
-from datasets.folds import SPLIT_RULES
+from datasets.folder_groups import grouped_partition, specimen
+from datasets.folds import partition
 from datasets.fundus_families import FAMILIES, PARTS, TRAINING, Family
 from datasets.fundus_inspection import Needs, inspect
 from datasets.fundus_layouts import IGNORED, Item, Layout, Listing, find_layout
@@ -170,12 +171,19 @@ class Fundus(Dataset):
         return items
 
     def _fold_of(self, items: List[Item], split: str) -> List[Item]:
-        training, validation = SPLIT_RULES["partition"](len(items), int(self.fold or 0), self.seed)
+        training, validation = self._fold_places(items)
         chosen = [items[index] for index in sorted(validation if split == VALIDATION else training)]
         if not chosen:
             raise UserError(f"{self.directory}: {len(items)} training images leave none for the {split} split of fold "
                             f"{self.fold}", f"at least {FOLDS}", "fetch the rest of the set, or leave the fold out")
         return chosen
+
+    def _fold_places(self, items: List[Item]) -> Tuple[List[int], List[int]]:
+        """Training and validation places among items; both eyes of a person lie on one side."""
+        fold, pattern = int(self.fold or 0), self.family.specimen
+        if pattern is None:
+            return partition(len(items), fold, self.seed)
+        return grouped_partition([specimen(item.stem, "", pattern) for item in items], fold, self.seed)
 
     def _item(self, part: str, stem: str) -> Item:
         if part in (TEST, *PARTS):

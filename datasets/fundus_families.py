@@ -98,6 +98,7 @@ class Family:
         label_tail: of the labels' names in the converted layout.
         second_tail: of the second observer's; None without one.
         last_training: the largest number in a name that trains; None where folders tell.
+        specimen: regular expression of what the names of images of one person share; None where names do not tell.
     """
 
     name: str
@@ -110,6 +111,7 @@ class Family:
     label_tail: str
     second_tail: Optional[str] = None
     last_training: Optional[int] = None
+    specimen: Optional[str] = None
 
     def places(self, layout: str) -> Tuple[Place, ...]:
         """Where things lie in a layout."""
@@ -162,7 +164,7 @@ FAMILIES: Dict[str, Family] = {family.name: family for family in (
            (_stare("stare-images", "labels-ah", "labels-vk"), _stare("", "", "")), ".ah", ".vk", last_training=139),
     Family("chase_db1", "CHASE_DB1", r"Image_\d+[LR]", "Image_01L", (20, 8), (960, 999),
            (Place(Named("", "", _JPEG), Named("", "_1stHO", (".png",)), seconds=Named("", "_2ndHO", (".png",))),),
-           "_1stHO", "_2ndHO", last_training=10),
+           "_1stHO", "_2ndHO", last_training=10, specimen=r"\d+(?=[LR])"),
     Family("hrf", "HRF", r"\d+_(h|g|dr)", "01_h", (15, 30), (2336, 3504),
            (_hrf("images", "manual1", "mask"), *(_hrf(group, f"{group}_manualsegm", f"{group}_fovmask")
                                                  for group in ("healthy", "glaucoma", "diabetic_retinopathy")),

@@ -66,9 +66,10 @@ class NativeCrops(Feeding):
 
     def training_sample(self, decoded: Decoded, augmentation: Augmentation, key: Tensor) -> Samples:
         """See `Feeding.training_sample`: crop, flips, what the augmentation does to colours; then what is missing."""
+        eight_bit = decoded.image.dtype == tf.uint8
         if augmentation.resamples:
             image, label, valid = affine_crop(decoded, key, self._affine_rule)
-            return self._sample(augmentation.distorted(image, key), label, valid)
+            return self._sample(augmentation.distorted(image, key, eight_bit), label, valid)
         options = self.options
         rule = CropRule(*self._crop, options.scale_minimum, options.scale_maximum, options.largest_class_share,
                         self.margin)
@@ -77,7 +78,7 @@ class NativeCrops(Feeding):
         if self.margin:  # the image has its full extent, and what is turned must lie over each other
             label, valid = _filled_up(label, missing), _filled_up(valid, missing)
         image, label, valid = augmentation.turned((image, label, valid), key)
-        parts = (augmentation.distorted(image, key), label, valid)
+        parts = (augmentation.distorted(image, key, eight_bit), label, valid)
         if not self.margin:
             missing = tf.subtract(self._crop, tf.shape(label))  # rows may be columns by now
             parts = tf.cond(tf.reduce_any(missing > 0), lambda: self._surrounded(parts, missing), lambda: parts)
@@ -103,10 +104,13 @@ class NativeCrops(Feeding):
 
     def remarks(self, height: int, width: int) -> Sequence[str]:
         """See `Feeding.remarks`."""
-        if self.options.border != "reflect" or not self._lacks(height, width):
-            return ()
-        return (f"images as small as {height} x {width} pixels with crops of {self._crop[0]} x {self._crop[1]}: filled "
-                "up with their mirrors",)
+        said = []
+        if self.options.border == "reflect" and self._lacks(height, width):
+            said.append(f"images as small as {height} x {width} pixels with crops of {self._crop[0]} x "
+                        f"{self._crop[1]}: filled up with their mirrors")
+        if self.whole and self.options.window_size is not None:
+            said.append(f"--window_size {self.options.window_size} is for --inference slide: images are seen whole")
+        return tuple(said)
 
     def logits(self, images: Tensor, network: Function, batch_size: int) -> List[Tensor]:
         """See `Feeding.logits`: of one image, [1, height, width, channels]; one for each scale and flip."""

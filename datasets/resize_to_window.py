@@ -32,7 +32,8 @@ class ResizeToWindow(Feeding):
     """
 
     def __init__(self, spec: DataSpec, geometry: Geometry, options: DataOptions) -> None:
-        if options.augment and AUGMENTATIONS[options.augmentation]().resamples:
+        kind = AUGMENTATIONS[options.augmentation]()
+        if options.augment and (kind.resamples or kind.rescales):
             raise UserError(f"augmentation {options.augmentation} with the feeding resize_to_window",
                             "crops at the images' own scale", "use the feeding native_crops, or another augmentation")
         self.spec = spec

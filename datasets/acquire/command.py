@@ -44,7 +44,7 @@ def acquire(entry: Entry, request: Request, patience: Patience) -> None:
     """
     with _disk_trouble(request.directory), _no_empty_rest(request.directory):
         shelf = Shelf(request.directory, request.overwrite)
-        names = _wanted(entry, shelf)
+        names = _wanted(entry, shelf, request.partial)
         if names:
             try:
                 _bring(entry, request, shelf, names, patience)
@@ -52,7 +52,11 @@ def acquire(entry: Entry, request: Request, patience: Patience) -> None:
                 raise UserError(error.found, error.expected, _with_manual_route(error, entry, request)) from error
         else:
             print(f"everything is in {request.directory} already", flush=True)
-        check(entry, request)
+        try:
+            check(entry, request)
+        except UserError as error:
+            again = "" if names else "; this command with --overwrite brings all anew, and moves aside what differs"
+            raise UserError(error.found, error.expected, error.repair + again) from error
 
 
 def write_phantom(entry: Entry, request: Request) -> None:
@@ -98,11 +102,14 @@ def manual_route(entry: Entry, directory: str) -> str:
             + (f"\n{entry.note}" if entry.note else ""))
 
 
-def _wanted(entry: Entry, shelf: Shelf) -> List[str]:
+def _wanted(entry: Entry, shelf: Shelf, partial: bool) -> List[str]:
+    """What must be brought: what is not there; with --overwrite all of it where something that is there is damaged."""
     states = {name: entry.layout.state(shelf.directory, name) for name in entry.names}
     # Said before anything is fetched.
     shelf.refuse_conflicts([name for name in states if states[name] is State.DIFFERENT])
-    return [name for name in states if states[name] is not State.SOUND]
+    damaged = shelf.overwrite and os.path.isdir(shelf.directory) and bool(
+        entry.layout.check(shelf.directory, partial).problems)
+    return [name for name in states if damaged or states[name] is not State.SOUND]
 
 
 def _bring(entry: Entry, request: Request, shelf: Shelf, names: Sequence[str], patience: Patience) -> None:

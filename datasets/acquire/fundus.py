@@ -80,7 +80,7 @@ class Photographs(TreeLayout):
             files = self._converted(trees, partial)
             with scratch_space(shelf.directory) as scratch:
                 if not files:
-                    found = self._original(trees, roots, shelf.directory, partial)
+                    found = self._original(trees, roots, shelf, partial)
                     convert = self.tree == CONVERTED
                     files = _relative(_convert(self.family, found.items(), scratch), scratch) if convert else (
                         found.files())
@@ -100,8 +100,11 @@ class Photographs(TreeLayout):
                     *(() if partial else contents.wrong_counts())]
         return Report(tuple(contents.described()), tuple(problems))
 
-    def _original(self, trees: Sequence[str], roots: Sequence[str], directory: str, partial: bool) -> _Found:
-        found = _Found(self.family, [*trees, directory] if os.path.isdir(directory) else trees)
+    def _original(self, trees: Sequence[str], roots: Sequence[str], shelf: Shelf, partial: bool) -> _Found:
+        directory = shelf.directory
+        there = [directory] if os.path.isdir(directory) else []
+        # What is to be moved aside where it differs is no witness against what comes.
+        found = (_Found(self.family, trees, rest=there) if shelf.overwrite else _Found(self.family, [*trees, *there]))
         if not found.images:
             raise _none(self.family, roots)
         if self.tree != CONVERTED:
@@ -194,28 +197,34 @@ class _Contents:
 class _Found:
     """Files of the original layout in some trees, by what their names say.
 
+    Args:
+        family: of the set.
+        roots: of the trees; two different files must not have one name.
+        rest: trees that give only what those lack.
+
     Attributes:
         images: place and path of each image by its stem.
     """
 
-    def __init__(self, family: Family, roots: Sequence[str]) -> None:
+    def __init__(self, family: Family, roots: Sequence[str], rest: Sequence[str] = ()) -> None:
         self._family = family
         self._others: Dict[Tuple[Named, str], str] = {}
         self.images: Dict[str, Tuple[Place, str]] = {}
-        paths = [os.path.join(folder, name) for root in roots for folder, names in folders_under(root)
-                 for name in names if ending(name)]
-        for path in sorted(paths, key=_depth):
-            if not _in_converted(path):
-                self._take(path)
+        for trees, may_differ in ((roots, False), (rest, True)):
+            paths = [os.path.join(folder, name) for root in trees for folder, names in folders_under(root)
+                     for name in names if ending(name)]
+            for path in sorted(paths, key=_depth):
+                if not _in_converted(path):
+                    self._take(path, may_differ)
 
-    def _take(self, path: str) -> None:
+    def _take(self, path: str, may_differ: bool) -> None:
         for place in _usual(self._family):
             for kind in place.kinds:
                 stem = kind.stem(os.path.basename(path), self._family.stem)
                 if stem is not None:
                     earlier = self.images[stem][1] if kind == place.images and stem in self.images else (
                         self._others.get((kind, stem)))
-                    if earlier is not None and not filecmp.cmp(earlier, path, shallow=False):
+                    if earlier is not None and not may_differ and not filecmp.cmp(earlier, path, shallow=False):
                         raise UserError(f"{earlier} and {path} differ", f"one file called {kind.name(stem)}",
                                         "give --source the directory that holds the right one")
                     if kind == place.images:

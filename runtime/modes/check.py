@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, Dict, List, Mapping, Sequence
 
-from datasets.catalogue import Location, locate, open_dataset
+from datasets.catalogue import Location, locate, of_all_images, open_dataset
 from datasets.checkup import Checkup, bits_used, document, examine
 from datasets.contact import legend, tiles
 from datasets.findings import Finding
@@ -36,7 +36,7 @@ def check(flags: Mapping[str, Any]) -> None:
         raise UserError(f"--exec_mode check with --crossvalidation_idx {ALL_FOLDS}", "one fold, or none",
                         "check one fold after the other, or leave the fold out")
     location, output = locate(settings.data), settings.run.output or DIRECTORY
-    dataset = open_dataset(settings.data, location, settings.training.seed)
+    dataset = open_dataset(of_all_images(settings.data), location, settings.training.seed)
     _refuse_among_images(output, location.directory)
     require_writable(output, "--output")
     checkup = examine(dataset, published=not location.phantom)

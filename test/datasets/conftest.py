@@ -14,7 +14,7 @@ from datasets.fundus_families import FAMILIES
 from datasets.phantoms import dagm2007, fundus
 
 DAGM2007 = dagm2007.Plan(train=10, test=5, size=64)
-FUNDUS = fundus.Plan(6, 4, 96, 104)
+FUNDUS = fundus.Plan(10, 4, 96, 104)
 
 
 @pytest.fixture(scope="session")

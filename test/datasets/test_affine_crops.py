@@ -203,7 +203,7 @@ def test_label_and_image_of_a_sample_lie_over_each_other(geometry: Geometry, siz
         image = np.repeat(label[..., np.newaxis], 3, axis=-1).astype(np.uint8)
         everywhere, key = tf.ones(size, tf.bool), tf.placeholder(tf.int64, [2])
         way, plain = feeding(geometry, elastic_pixels=elastic), Affine()
-        plain.distorted = lambda pixels, key: pixels  # type: ignore[method-assign]
+        plain.distorted = lambda pixels, key, eight_bit: pixels  # type: ignore[method-assign]
         source = Decoded(tf.constant(image), tf.constant(label), everywhere, everywhere)
         sample = way.training_sample(source, plain, key)
         extents = {part: value.shape.as_list() for part, value in sample.items()}
@@ -254,7 +254,7 @@ def test_the_shape_alone_leaves_intensities() -> None:
     assert AUGMENTATIONS["affine_shape"]().resamples
     with tf.Graph().as_default():
         pixels = tf.fill([2, 2, 1], 100.0)
-        kept, changed = run([AUGMENTATIONS[name]().distorted(pixels, sample_key(0, 1))
+        kept, changed = run([AUGMENTATIONS[name]().distorted(pixels, sample_key(0, 1), False)
                              for name in ("affine_shape", "affine")])
     assert (kept == 100.0).all() and not (changed == 100.0).any()
 
@@ -323,3 +323,9 @@ def test_that_images_are_filled_up_is_said() -> None:
     assert "20 x 100" in line and "32 x 48" in line
     with pytest.raises(UserError, match="20 x 100"):
         feeding().require_size(20, 100)
+
+
+def test_windows_of_whole_images_are_remarked_upon() -> None:
+    line, = feeding(inference="whole", window_size=64).remarks(90, 100)
+    assert line.startswith("--window_size 64 is for --inference slide")
+    assert feeding(inference="slide", window_size=64).remarks(90, 100) == ()

@@ -257,12 +257,24 @@ class TestPhotometry:
         assert 34 <= min(levels) < 50 and 140 < max(levels) <= 198
         assert abs(np.mean(np.equal(levels, 100)) - 0.25) < 0.125     # untouched; 5 standard deviations
 
+    def test_deeper_images_keep_their_levels(self) -> None:
+        """A thousand levels within four of 8 bits, and one beyond white."""
+        levels = np.append(np.linspace(100, 104, 1000), 300).astype(np.float32)
+        with tf.Graph().as_default(), tf.Session() as session:
+            keys = [tf.constant([0, number], tf.int64) for number in range(20)]
+            picture = tf.constant(np.tile(levels[:, np.newaxis, np.newaxis], [1, 1, 3]))
+            for found in session.run([random_photometry(picture, key, eight_bit=False) for key in keys]):
+                assert len(np.unique(found[:1000])) > 900
+                slopes = np.polyfit(levels, found[:, 0, 0], 1)
+                line = np.polyval(slopes, levels)[:, np.newaxis, np.newaxis]
+                np.testing.assert_allclose(found, np.tile(line, [1, 1, 3]), atol=1e-2)
+
     def test_the_class(self) -> None:
         assert AUGMENTATIONS["photometric"] is Photometric and Photometric().rescales
         image = np.random.RandomState(0).randint(0, 256, [5, 4, 3]).astype(np.float32)
         with tf.Graph().as_default(), tf.Session() as session:
             key, picture = tf.constant([0, 9], tf.int64), tf.constant(image)
-            pairs = session.run([(Photometric().distorted(picture, key), random_photometry(picture, key)),
+            pairs = session.run([(Photometric().distorted(picture, key, True), random_photometry(picture, key)),
                                  (Photometric().turned((picture,), key)[0], random_flip((picture,), key)[0])])
         for one, other in pairs:
             np.testing.assert_array_equal(one, other)
@@ -326,5 +338,5 @@ def test_what_no_augmentation_does() -> None:
     arrays = (np.ones([2, 3]),)
     assert Augmentation().turned(arrays, None) is arrays
     assert Augmentation().toned(arrays[0], None) is arrays[0]
-    assert Augmentation().distorted(arrays[0], None) is arrays[0]
+    assert Augmentation().distorted(arrays[0], None, True) is arrays[0]
     assert not Augmentation().rescales

@@ -288,3 +288,10 @@ def test_what_happens_to_a_whole_image_is_told_in_numbers() -> None:
     for border, around in (("zero", "mid-grey"), ("reflect", "its mirror image")):
         feeding = ResizeToWindow(DataSpec("toy", 1, ("a", "b"), 0), geometry, DataOptions(input_size=24, border=border))
         assert f"to 18 x 18 pixels, surrounded by 3 pixels of {around}" in feeding.whole_rule
+
+
+@pytest.mark.parametrize("augmentation", ["affine", "photometric"])
+def test_augmentations_of_crops_are_refused(augmentation: str) -> None:
+    options = DataOptions(input_size=SMALL_INPUT, augment=True, augmentation=augmentation)
+    with pytest.raises(UserError, match=f"augmentation {augmentation} with the feeding resize_to_window"):
+        ResizeToWindow(SPEC, SMALL, options)

@@ -175,6 +175,22 @@ class TestStatistics:
         assert opened(tmp_path).facts()["scale"] == [0.0, 100.0]
 
 
+    def test_a_hot_pixel_of_fractions_is_not_all_there_is(self, tmp_path: Path) -> None:
+        plain(tmp_path, 3)
+        for number in range(3):
+            os.remove(str(tmp_path / "images" / f"im{number}.png"))
+            pixels = np.random.RandomState(number).uniform(0, 1, [64, 64]).astype(np.float32)
+            if number == 1:
+                pixels[5, 5] = 1e6
+            write_pages(str(tmp_path / "images" / f"im{number}.tif"), [pixels])
+            save(tmp_path / "masks" / f"im{number}.png", np.uint8(255) * (pixels > 0.5).astype(np.uint8))
+        dataset = opened(tmp_path)
+        (mean,), (deviation,) = dataset.spec.statistics
+        assert mean == pytest.approx(127.5, abs=8) and deviation == pytest.approx(255 / 12 ** 0.5, abs=8)
+        assert any(line.startswith("pixels far beyond the scale") and "im1.tif" in line
+                   for line in dataset.remarks((TRAIN,)))
+
+
 class TestChannels:
     def masks(self, directory: Path, names: List[str]) -> None:
         for name in names:

@@ -238,10 +238,18 @@ class TestSplits:
             assert training == sorted(training) and validation == sorted(validation)
             assert (training, validation) == (list(twin.ids(TRAIN)), list(twin.ids(VALIDATION)))
             assert dataset.ids(TEST) == opened(sets[name], dataset=name).ids(TEST)
-            assert dataset.counts((TRAIN, VALIDATION)) == {"training": 6}
+            assert dataset.counts((TRAIN, VALIDATION)) == {"training": 10}
             validated += validation
         assert sorted(validated) == everything
         dataset.verify((TRAIN, VALIDATION, TEST))
+
+    @pytest.mark.parametrize("seed", range(4))
+    def test_both_eyes_of_a_child_lie_on_one_side_of_a_fold(self, sets: Any, seed: int) -> None:
+        for fold in range(FOLDS):
+            dataset = opened(sets["chase_db1"], seed, dataset="chase_db1", crossvalidation_idx=fold)
+            training, validation = ({name[:-1] for name in dataset.ids(split)} for split in (TRAIN, VALIDATION))
+            assert len(validation) == 1 and len(training) == 4
+            assert not {name.split("_")[1] for name in validation} & {name.split("_")[1] for name in training}
 
     def test_too_few_images_for_a_fold(self, copy: Any) -> None:
         changed = copy("chase_db1")

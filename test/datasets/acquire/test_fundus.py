@@ -196,6 +196,19 @@ class TestRefused:
         assert run(*words) == 2
         assert "differ" in capsys.readouterr().err and read(path) == before
 
+    def test_what_is_damaged_is_brought_anew_where_that_is_asked_for(self, originals: Any, target: str,
+                                                                      capsys: Any) -> None:
+        shutil.copytree(originals["stare"], target)
+        path = os.path.join(target, "stare-images", "im0001.ppm.gz")
+        os.truncate(path, 60)
+        words = ["--dataset", "stare", "--data_dir", target, "--source", originals["stare"]]
+        assert run(*words) == 2
+        said = capsys.readouterr()
+        assert "everything is in" in said.out and "with --overwrite brings all anew" in said.err
+        assert run(*words, "--overwrite") == 0
+        assert read(path) == read(os.path.join(originals["stare"], "stare-images", "im0001.ppm.gz"))
+        assert os.path.getsize(path + ".1") == 60
+
     def test_errors_name_the_archives_that_were_given(self, originals: Any, target: str, tmp_path: Path,
                                                       capsys: Any) -> None:
         copy, words = shutil.copytree(originals["drive"], str(tmp_path / "copy")), ["--dataset", "drive"]

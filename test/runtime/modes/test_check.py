@@ -16,6 +16,7 @@ from PIL import Image
 
 import main as command_line
 import runtime.modes.check
+from datasets.phantoms.dagm2007 import Plan, write_dagm2007
 from runtime.modes.check import REPORT, SHEET
 
 from ...conftest import ROOT, run_python
@@ -149,6 +150,17 @@ def test_as_a_user_would_call_it(tmp_path: Path) -> None:
     assert ended.stdout.startswith("sstem in phantom\n\ntrain: ")
     assert ended.stdout.endswith(f"files:\n  check/{REPORT}\n  check/{SHEET}\n[]\n")
     assert sorted(os.listdir(str(tmp_path / "check"))) == [REPORT, SHEET]
+
+
+def test_images_are_looked_at_that_do_not_train(tmp_path: Path, output: Path, capsys: pytest.CaptureFixture) -> None:
+    write_dagm2007(str(tmp_path), plan=Plan(train=6, test=3, size=64))
+    folder = tmp_path / "Class1" / "Train"
+    labelled = {path.name.split("_")[0] for path in (folder / "Label").glob("*_label.PNG")}
+    sound = next(path for path in sorted(folder.glob("*.PNG")) if path.stem not in labelled)
+    sound.write_bytes(b"")
+    arguments = ["--exec_mode", "check", "--dataset", "dagm2007", "--class_id", "1", "--data_dir", str(tmp_path)]
+    assert command_line.main([*arguments, "--output", str(output)]) == 2
+    assert str(sound) in capsys.readouterr().out
 
 
 def test_a_fold_says_what_validates(output: Path) -> None:
