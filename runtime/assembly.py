@@ -16,6 +16,7 @@ from model.base import Network
 from model.catalogue import build_network
 from objectives.base import Objective
 from objectives.catalogue import build_objective
+from objectives.options import untrained_heads
 from runtime.devices.base import Device
 from runtime.devices.select import fitting, select_device
 from runtime.distributed.base import Distributed
@@ -125,13 +126,28 @@ def assemble(settings: Settings, distributed: Distributed, stop: Optional[Stop] 
         raise UserError(f"data_format channels_first on the device {device.name}", "a device that computes in it",
                         "set data_format: channels_last in the recipe, or use --device gpu")
     location, dataset = _data(settings)
-    require_agreement(distributed, dataset.facts())
+    if settings.data.crossvalidation_idx != ALL_FOLDS:  # whose runs see to it
+        require_agreement(distributed, dataset, location.phantom, f"{device.name} in {device.precision}")
     objective = build_objective(settings.objective, dataset.spec)
     network = build_network(settings.model, dataset.spec, objective.channels)
+    _require_trained_heads(settings, network)
     feeding = build_feeding(dataset.spec, network.geometry, settings.data)
     faults = Faults()
     dataset.read = faults.keeping(dataset.read)  # type: ignore[method-assign]
     return Run(settings, distributed, device, location, dataset, network, feeding, objective, faults, stop or Stop())
+
+
+def _require_trained_heads(settings: Settings, network: Network) -> None:
+    """Heads that are averaged, or that a pruned network ends with, must have learnt something.
+
+    Raises:
+        UserError: one would not.
+    """
+    untrained = untrained_heads(settings.objective)
+    if settings.trains and len(network.levels) > 1 and untrained:
+        raise UserError(f"{untrained} of {settings.model.model} with deep supervision",
+                        "a weight above 0 for each head: predictions are the mean of all, or of a pruned network the "
+                        "last", "give small weights, or --no-deep_supervision")
 
 
 def _data(settings: Settings) -> Tuple[Location, Dataset]:

@@ -9,6 +9,7 @@ from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 import tensorflow.compat.v1 as tf
 
 from runtime.assembly import Run
+from runtime.checkpoints.best import read_best
 from runtime.checkpoints.find import (
     Checkpoint,
     Search,
@@ -20,6 +21,7 @@ from runtime.checkpoints.find import (
 )
 from runtime.checkpoints.mark import mark_path
 from runtime.checkpoints.write import start_from
+from runtime.settings.tree import BEST
 from utils.contracts import StepContext
 from utils.errors import UserError
 
@@ -40,6 +42,7 @@ def usable_checkpoint(run: Run) -> Tuple[Checkpoint, Tuple[str, ...]]:
     model_dir = run.settings.run.model_dir
 
     def look() -> Search:
+        _require_metric(run)
         found = search(model_dir, expected_variables(run), run.settings.run.checkpoint)
         required(model_dir, found)
         return found
@@ -47,6 +50,20 @@ def usable_checkpoint(run: Run) -> Tuple[Checkpoint, Tuple[str, ...]]:
     found, position = _agreed(run, look)
     chosen = Checkpoint(prefix_of(checkpoint_directory(model_dir), position.step), *position)
     return chosen, (*found.remarks, f"using {chosen.path}") if found is not None and found.remarks else ()
+
+
+def _require_metric(run: Run) -> None:
+    """The best checkpoint is the one that was best by the score that training watched.
+
+    Raises:
+        UserError: it is asked for by another one.
+    """
+    options, metric = run.settings.run, run.settings.training.best_metric
+    best = read_best(options.model_dir) if options.checkpoint == BEST else None
+    if best is not None and best.metric != metric:
+        raise UserError(f"--checkpoint {BEST} with --best_metric {metric}",
+                        f"{best.metric}, by which training chose it",
+                        "leave --best_metric out, or --checkpoint for the newest one")
 
 
 def starting_position(run: Run) -> Tuple[Position, Tuple[str, ...]]:

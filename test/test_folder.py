@@ -247,10 +247,13 @@ class TwoRanks:
 def test_ranks_that_see_different_data_stop(tmp_path):
     from utils.errors import UserError
 
-    require_agreement(TwoRanks(0), {"a": 1})
-    require_agreement(TwoRanks(1), None)
+    class Data:
+        def facts(self):
+            return {"a": 1}
+
+    require_agreement(TwoRanks(0), Data(), False, "cpu in float32")
     with pytest.raises(UserError, match="different data"):
-        require_agreement(TwoRanks(1), {"a": 1})
+        require_agreement(TwoRanks(1), Data(), False, "cpu in float32")
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "\xff"])

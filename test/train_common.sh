@@ -222,7 +222,7 @@ finish() {
 
 rank_table() { # for the ranks of this host, where nobody else tells them
   [[ -z ${RANK_TABLE_FILE:-}${CM_CHIEF_IP:-} ]] || return 0
-  "$python" "$root/main.py" --exec_mode rank_table --devices "$devices" --output "$output/hccl.json" \
+  "$python" "$root/main.py" --exec_mode rank_table --devices "$devices" --output "$output/hccl.json" --overwrite \
     --server_ip "${SERVER_IP:-$(hostname -I | cut -d ' ' -f 1)}"
   export RANK_TABLE_FILE=$output/hccl.json
 }

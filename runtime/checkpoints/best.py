@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from utils.errors import UserError
 from utils.files import read_json, write_json
@@ -24,18 +24,27 @@ class History:
 
     Args:
         metric: the score that decides; one with "loss" in its name is better when lower.
-        entries: what was recorded so far, each a dict of "step" and "scores".
+        entries: what was recorded so far, each a dict of "step", "scores" and "made".
+        made: how evaluations are made now, as JSON has it; only those that were made so are compared. None for all.
     """
 
-    def __init__(self, metric: str, entries: List[Dict[str, Any]]) -> None:
+    def __init__(self, metric: str, entries: List[Dict[str, Any]], made: Optional[Mapping[str, Any]] = None) -> None:
         self.metric = metric
         self.entries = entries
+        self.made = made
+
+    @property
+    def comparable(self) -> List[Dict[str, Any]]:
+        """The entries that were made as evaluations are made now, or of which it is not known."""
+        if self.made is None:
+            return self.entries
+        return [entry for entry in self.entries if entry.get("made") in (None, self.made)]
 
     @property
     def best(self) -> Optional[Best]:
         """The best evaluation, the earliest among equals; one whose score is not defined is never best."""
         found: Optional[Best] = None
-        for entry in self.entries:
+        for entry in self.comparable:
             value = entry["scores"].get(self.metric)
             if value is not None and (found is None or self._better(value, found.value)):
                 found = Best(entry["step"], self.metric, value)
@@ -45,15 +54,15 @@ class History:
     def evaluations_since_best(self) -> int:
         """How many evaluations have come after the best one."""
         best = self.best
-        return sum(entry["step"] > (best.step if best else -1) for entry in self.entries)
+        return sum(entry["step"] > (best.step if best else -1) for entry in self.comparable)
 
     def holds(self, step: int) -> bool:
         """Whether `step` was evaluated."""
-        return any(entry["step"] == step for entry in self.entries)
+        return any(entry["step"] == step for entry in self.comparable)
 
     def add(self, step: int, scores: Dict[str, Optional[float]]) -> None:
         """Take one more evaluation in."""
-        self.entries.append({"step": step, "scores": scores})
+        self.entries.append({"step": step, "scores": scores, "made": self.made})
 
     def _better(self, value: float, than: float) -> bool:
         # Classes may have any name, and their scores bear it.
@@ -61,14 +70,20 @@ class History:
         return value < than if is_loss else value > than
 
 
-def load_history(model_dir: str, metric: str, last_step: int) -> History:
+def load_history(model_dir: str, metric: str, last_step: int, made: Optional[Mapping[str, Any]] = None) -> History:
     """The evaluations recorded up to `last_step`; later ones will be repeated.
+
+    Args:
+        model_dir: of the run.
+        metric: as `History` takes it.
+        last_step: of the weights that there are.
+        made: as `History` takes it.
 
     Raises:
         UserError: the record is there and cannot be read.
     """
     document = _read(model_dir)
-    return History(metric, [entry for entry in document.get("evaluations", []) if entry["step"] <= last_step])
+    return History(metric, [entry for entry in document.get("evaluations", []) if entry["step"] <= last_step], made)
 
 
 def save_history(model_dir: str, history: History, remarks: Sequence[str] = ()) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
@@ -12,8 +11,9 @@ from datasets.base import TRAIN, VALIDATION
 from datasets.options import FOLDS
 from runtime.assembly import Run
 from runtime.modes.evaluate import FILE_NAME as EVALUATION
-from runtime.modes.evaluate import evaluation_folder, protocol
+from runtime.modes.evaluate import evaluation_folder, made
 from runtime.modes.output import make_room
+from runtime.modes.say import say
 from runtime.settings.saved import FILE_NAME as SETTINGS
 from runtime.settings.tree import NEWEST, Settings, with_values
 from utils.errors import UserError
@@ -47,8 +47,11 @@ def crossvalidate(settings: Settings, runs: Sequence[Run], run_once: RunOnce) ->
     if settings.evaluates:
         result["crossvalidation"] = summarise([fold["evaluation"]["scores"] for fold in folds])
         record = {name: folds[0]["evaluation"][name] for name in RECORDED}
+        record["steps"] = [fold["evaluation"]["step"] for fold in folds]
         if runs[0].distributed.is_chief:
             _write(settings, runs[0], dict(result["crossvalidation"], **record))
+        if len(set(record["steps"])) > 1:
+            say(runs[0].distributed, [f"the folds were trained for {', '.join(map(str, record['steps']))} steps"])
     return result
 
 
@@ -146,9 +149,7 @@ def _finished(run: Run) -> Optional[Dict[str, Any]]:
 
 def _made_alike(run: Run, evaluation: Mapping[str, Any]) -> bool:
     """Whether an evaluation was made by the protocol, and on the images, of this run."""
-    data = run.data_record()
-    wanted = {name: data[name] for name in ("data", "dataset", "fold", "split_rule")}
-    wanted["protocol"] = json.loads(json.dumps(protocol(run)))  # in a file tuples are lists
+    wanted = {**made(run), "data": run.location.label}
     images = set(run.dataset.ids(run.dataset.evaluation_split))
     return set(evaluation["per_image"]) == images and all(evaluation[name] == wanted[name] for name in wanted)
 

@@ -37,8 +37,8 @@ from runtime.modes.say import say
 from runtime.modes.summary import announce, summary, table
 from runtime.modes.train import named, train
 from runtime.restore import Position, usable_checkpoint
-from runtime.settings.facts import load_facts, require_unmoved
-from runtime.settings.flags import invocation_words
+from runtime.settings.facts import facts_of, load_facts, require_unmoved
+from runtime.settings.flags import invocation_words, words_of_changes
 from runtime.settings.tree import Settings, with_values
 from runtime.stop import Stop
 from utils.commands import Stopped, command_words, quoted
@@ -188,18 +188,30 @@ def _all_folds(settings: Settings, distributed: Distributed, stop: Stop) -> Dict
     settings = with_values(settings, **decided)
     runs = [dataclasses.replace(run, settings=with_values(run.settings, **decided)) for run in runs]
     with contextlib.ExitStack() as held:
-        if settings.trains:
-            whole = assemble(settings, distributed, stop)
-            if settings.run.resume_training:
-                require_one_cut(whole, runs)
-            _claim(whole, held)
-            held.enter_context(_keeping_changes(whole))
-        result = crossvalidate(settings, runs, lambda own: run_once(own, distributed, stop))
+        whole = _claim_all(settings, runs, held) if settings.trains else None
+
+        def once(own: Settings) -> Dict[str, Any]:
+            found = run_once(own, distributed, stop)
+            if whole is not None and settings.run.resume_training:  # whatever becomes of the folds that follow
+                distributed.on_chief(whole.save_changes)
+            return found
+
+        result = crossvalidate(settings, runs, once)
     for fold in result["folds"]:
         say(distributed, summary(fold["settings"], fold))
     if "crossvalidation" in result:
         say(distributed, table(settings, result["crossvalidation"]))
     return result
+
+
+def _claim_all(settings: Settings, runs: Sequence[Run], held: contextlib.ExitStack) -> Run:
+    """The run of all folds, whose directory is its own for as long as `held` is open."""
+    whole = assemble(settings, runs[0].distributed, runs[0].stop)
+    if settings.run.resume_training:
+        require_one_cut(whole, runs)
+    _claim(whole, held)
+    held.enter_context(_keeping_changes(whole))
+    return whole
 
 
 @contextlib.contextmanager
@@ -294,12 +306,14 @@ def _check_data(run: Run) -> List[str]:
 
 
 def _check_images(run: Run) -> None:
-    """A run goes on with its images, and scores none that have trained it."""
+    """A run goes on with its images, or with others on purpose, and scores none that have trained it."""
     settings = run.settings
-    if settings.reads_run and not settings.prediction.input:
-        meant = {TRAIN} if settings.run.resume_with_changes else set()
-        require_unmoved(run.dataset, load_facts(settings.run.model_dir, needed=False),
-                        [split for split in run.splits if split not in meant], run.location.label)
+    if not settings.reads_run or settings.prediction.input:
+        return
+    facts = load_facts(settings.run.model_dir, needed=False)
+    if settings.run.resume_with_changes and facts is not None:
+        facts = dict(facts_of(run.dataset, run.location.label, facts))  # as every later command has them
+    require_unmoved(run.dataset, facts, run.splits, run.location.label)
 
 
 def _check_sizes(run: Run, split: str) -> None:
@@ -374,8 +388,11 @@ def _telling_how_to_go_on(run: Run) -> Iterator[None]:
         words += [*command_words(), "--exec_mode", options.exec_mode, "--resume_training",
                   "--model_dir", options.model_dir]
         words += invocation_words(run.settings, ("exec_mode", "model_dir", *_ONCE))
+        changes: List[str] = []
+        with contextlib.suppress(UserError):  # hosts of other ranks may have no such directory
+            changes = words_of_changes(run.settings, run.location.label)
         # Folds that have not begun to go on do so with what was changed.
-        all_folds = run.settings.data.crossvalidation_idx == ALL_FOLDS
-        words += ["--resume_with_changes"] if options.resume_with_changes and all_folds else []
+        meant = changes or run.settings.data.crossvalidation_idx == ALL_FOLDS
+        words += changes + ["--resume_with_changes"] * bool(options.resume_with_changes and meant)
         stopped.way_on = quoted(words)
         raise

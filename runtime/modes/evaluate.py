@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import math
 import os
 from typing import Any, Dict, List, Mapping, Optional, Sequence
@@ -165,6 +166,14 @@ def protocol(run: Run) -> Dict[str, Any]:
     names += ["pruning_level", "head_mode"] if len(run.network.levels) > 1 else []
     names += ["extended_scores"] * (values["extended_scores"] is not None)
     return {name: values[name] for name in names}
+
+
+def made(run: Run) -> Dict[str, Any]:
+    """How an evaluation of this run is made, as JSON has it: scores of the same alone are compared."""
+    data = run.settings.data
+    found = {"dataset": data.dataset, "fold": data.crossvalidation_idx, "split_rule": data.split_rule}
+    alike: Dict[str, Any] = json.loads(json.dumps({**found, "protocol": protocol(run)}))
+    return alike
 
 
 def count(run: Run, checkpoint: Checkpoint, split: str, extended: bool = False,

@@ -163,6 +163,8 @@ def _expected(settings: Settings) -> List[str]:
         recipe = load_recipe(settings.run.recipe)
     except UserError:  # the file was moved after the run began; that takes nothing from its scores
         return []
+    if recipe.settings.get("dataset", settings.data.dataset) != settings.data.dataset:  # theirs are of other images
+        return []
     lines = [f"published ({recipe.source}):"] if recipe.expect else []
     return lines + list(_figures(recipe.expect, settings.values()))
 

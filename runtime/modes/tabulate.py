@@ -39,11 +39,23 @@ def tabulate(flags: Mapping[str, Any], addresses: str = ADDRESSES) -> None:
     devices = _devices(_given(options.devices, "devices", "0-7"))
     server = _given(options.server_ip, "server_ip", "192.168.1.10")
     table = make_rank_table(server, devices, _addresses(options, devices, addresses))
-    write_text(output, json.dumps(as_json(table, options.table_format), indent=2) + "\n")
+    text = json.dumps(as_json(table, options.table_format), indent=2) + "\n"
+    _refuse_another(output, text, settings.run.overwrite)
+    write_text(output, text)
     path = shlex.quote(os.path.abspath(output))
     print(f"{output}: {len(devices)} ranks on {server}\n"
           f"export JOB_ID=10087 RANK_SIZE={len(devices)} RANK_TABLE_FILE={path}\n"
           "and for each process RANK_ID, its rank, and ASCEND_DEVICE_ID, its device")
+
+
+def _refuse_another(path: str, text: str, overwrite: bool) -> None:
+    """Tables of several servers are merged by hand, and such a one is not made again by this command."""
+    if overwrite or not os.path.lexists(path):
+        return
+    with open(path, encoding="utf-8", errors="replace") as stream:
+        if stream.read() != text:
+            raise UserError(f"{path}: a file with other contents", "a new file, or the same table",
+                            "give another --output, or --overwrite to replace it")
 
 
 def _given(value: Optional[str], name: str, example: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import shutil
 import signal
@@ -30,7 +31,7 @@ from runtime.hooks.stopping import StopHook
 from runtime.hooks.summaries import SummaryHook
 from runtime.loop import check_start, whole_calls
 from runtime.model_fn import Report, training_fn
-from runtime.modes.evaluate import count, score
+from runtime.modes.evaluate import count, made, score
 from runtime.modes.explain import problems
 from runtime.modes.say import say, teller
 from runtime.restore import Position, starting_position
@@ -57,10 +58,8 @@ def train(run: Run, logger: Logger) -> Dict[str, Any]:
     position, lines = starting_position(run)
     check_start(run.settings, position.step)
     say(run.distributed, lines)
-    if run.settings.run.resume_training and position.step < training.max_steps:
-        # Not before it is known that the run can go on: the file describes the weights.
-        run.distributed.on_chief(run.save_changes)
-    history = load_history(run.settings.run.model_dir, training.best_metric, position.step)
+    history = _history(run, position.step)
+    unsaved = run.settings.run.resume_training
     if training.evaluate_every is not None:
         say(run.distributed, run.objective.remarks)
     profile = run.device.profile(min(TRACE_STEPS, training.max_steps - position.step), teller(run.distributed))
@@ -70,9 +69,27 @@ def train(run: Run, logger: Logger) -> Dict[str, Any]:
                 _evaluate(run, logger, history, position)
             if position.step >= training.max_steps or _gave_up(run, history):
                 return {"steps": position.step, "best": history.best}
+            if unsaved:  # not before it is known that the run goes on: the file describes the weights
+                run.distributed.on_chief(run.save_changes)
+                unsaved = False
             position = _train_to_pause(run, logger, position, history, profile)
     finally:
         say(run.distributed, profile.lines())
+
+
+def _history(run: Run, step: int) -> History:
+    """The evaluations up to `step`; where some were made in another way, or of other images, it is said."""
+    settings = run.settings
+    way: Optional[Dict[str, Any]] = None
+    if settings.training.evaluate_every is not None:
+        names = "\n".join(run.dataset.ids(VALIDATION)).encode("utf-8")
+        way = {**made(run), "images": hashlib.sha256(names).hexdigest()[:16]}
+    history = load_history(settings.run.model_dir, settings.training.best_metric, step, way)
+    others = len(history.entries) - len(history.comparable)
+    if others:
+        say(run.distributed, [f"{others} earlier evaluation{'s' * (others > 1)} of other images, or made in another "
+                              "way: not compared with those to come"])
+    return history
 
 
 def _train_to_pause(run: Run, logger: Logger, start: Position, history: History, profile: Profile) -> Position:

@@ -216,6 +216,9 @@ def _check_import(settings: Settings) -> None:
         raise UserError(f"--exec_mode {settings.run.exec_mode} {'without' if settings.imports else 'with'} --weights",
                         "--exec_mode import and --weights together",
                         "give --weights FILE with --exec_mode import, or neither")
+    if settings.imports and settings.data.crossvalidation_idx == ALL_FOLDS:
+        raise UserError(f"--exec_mode import with --crossvalidation_idx {ALL_FOLDS}", "one fold, or none",
+                        "bring the weights into a run of each fold")
     if settings.imports and settings.run.resume_training:
         raise UserError("--exec_mode import with --resume_training", "a run that begins with these weights",
                         "use another --model_dir, or move aside what is there (--overwrite)")

@@ -15,6 +15,7 @@ from typing import Any, Dict, Mapping, Optional, Sequence, Set
 import numpy as np
 
 from datasets.base import FACTS, TRAIN, VALIDATION, Dataset
+from datasets.options import PHANTOM
 from runtime.distributed.base import Distributed
 from runtime.settings.saved import FILE_NAME as SETTINGS
 from utils.errors import UserError
@@ -42,7 +43,9 @@ def facts_of(dataset: Dataset, label: str, before: Optional[Mapping[str, Any]] =
     for split in (TRAIN, VALIDATION):
         with contextlib.suppress(UserError):  # not there, or no fold validates
             images[split] = list(dataset.ids(split))
-    earlier = sorted(_trained(before) - set(images.get(TRAIN, ())))
+    # Pictures of the synthetic set are not those that bear their names now.
+    synthetic = (before or {}).get(DATA) == PHANTOM != label
+    earlier = [] if synthetic else sorted(_trained(before) - set(images.get(TRAIN, ())))
     return {DATA: label, IMAGES: images, **({EARLIER: earlier} if earlier else {})}
 
 
@@ -114,16 +117,30 @@ def load_facts(model_dir: str, needed: bool) -> Optional[Dict[str, Any]]:
     return facts
 
 
-def require_agreement(distributed: Distributed, facts: Optional[Mapping[str, Any]]) -> None:
-    """Make sure that all ranks have found out the same.
+def require_agreement(distributed: Distributed, dataset: Dataset, phantom: bool, device: str) -> None:
+    """Make sure that all ranks see the same images, and compute alike.
+
+    Args:
+        distributed: the ranks.
+        dataset: what this one sees; its directory may have another name than those of the others.
+        phantom: whether that is the synthetic set.
+        device: what this one computes with, and how.
 
     Raises:
-        UserError: they have not: their directories hold different data.
+        UserError: they do not.
     """
-    if facts is None or distributed.place.size == 1:
+    if distributed.place.size == 1:
         return
-    text = json.dumps(facts, sort_keys=True).encode("utf-8")
-    own = np.frombuffer(hashlib.sha256(text).digest()[:8], np.int64)
-    if len(set(distributed.gather(own).tolist())) > 1:
+    if _differ(distributed, facts_of(dataset, PHANTOM if phantom else "")):
         raise UserError("the ranks of this run see different data", "the same images and masks on every host",
-                        "copy the data anew, or put it where all hosts reach it")
+                        "copy the data anew, or put it where all hosts reach it, and name it with --data_dir")
+    if _differ(distributed, device):
+        raise UserError(f"ranks of this run compute in another way than this one, with {device}",
+                        "one kind of device and one precision for all", "say which with --device, --use_amp or "
+                        "--no-use_amp, and look why a host cannot")
+
+
+def _differ(distributed: Distributed, found: Any) -> bool:
+    text = json.dumps(found, sort_keys=True).encode("utf-8")
+    own = np.frombuffer(hashlib.sha256(text).digest()[:8], np.int64)
+    return len(set(distributed.gather(own).tolist())) > 1

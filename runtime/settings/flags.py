@@ -62,6 +62,19 @@ def invocation_words(settings: Settings, but: Collection[str]) -> List[str]:
     return _words(settings, settings_from({}), again)
 
 
+def words_of_changes(settings: Settings, label: str) -> List[str]:
+    """The flags in which a command that goes on with a run differs from what the run keeps by now.
+
+    Args:
+        settings: of the command.
+        label: what names the data that it works on.
+    """
+    kept = load_settings(settings.run.model_dir)
+    but = {"model_dir", *(("data_dir",) if kept.get("data_dir") == label else ())}
+    among = [field for field in fields() if field.option.kind != INVOCATION and field.name not in but]
+    return _words(settings, settings_from({**kept, "model_dir": ""}), among)
+
+
 def _words(settings: Settings, known: Settings, among: Sequence[Field]) -> List[str]:
     """Flags that say where `settings` differ from `known`."""
     words: List[str] = []

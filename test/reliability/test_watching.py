@@ -30,7 +30,7 @@ def watched(phantom, tiny_recipe, tmp_path_factory):
     return directory
 
 
-def test_the_best_checkpoint_is_kept_and_used_where_asked_for(watched, run, tmp_path):
+def test_the_best_checkpoint_is_kept_and_used_where_asked_for(watched, run, tmp_path, capsys):
     directory = Path(shutil.copytree(str(watched), str(tmp_path / "run")))
     history = json.loads((directory / "validation.json").read_text())
     scores = {entry["step"]: entry["scores"] for entry in history["evaluations"]}
@@ -41,6 +41,8 @@ def test_the_best_checkpoint_is_kept_and_used_where_asked_for(watched, run, tmp_
     run("--exec_mode", "evaluate", "--checkpoint", "best", fresh=False)
     result = json.loads((directory / "evaluation.json").read_text())
     assert (result["step"], result["scores"]["eval_ce_loss"]) == (1, scores[1]["eval_ce_loss"])
+    run("--exec_mode", "evaluate", "--checkpoint", "best", "--best_metric", "eval_ce_loss", fresh=False, code=2)
+    assert "expected: mean_iou, by which training chose it" in capsys.readouterr().err
 
 
 def test_evaluating_on_the_way_changes_nothing_of_the_training(watched, run):
@@ -54,6 +56,15 @@ def test_training_ends_early_without_a_better_score(run, capsys):
     assert "training ends early" in capsys.readouterr().out
     run("--resume_training", fresh=False)
     assert newest_sound(str(directory)).step == 3
+
+
+def test_scores_made_in_another_way_are_not_waited_for(watched, run, tmp_path, capsys):
+    directory = Path(shutil.copytree(str(watched), str(tmp_path / "run")))
+    run("--resume_training", "--max_steps", "3", "--tta", "flip", fresh=False)
+    assert "2 earlier evaluations of other images, or made in another way" in capsys.readouterr().out
+    assert read_best(str(directory))[0] in (2, 3)
+    run("--resume_training", "--max_steps", "4", fresh=False)
+    assert "earlier evaluation" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("flags, words", [

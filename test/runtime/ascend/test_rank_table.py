@@ -129,9 +129,15 @@ def test_the_command_writes_a_table_without_any_run(tmp_path, capsys):
     assert sorted(tmp_path.iterdir()) == [output.parent]
     assert command_line.main(["--exec_mode", "rank_table", "--table", str(output)]) == 0
     assert f"rank 7: device 7 ({addresses(8)[7]}) of {SERVER}" in capsys.readouterr().out
+    again = [*arguments, "--device_ips", ",".join(addresses(8))]
+    assert command_line.main(again) == 0  # the same table
     output.write_text(output.read_text().replace(addresses(8)[7], addresses(8)[0]))
+    assert command_line.main(again) == 2
+    assert f"{output}: a file with other contents" in capsys.readouterr().err
     assert command_line.main(["--exec_mode", "rank_table", "--table", str(output)]) == 2
     assert "two devices share an address" in capsys.readouterr().err
+    assert command_line.main([*again, "--overwrite"]) == 0
+    assert len(read_rank_table(str(output)).ranks) == 8
 
 
 def test_addresses_come_from_the_host_where_they_are_not_given(tmp_path):

@@ -37,6 +37,18 @@ def test_the_record_is_read_back_up_to_a_step(tmp_path):
     assert not kept.holds(30)
 
 
+def test_evaluations_made_in_another_way_are_kept_and_not_compared(tmp_path):
+    before = History("dice", [], {"tta": "none"})
+    for step, value in ((10, 0.9), (20, 0.8)):
+        before.add(step, {"dice": value})
+    save_history(str(tmp_path), before)
+    kept = load_history(str(tmp_path), "dice", 20, {"tta": "flip"})
+    assert (kept.best, kept.evaluations_since_best, kept.holds(20), len(kept.entries)) == (None, 0, False, 2)
+    kept.add(20, {"dice": 0.7})
+    assert kept.best == Best(20, "dice", 0.7)
+    assert load_history(str(tmp_path), "dice", 20, {"tta": "none"}).best == Best(10, "dice", 0.9)
+
+
 def test_no_record_is_an_empty_history(tmp_path):
     assert load_history(str(tmp_path), "dice", 5).entries == []
     assert read_best(str(tmp_path)) is None

@@ -127,7 +127,8 @@ def test_weights_for_another_network_than_the_run_has(tmp_path: Path, capsys: An
 
 
 @pytest.mark.parametrize("flags", [{"exec_mode": "import"}, {"exec_mode": "train", "weights": "x"},
-                                   {"exec_mode": "import", "weights": "x", "benchmark": True}])
+                                   {"exec_mode": "import", "weights": "x", "benchmark": True},
+                                   {"exec_mode": "import", "weights": "x", "crossvalidation_idx": "all"}])
 def test_weights_and_the_mode_belong_together(flags: Dict[str, Any]) -> None:
     with pytest.raises(UserError, match="import"):
         compose(flags)

@@ -137,6 +137,23 @@ def test_what_was_changed_on_the_way_is_kept(command, tmp_path):
     assert json.loads((tmp_path / "run" / "fold_4" / "evaluation.json").read_text())["step"] == 5
 
 
+def test_folds_go_on_to_one_length_whatever_ends_a_command(command, tmp_path, monkeypatch):
+    """What was asked for when fold 0 went on holds for the rest, though fold 1 failed."""
+    command(*BEGIN)
+    train, fails = dispatch.train, [0, 1]
+
+    def failing(run, logger):
+        if run.settings.data.crossvalidation_idx == fails[-1]:
+            raise UserError("a full disk", "room", "make some")
+        return train(run, logger)
+
+    monkeypatch.setattr(dispatch, "train", failing)
+    assert command(*RESUME, "--max_steps", "5", code=2) == [0]
+    fails.append(9)
+    assert command(*RESUME) == [1, 2, 3, 4]
+    assert crossvalidation(tmp_path / "run")["steps"] == [5] * 5
+
+
 def test_a_fold_that_was_evaluated_on_other_images_is_evaluated_again(command, data, tmp_path):
     assert command(*BEGIN) == EVERY
     assert command("--exec_mode", "evaluate", "--data_dir", data / "others", name="run/fold_3") == [3]
@@ -176,6 +193,8 @@ def test_folds_are_not_cut_anew_when_the_data_has_grown(command, tmp_path, capsy
     assert command(*RESUME, code=2) == []
     assert "training images, others than the 4 that the run began with" in capsys.readouterr().err
     assert command("--exec_mode", "evaluate", code=2) == []
+    assert "of the images that would be scored have trained the network" in capsys.readouterr().err
+    assert command(*RESUME, "--resume_with_changes", code=2) == []
     assert "of the images that would be scored have trained the network" in capsys.readouterr().err
     # Elsewhere other images may have these names.
     shutil.copytree(str(grown), str(tmp_path / "elsewhere"))

@@ -10,7 +10,7 @@ import signal
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, List
 
 import pytest
 import tensorflow.compat.v1 as tf
@@ -70,6 +70,28 @@ def test_predictions_that_are_there_are_not_in_the_way_of_a_run_that_goes_on(
     way_on = shlex.split(capsys.readouterr().err.partition("to go on: ")[2])
     assert command_line.main(way_on[2:]) == 143
     assert (output / "test-masks.tif").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("changes", [
+    ["--tta", "flip"], ["--max_steps", "7"], ["--resume_with_changes", "--learning_rate", "0.5", "--max_steps", "7"]])
+def test_the_way_on_repeats_what_the_run_does_not_keep_yet(
+        phantom: str, tiny_recipe: str, tmp_path: Path, monkeypatch: Any, capsys: Any, changes: List[str]) -> None:
+    """The run keeps what is changed once it trains with it."""
+    def stopped(run: Any, logger: Any) -> None:
+        seen.append(run.settings.values())
+        raise Stopped(signal.SIGTERM)
+
+    seen: List[Any] = []
+    monkeypatch.setattr(dispatch, "train", stopped)
+    words = ["--recipe", tiny_recipe, "--data_dir", phantom, "--device", "cpu", "--model_dir", str(tmp_path / "run")]
+    assert command_line.main(words) == 143
+    way_on = shlex.split(capsys.readouterr().err.partition("to go on: ")[2])
+    assert "--data_dir" not in way_on and "--max_steps" not in way_on
+    assert command_line.main(["--resume_training", "--model_dir", str(tmp_path / "run"), *changes]) == 143
+    way_on = shlex.split(capsys.readouterr().err.partition("to go on: ")[2])
+    assert set(changes) <= set(way_on)
+    assert command_line.main(way_on[2:]) == 143
+    assert seen[2] == seen[1] != seen[0]
 
 
 @pytest.mark.parametrize("log_every, refused", [(6, False), (5, True)])

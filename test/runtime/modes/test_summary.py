@@ -22,7 +22,7 @@ def test_published_figures_stand_a_line_each():
 
 
 def test_of_figures_by_class_those_of_the_run_are_told():
-    said = published(recipe="dagm2007-tinyunet", class_id=9)
+    said = published(recipe="dagm2007-tinyunet", dataset="dagm2007", class_id=9)
     assert "  1x A100 40GB TF32: 0.9717" in said
     assert [line for line in said if "class_id" in line] == [
         "  class_id 9, V100 FP32 (19.03 container): IoU_THS_0.75 0.988, TPR_THS_0.75 0.9982, TNR_THS_0.75 0.9981, "
@@ -30,7 +30,12 @@ def test_of_figures_by_class_those_of_the_run_are_told():
         "  class_id 9, V100 mixed precision (19.03 container): IoU_THS_0.75 0.988, TPR_THS_0.75 0.9987, "
         "TNR_THS_0.75 0.9981, IoU_THS_0.99 0.988, TPR_THS_0.99 0.9987, TNR_THS_0.99 0.9982"]
     assert not any("{" in line for line in said)
-    assert not any("class_id" in line for line in published(recipe="dagm2007-tinyunet"))
+    assert not any("class_id" in line for line in published(recipe="dagm2007-tinyunet", dataset="dagm2007"))
+
+
+def test_figures_of_another_data_set_say_nothing():
+    assert published(recipe="stare-fast", dataset="stare")[0].startswith("published (")
+    assert published(recipe="stare-fast", dataset="folder") == []
 
 
 def test_a_figure_by_a_setting_may_stand_alone(tmp_path):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any, Mapping, Optional, Sequence
 
+import numpy as np
 import pytest
 
-from runtime.settings.facts import facts_of, load_facts, require_unmoved, save_facts
+from runtime.settings.facts import facts_of, load_facts, require_agreement, require_unmoved, save_facts
 from utils.errors import UserError
 
 TRAIN, VALIDATION = "train", "validation"
@@ -82,3 +84,52 @@ def test_what_trained_before_is_not_forgotten_when_a_run_goes_on_with_others(tmp
     later(Data("xbz", "d"), changed, TRAIN, VALIDATION, label="/other")
     with pytest.raises(UserError, match=r"1 of the images that would be scored have trained the network \(c\)"):
         later(Data(None, "cd"), changed, VALIDATION, label="/other")
+
+
+def test_names_of_the_synthetic_set_are_those_of_other_pictures(tmp_path):
+    before = facts_of(Data("abc", "d"), "phantom")
+    later(Data("ab", "cd"), facts_of(Data("ab", "cd"), "/data", before), VALIDATION)
+
+
+class Recorder:
+    """A rank among two, which hears from the other what it says itself."""
+
+    place = SimpleNamespace(size=2)
+
+    def __init__(self):
+        self.said = []
+
+    def gather(self, array):
+        self.said.append(array)
+        return array
+
+
+class Beside(Recorder):
+    """A rank that hears in turn what another one says."""
+
+    def __init__(self, other):
+        super().__init__()
+        self._answers = iter(other)
+
+    def gather(self, array):
+        return np.concatenate([array, next(self._answers)])
+
+
+def said_by(view):
+    rank = Recorder()
+    require_agreement(rank, *view)
+    return rank.said
+
+
+HERE = (Data("abc", "d"), False, "cpu in float32")
+
+
+@pytest.mark.parametrize("other, words", [
+    ((Data("abc", "d"), True, "cpu in float32"), "different data"),
+    ((Data("abd", "c"), False, "cpu in float32"), "different data"),
+    ((Data("abc"), False, "cpu in float32"), "different data"),
+    ((Data("abc", "d"), False, "cpu in bfloat16"), "with cpu in float32")])
+def test_ranks_see_the_same_images_and_compute_alike(other, words):
+    require_agreement(Beside(said_by(HERE)), *HERE)
+    with pytest.raises(UserError, match=words):
+        require_agreement(Beside(said_by(other)), *HERE)
