@@ -7,14 +7,14 @@ seed alone does not fix the initial weights in all TensorFlow versions.
 
 from __future__ import annotations
 
-from typing import Any, Tuple
+from typing import Any, Callable, Tuple
 
 import tensorflow.compat.v1 as tf
 
 from model.activations import activate
 from model.convolution import convolution, transposed_convolution
 from model.initialisers import initialiser
-from model.normalisation import batch_normalisation
+from model.normalisation import batch_normalisation, scale_and_offset
 from model.style import DEFAULT, Style
 from utils.contracts import StepContext, Tensor
 from utils.randomness import purpose_key, uniform, variable_seed
@@ -28,7 +28,7 @@ def conv2d(inputs: Tensor, filters: int, size: int, context: StepContext, name: 
     """
     with tf.variable_scope(name):
         kernel = _kernel((size, size, style.extents(inputs)[2], filters), context, style)
-        return _finished(convolution(inputs, kernel, context, style), filters, context, style)
+        return _finished(lambda kernel: convolution(inputs, kernel, context, style), kernel, 3, context, style)
 
 
 def conv2d_transpose(inputs: Tensor, filters: int, size: int, context: StepContext, name: str,
@@ -42,7 +42,8 @@ def conv2d_transpose(inputs: Tensor, filters: int, size: int, context: StepConte
     """
     with tf.variable_scope(name):
         kernel = _kernel((size, size, filters, style.extents(inputs)[2]), context, style)
-        return _finished(transposed_convolution(inputs, kernel, context, style), filters, context, style)
+        return _finished(lambda kernel: transposed_convolution(inputs, kernel, context, style), kernel, 2, context,
+                         style)
 
 
 def two_convolutions(inputs: Tensor, filters: Tuple[int, int], context: StepContext, name: str,
@@ -138,11 +139,24 @@ def _averaging(length: Any, cells: int) -> Tensor:
     return tf.cast((place >= start) & (place < stop), tf.float32) / tf.cast(stop - start, tf.float32)
 
 
-def _finished(outputs: Tensor, filters: int, context: StepContext, style: Style) -> Tensor:
-    """`outputs` of a convolution, with a bias for each channel, or normalised, or both; activated."""
+def _finished(convolve: Callable[[Tensor], Tensor], kernel: Tensor, filter_axis: int, context: StepContext,
+              style: Style) -> Tensor:
+    """What `convolve` makes with a kernel, with a bias for each channel, or normalised, or both; activated.
+
+    When not training normalisation is part of kernel and bias: what is multiplied and added to every pixel so is
+    neither written nor read once more.
+    """
+    bias = None
     if style.bias_with_normalisation or not style.normalisation:
-        bias = tf.get_variable("bias", (filters,), tf.float32, initializer=tf.zeros_initializer())
+        bias = tf.get_variable("bias", (int(kernel.shape[filter_axis]),), tf.float32,
+                               initializer=tf.zeros_initializer())
+    if style.normalisation and not context.training:
+        scale, offset = scale_and_offset(int(kernel.shape[filter_axis]), "norm")
+        kernel = kernel * tf.reshape(scale, [-1 if axis == filter_axis else 1 for axis in range(4)])
+        bias = offset if bias is None else offset + bias * scale
+    outputs = convolve(kernel)
+    if bias is not None:
         outputs = tf.nn.bias_add(outputs, bias, data_format=style.layout)
-    if style.normalisation:
+    if style.normalisation and context.training:
         outputs = batch_normalisation(outputs, context, "norm", style)
     return activate(style.activation, outputs, style.channel_axis, context.seed) if style.activation else outputs

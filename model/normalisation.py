@@ -16,29 +16,19 @@ MOMENTUM = 0.9
 
 
 def batch_normalisation(inputs: Tensor, context: StepContext, name: str, style: Style) -> Tensor:
-    """Normalise each channel over batch and pixels, scale by gamma, add beta.
+    """While training: normalise each channel over batch and pixels, scale by gamma, add beta.
 
-    While training the statistics are the batch's, over all ranks where `context` says so, and the graph collection
-    `MOVING` gets their moving averages; the variance there is Bessel-corrected (n / (n - 1)), the one that normalises
-    is not. Otherwise the moving averages normalise.
+    The statistics are the batch's, over all ranks where `context` says so, and the graph collection `MOVING` gets their
+    moving averages; the variance there is Bessel-corrected (n / (n - 1)), the one that normalises is not.
 
     Raises:
-        UserError: while training there is one value for each channel, whose variance is unknown.
+        UserError: there is one value for each channel, whose variance is unknown.
     """
-    channels = style.extents(inputs)[2]
     with tf.variable_scope(name):
-        gamma = tf.get_variable("gamma", [channels], tf.float32, initializer=tf.ones_initializer())
-        beta = tf.get_variable("beta", [channels], tf.float32, initializer=tf.zeros_initializer())
-        mean = tf.get_variable("moving_mean", [channels], tf.float32, initializer=tf.zeros_initializer(),
-                               trainable=False)
-        variance = tf.get_variable("moving_variance", [channels], tf.float32, initializer=tf.ones_initializer(),
-                                   trainable=False)
-        if not context.training:
-            return _fused(inputs, (gamma, beta, mean, variance), False, style)[0]
+        gamma, beta, mean, variance = _variables(style.extents(inputs)[2])
         _require_several_values(inputs, context, style)
         if context.ranks == 1:
-            nothing = tf.constant([], tf.float32)
-            outputs, batch_mean, unbiased = _fused(inputs, (gamma, beta, nothing, nothing), True, style)
+            outputs, batch_mean, unbiased = _fused(inputs, gamma, beta, style)
         else:
             outputs, batch_mean, unbiased = _over_ranks(inputs, gamma, beta, context, style)
         for variable, value in ((mean, batch_mean), (variance, unbiased)):
@@ -46,22 +36,39 @@ def batch_normalisation(inputs: Tensor, context: StepContext, name: str, style: 
         return outputs
 
 
-def _fused(inputs: Tensor, parameters: Tuple[Tensor, Tensor, Tensor, Tensor], training: bool,
-           style: Style) -> Tuple[Tensor, Tensor, Tensor]:
-    """Outputs, the batch's mean and its unbiased variance. TensorFlow's own wrapper would raise `EPSILON`.
+def scale_and_offset(channels: int, name: str) -> Tuple[Tensor, Tensor]:
+    """What batch normalisation multiplies each channel by, and then adds, when not training: float32 [channels] each.
 
-    `parameters` are gamma, beta and the moving mean and variance, these two empty while training.
+    The moving averages normalise.
     """
-    gamma, beta, mean, variance = parameters
+    with tf.variable_scope(name):
+        gamma, beta, mean, variance = _variables(channels)
+        scale = gamma * tf.math.rsqrt(variance + EPSILON)
+        return scale, beta - mean * scale
+
+
+def _variables(channels: int) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
+    """gamma, beta, and the moving mean and variance."""
+    zeros, ones = tf.zeros_initializer(), tf.ones_initializer()
+    trained = [tf.get_variable(name, [channels], tf.float32, initializer=start)
+               for name, start in (("gamma", ones), ("beta", zeros))]
+    moving = [tf.get_variable(name, [channels], tf.float32, initializer=start, trainable=False)
+              for name, start in (("moving_mean", zeros), ("moving_variance", ones))]
+    return (trained[0], trained[1], moving[0], moving[1])
+
+
+def _fused(inputs: Tensor, gamma: Tensor, beta: Tensor, style: Style) -> Tuple[Tensor, Tensor, Tensor]:
+    """Outputs, the batch's mean and its unbiased variance. TensorFlow's own wrapper would raise `EPSILON`."""
+    nothing = tf.constant([], tf.float32)
     results = tf.raw_ops.FusedBatchNormV3(
-        x=inputs, scale=gamma, offset=beta, mean=mean, variance=variance, epsilon=EPSILON, is_training=training,
+        x=inputs, scale=gamma, offset=beta, mean=nothing, variance=nothing, epsilon=EPSILON, is_training=True,
         data_format=style.layout)
     return results.y, tf.stop_gradient(results.batch_mean), tf.stop_gradient(results.batch_variance)
 
 
 def _over_ranks(inputs: Tensor, gamma: Tensor, beta: Tensor, context: StepContext,
                 style: Style) -> Tuple[Tensor, Tensor, Tensor]:
-    """As `_fused` while training, over the values of all ranks, which all hold equally many."""
+    """As `_fused`, over the values of all ranks, which all hold equally many."""
     axes = [axis for axis in range(4) if axis != style.channel_axis]
     shape = style.arranged(1, 1, 1, -1)
     values = tf.cast(inputs, tf.float32)

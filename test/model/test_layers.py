@@ -52,6 +52,23 @@ class TestConvolutions:
         outputs, _ = _run(lambda given: conv2d(given, 5, 3, PLAIN, "a", Style(activation="leaky_relu")), inputs)
         np.testing.assert_allclose(outputs, np.maximum(linear, 0.2 * linear), atol=1e-6)
 
+    @pytest.mark.parametrize("layer, of_bare", [(conv2d, convolution), (conv2d_transpose, transposed)])
+    def test_normalisation_by_hand_when_not_training(self, layer: Any, of_bare: Any) -> None:
+        inputs, random = _random(2, 6, 7, 4), np.random.RandomState(1)
+        style = Style(activation=None, normalisation="batch", bias_with_normalisation=True)
+        with tf.Graph().as_default(), tf.Session() as session:
+            outputs = layer(tf.constant(inputs, tf.float32), 4, 3, PLAIN, "a", style)
+            session.run(tf.global_variables_initializer())
+            values = {variable.op.name[2:]: random.uniform(0.5, 2, variable.shape.as_list())
+                      for variable in tf.global_variables()}
+            for variable in tf.global_variables():
+                variable.load(values[variable.op.name[2:]], session)
+            found = session.run(outputs)
+        bare = of_bare(inputs, values["kernel"], values["bias"])
+        spread = np.sqrt(values["norm/moving_variance"] + 1e-5)
+        expected = (bare - values["norm/moving_mean"]) / spread * values["norm/gamma"] + values["norm/beta"]
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
     @pytest.mark.parametrize("size", [1, 2, 3])
     def test_same_convolution(self, size: int) -> None:
         inputs, style = _random(2, 6, 7, 3), Style(padding="SAME", activation=None)
