@@ -98,6 +98,25 @@ def kernel_gradient(inputs: Tensor, upstream: Tensor, sizes: Convolution, way: s
     return tf.nn.conv2d_backprop_filter(inputs, sizes.kernel_shape, upstream, strides, "VALID")
 
 
+def whole_kernel_gradient(inputs: Tensor, upstream: Tensor, sizes: Convolution, way: str) -> Tensor:
+    """`kernel_gradient` with what comes before it in a step: all ways but the library's own pad a copy of the inputs.
+
+    Args:
+        inputs: [batch, *(sizes.seen less sizes.margin), channels].
+        upstream: as in `kernel_gradient`.
+        sizes: those of both.
+        way: one of KERNEL_GRADIENTS.
+    """
+    if way != PLAIN or not sizes.margin:
+        return kernel_gradient(_surrounded(inputs, sizes.margin), upstream, sizes, way)
+    if sizes.dilation > 1:
+        kernel = tf.zeros(sizes.kernel_shape, inputs.dtype)
+        forward = _forward(inputs, kernel, Style(padding="SAME", dilation=sizes.dilation))
+        return tf.gradients(forward, [kernel], [upstream])[0]
+    strides = [1, sizes.stride, sizes.stride, 1]
+    return tf.nn.conv2d_backprop_filter(inputs, sizes.kernel_shape, upstream, strides, "SAME")
+
+
 def _with_gradient(inputs: Tensor, kernel: Tensor, sizes: Optional[Convolution], context: StepContext,
                    forward: Callable[[Tensor, Tensor], Tensor],
                    seen: Callable[[Tensor, Tensor], Tuple[Tensor, Tensor]]) -> Tensor:
@@ -143,8 +162,10 @@ def _sizes(inputs: Tensor, kernel: Tensor, style: Style) -> Optional[Convolution
     if style.layout != "NHWC" or None in known:
         return None
     size, _, channels, filters = kernel.shape.as_list()
-    reach = (size - 1) * style.dilation if style.padding == "VALID" else 0
-    return Convolution(known[0], known[1] - reach, known[2] - reach, channels, filters, size, style.dilation)
+    reach = (size - 1) * style.dilation
+    lost, margin = (reach, 0) if style.padding == "VALID" else (0, reach)
+    return Convolution(known[0], known[1] - lost, known[2] - lost, channels, filters, size, style.dilation,
+                       margin=margin)
 
 
 def _transposed_sizes(inputs: Tensor, kernel: Tensor, style: Style) -> Optional[Convolution]:
@@ -153,7 +174,7 @@ def _transposed_sizes(inputs: Tensor, kernel: Tensor, style: Style) -> Optional[
     size, _, filters, channels = kernel.shape.as_list()
     if style.layout != "NHWC" or None in known or size < 2:
         return None
-    return Convolution(known[0], known[1], known[2], filters, channels, size, 1, stride=2)
+    return Convolution(known[0], known[1], known[2], filters, channels, size, 1, stride=2, margin=size - 2)
 
 
 def _known(extent: Any) -> Optional[int]:
@@ -162,13 +183,13 @@ def _known(extent: Any) -> Optional[int]:
 
 def _padded(inputs: Tensor, kernel: Tensor, style: Style) -> Tensor:
     """`inputs` with the rows and columns of 0 that padding "SAME" stands for."""
-    if style.padding == "VALID":
-        return inputs
-    return _surrounded(inputs, (int(kernel.shape[0]) - 1) * style.dilation)
+    return _surrounded(inputs, 0 if style.padding == "VALID" else (int(kernel.shape[0]) - 1) * style.dilation)
 
 
 def _surrounded(images: Tensor, more: int) -> Tensor:
     """`images` with so many rows and columns of 0 more, half of them in front, rounded down: padding "SAME"."""
+    if not more:
+        return images
     both = [more // 2, more - more // 2]
     return tf.pad(images, [[0, 0], both, both, [0, 0]])
 

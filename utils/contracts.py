@@ -118,6 +118,7 @@ class Convolution(NamedTuple):
         size: of the square kernel.
         dilation: pixels from one weight of the kernel to the next.
         stride: pixels from what one output sees to what the next does.
+        margin: rows, and columns, of what outputs see that are padding.
     """
 
     batch: int
@@ -128,6 +129,7 @@ class Convolution(NamedTuple):
     size: int
     dilation: int
     stride: int = 1
+    margin: int = 0
 
     @property
     def reach(self) -> int:

@@ -18,7 +18,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional
 import pooch
 import tensorflow.compat.v1 as tf
 
-from model.convolution import kernel_gradient, possible_ways
+from model.convolution import possible_ways, whole_kernel_gradient
 from utils.contracts import KERNEL_GRADIENTS, PLAIN, PRODUCT, ROWS, SHIFTED, STRIPS, Convolution
 from utils.files import write_json
 from utils.onednn import onednn_asked_for
@@ -154,12 +154,13 @@ def measured(precision: str, dtype: tf.DType, config: tf.ConfigProto) -> KernelG
 
 
 def _seconds(convolution: Convolution, way: str, dtype: tf.DType, config: tf.ConfigProto) -> Iterator[float]:
+    rows, columns = (extent - convolution.margin for extent in convolution.seen)
     with tf.Graph().as_default() as graph:
         # Variables, since TensorFlow would compute with constants beforehand.
         inputs, upstream = (_filled(name, shape, dtype) for name, shape in (
-            ("inputs", [convolution.batch, *convolution.seen, convolution.channels]),
+            ("inputs", [convolution.batch, rows, columns, convolution.channels]),
             ("upstream", [convolution.batch, convolution.height, convolution.width, convolution.filters])))
-        found = kernel_gradient(inputs, upstream, convolution, way).op
+        found = whole_kernel_gradient(inputs, upstream, convolution, way).op
         begin = tf.global_variables_initializer()
     with tf.Session(graph=graph, config=config) as session:
         session.run(begin)

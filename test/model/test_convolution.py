@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from model.convolution import convolution, kernel_gradient, possible_ways, transposed_convolution
+from model.convolution import (
+    convolution,
+    kernel_gradient,
+    possible_ways,
+    transposed_convolution,
+    whole_kernel_gradient,
+)
 from model.layers import two_convolutions
 from model.style import Style
 from utils.contracts import KERNEL_GRADIENTS, PLAIN, STRIPS, Convolution, StepContext
@@ -69,11 +75,15 @@ def test_every_way_gives_the_plain_gradient(shape, padding):
 
 @pytest.mark.parametrize("sizes", [
     Convolution(2, 4, 3, 3, 2, 3, 1, stride=2), Convolution(1, 1, 5, 1, 4, 2, 1, stride=2),
-    Convolution(2, 9, 6, 3, 2, 3, 2), Convolution(1, 7, 8, 2, 3, 3, 1)], ids=str)
+    Convolution(2, 9, 6, 3, 2, 3, 2), Convolution(1, 7, 8, 2, 3, 3, 1), Convolution(1, 7, 8, 2, 3, 3, 1, margin=2),
+    Convolution(2, 9, 6, 3, 2, 3, 2, margin=4), Convolution(2, 4, 3, 3, 2, 3, 1, stride=2, margin=1)], ids=str)
 def test_what_is_measured_is_the_gradient(sizes):
-    """Of sum(outputs x upstream), by NumPy in float64."""
+    """Of sum(outputs x upstream), by NumPy in float64; inputs whose margin is padding come without it."""
     random = np.random.RandomState(6)
-    inputs = random.uniform(-1, 1, [sizes.batch, *sizes.seen, sizes.channels])
+    rows, columns = (extent - sizes.margin for extent in sizes.seen)
+    given = random.uniform(-1, 1, [sizes.batch, rows, columns, sizes.channels])
+    around = [sizes.margin // 2, sizes.margin - sizes.margin // 2]
+    inputs = np.pad(given, [(0, 0), around, around, (0, 0)])
     upstream = random.uniform(-1, 1, [sizes.batch, sizes.height, sizes.width, sizes.filters])
     expected = np.zeros(sizes.kernel_shape)
     for row, column in np.ndindex(sizes.size, sizes.size):
@@ -82,8 +92,8 @@ def test_what_is_measured_is_the_gradient(sizes):
         expected[row, column] = np.einsum("bhwc,bhwf->cf", seen, upstream)
     ways = possible_ways(sizes)
     with tf.Graph().as_default(), tf.Session() as session:
-        found = session.run([kernel_gradient(tf.constant(inputs, tf.float32), tf.constant(upstream, tf.float32), sizes,
-                                             way) for way in ways])
+        found = session.run([whole_kernel_gradient(tf.constant(given, tf.float32), tf.constant(upstream, tf.float32),
+                                                   sizes, way) for way in ways])
     assert len(ways) >= 2
     for gradient in found:
         np.testing.assert_allclose(gradient, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
@@ -183,7 +193,7 @@ def test_the_choice_sees_the_sizes():
     with tf.Graph().as_default():
         convolution(tf.zeros([2, 20, 30, 3]), tf.zeros([3, 3, 3, 8]), context, Style(dilation=2))
         convolution(tf.zeros([2, 20, 30, 3]), tf.zeros([3, 3, 3, 8]), context, Style(padding="SAME"))
-    assert seen == [Convolution(2, 16, 26, 3, 8, 3, 2), Convolution(2, 20, 30, 3, 8, 3, 1)]
+    assert seen == [Convolution(2, 16, 26, 3, 8, 3, 2), Convolution(2, 20, 30, 3, 8, 3, 1, margin=2)]
     assert seen[0].operations == 2 * (2 * 16 * 26 * 8) * (3 * 3 * 3)
     assert seen[0].reach == 4
 

@@ -109,12 +109,12 @@ def test_dilated_and_strided_kernels_and_low_images_have_no_strips(tmp_path):
     assert choose(LARGE._replace(stride=2)) == SHIFTED
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"this one": 3}', '{"this one": {"1x64x64x512x512x3x1x1": "no way"}}',
-                                     '{"this one": {"1x64x64x512x512x3x1x1": ["plain"]}}'])
+@pytest.mark.parametrize("content", ["", "[]", '{"this one": 3}', '{"this one": {"1x64x64x512x512x3x1x1x0": "no way"}}',
+                                     '{"this one": {"1x64x64x512x512x3x1x1x0": ["plain"]}}'])
 def test_a_damaged_memory_is_made_anew(tmp_path, content):
     (tmp_path / FILE_NAME).write_text(content)
     assert KernelGradients("this one", Clock(plain=0.01), str(tmp_path))(LARGE) == PLAIN
-    assert json.loads((tmp_path / FILE_NAME).read_text())["this one"] == {"1x64x64x512x512x3x1x1": PLAIN}
+    assert json.loads((tmp_path / FILE_NAME).read_text())["this one"] == {"1x64x64x512x512x3x1x1x0": PLAIN}
 
 
 def test_where_nothing_can_be_kept_it_is_measured_each_time(tmp_path):
