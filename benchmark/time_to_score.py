@@ -90,7 +90,7 @@ class Lab:
         measured: what measures a cell.
 
     Attributes:
-        kinds: "phantom" or "data" by data set.
+        kinds: by data set what `places.kind` says of it.
         machine: this one.
         failures: the cells that failed, and why.
 
@@ -104,7 +104,7 @@ class Lab:
         self.flags, self._measured = flags, measured
         self._subjects = {(own.name, own.digest): own for own in subjects}
         self._places = places.located(known_names(subjects), flags.data_dir)
-        self.kinds = {name: places.kind(place) for name, place in self._places.items()}
+        self.kinds = {name: places.kind(name, place) for name, place in self._places.items()}
         self._machine = machine
         self.failures: Dict[Cell, UserError] = {}
 

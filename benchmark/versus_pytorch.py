@@ -27,7 +27,7 @@ from benchmark.kit import results  # noqa: E402
 from benchmark.kit.processes import ask  # noqa: E402
 from benchmark.kit.runs import Effort  # noqa: E402
 from benchmark.versus import ours, report  # noqa: E402
-from benchmark.versus.cases import BFLOAT16, FLOAT32, MODES, PRECISIONS, SUBJECTS, Case  # noqa: E402
+from benchmark.versus.cases import BFLOAT16, FLOAT32, LAYOUTS, MODES, PRECISIONS, SUBJECTS, Case  # noqa: E402
 from runtime.settings.tree import MEASURED, TRAIN  # noqa: E402
 from utils.contracts import KERNEL_GRADIENTS  # noqa: E402
 from utils.errors import UserError  # noqa: E402
@@ -38,11 +38,13 @@ _COMPILING = {"TORCHINDUCTOR_FREEZING": "1", "TORCHINDUCTOR_COMPILE_THREADS": "1
 
 
 class Contestant(NamedTuple):
-    """Who is measured: its name in the table, what measures it, and what is done once before the rounds of a case."""
+    """Who is measured: its name in the table, what measures it, and what is done once before the rounds of a case,
+    which tells what is kept about it.
+    """
 
     name: str
     measure: Callable[[Case], ours.Measurement]
-    prepare: Callable[[Case], None] = lambda case: None
+    prepare: Callable[[Case], Mapping[str, Any]] = lambda case: {}
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
@@ -114,16 +116,51 @@ def contestants(flags: argparse.Namespace, case: Case, scratch: str) -> List[Con
     effort = Effort(flags.warmup_steps, flags.steps, flags.limit)
 
     def mine(way: str) -> Contestant:
+        def prepare(case: Case) -> Mapping[str, Any]:
+            ours.prepare(case, way, effort.limit, scratch)
+            return {}
+
         return Contestant(f"ours, gradients {way}", lambda case: ours.measure(case, way, effort, scratch),
-                          lambda case: ours.prepare(case, way, effort.limit, scratch))
+                          prepare)
 
     def theirs(name: str, compiled: bool) -> Contestant:
-        return Contestant(name, lambda case: ours.Measurement(**ask("versus.peer_steps", {
-            "case": case._asdict(), "compiled": compiled, "warmup_steps": effort.warmup_steps, "steps": effort.steps,
-        }, effort.limit, _COMPILING if compiled else {})))
+        peer = _Peer(compiled, effort)
+        return Contestant(name, peer.measure, peer.choose_layout)
 
     ways = flags.kernel_gradients if case.mode == TRAIN else flags.kernel_gradients[:1]
     return [*map(mine, ways), theirs(EAGER, False), *([theirs(COMPILED, True)] if flags.compile else [])]
+
+
+class _Peer:
+    """PyTorch in the faster of its layouts.
+
+    Args:
+        compiled: whether by torch.compile.
+        effort: of a measurement.
+        asked: asks a process, as `ask` does.
+    """
+
+    def __init__(self, compiled: bool, effort: Effort, asked: Callable[..., Any] = ask) -> None:
+        self.layout = LAYOUTS[0]
+        self._compiled, self._effort, self._ask = compiled, effort, asked
+
+    def choose_layout(self, case: Case) -> Mapping[str, Any]:
+        """Measure one step in each; the "layout"."""
+        seconds = {layout: self._measured(case, layout, 1).seconds for layout in LAYOUTS}
+        self.layout = min(LAYOUTS, key=lambda layout: seconds[layout])
+        told = ", ".join(f"{name} {1000 * own:.0f} ms" for name, own in seconds.items())
+        print(f"{case}: PyTorch in {self.layout} ({told})", file=sys.stderr, flush=True)
+        return {"layout": self.layout}
+
+    def measure(self, case: Case) -> ours.Measurement:
+        """In the layout that was chosen."""
+        return self._measured(case, self.layout, self._effort.steps)
+
+    def _measured(self, case: Case, layout: str, steps: int) -> ours.Measurement:
+        question = {"case": case._asdict(), "layout": layout, "compiled": self._compiled,
+                    "warmup_steps": self._effort.warmup_steps, "steps": steps}
+        return ours.Measurement(**self._ask("versus.peer_steps", question, self._effort.limit,
+                                            _COMPILING if self._compiled else {}))
 
 
 class Judge:
@@ -160,12 +197,11 @@ class Judge:
         same = self._compared(case.network)
         costs = self._ask("versus.ceiling", case._asdict(), self._flags.limit, {})
         sides = self.contestants(case)
-        for contestant in sides:
-            contestant.prepare(case)
+        chosen = [contestant.prepare(case) for contestant in sides]
         rounds = [[contestant.measure(case) for contestant in sides] for _ in range(self._flags.rounds)]
         found = [{"name": contestant.name, "seconds": [measured.seconds for measured in own],
-                  "memory_mib": [measured.memory_mib for measured in own]}
-                 for contestant, own in zip(sides, zip(*rounds))]
+                  "memory_mib": [measured.memory_mib for measured in own], **more}
+                 for contestant, more, own in zip(sides, chosen, zip(*rounds))]
         return {"case": case._asdict(), "machine": self.machine, "same": same, **costs, "load": load,
                 "warmup_steps": self._flags.warmup_steps, "steps": self._flags.steps, "contestants": found}
 

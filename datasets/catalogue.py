@@ -19,7 +19,7 @@ from datasets.folder import DEFAULTS, RECIPE, Folder
 from datasets.folder_elsewhere import Elsewhere
 from datasets.fundus import opener
 from datasets.fundus_families import FAMILIES
-from datasets.options import CONVERTED, ORIGINAL, PHANTOM, STAGING, DataOptions
+from datasets.options import CONVERTED, ORIGINAL, PHANTOM, STAGING, DataOptions, fetching
 from datasets.phantoms import cityscapes as cityscapes_phantom
 from datasets.phantoms import dagm2007 as dagm2007_phantom
 from datasets.phantoms import folder as folder_phantom
@@ -123,10 +123,10 @@ def locate(options: DataOptions) -> Location:
     if options.data_dir == PHANTOM:
         return Location(_cached_phantom(options, entry), phantom=True)
     if options.data_dir is not None:
-        return Location(_readable(options.data_dir), phantom=False)
+        return Location(_readable(options.data_dir, options.dataset), phantom=False)
     default = os.path.join("data", options.dataset)
     if os.path.isdir(default):
-        return Location(_begun(_readable(default), options.dataset), phantom=False)
+        return Location(_begun(_readable(default, options.dataset), options.dataset), phantom=False)
     return Location(_cached_phantom(options, entry), phantom=True)
 
 
@@ -201,11 +201,11 @@ def _entry(name: str) -> Entry:
     return DATASETS[name]
 
 
-def _readable(directory: str) -> str:
+def _readable(directory: str, name: str) -> str:
     path = os.path.abspath(directory)
     if not os.path.isdir(path):
         raise UserError(f"--data_dir {directory}: no such directory", "the directory of the data set",
-                        "mend the path; `python download_dataset.py --data_dir DIR` fetches what is published")
+                        f"mend the path{fetching(name)}")
     if not os.access(path, os.R_OK | os.X_OK):
         raise UserError(f"--data_dir {directory}: not readable", "a directory that this user may read",
                         f"grant access (chmod u+rx {directory}) or use a copy")

@@ -17,11 +17,11 @@ from datasets.folder_images import TRANSPARENT, TURNED
 from datasets.folder_layouts import Item, counted_images
 from datasets.folder_masks import MaskRule, rule_of, understand
 from datasets.folder_survey import Look
+from datasets.options import OWN_IMAGES
 from datasets.pixels import WORDS, PixelRule
 from utils.contracts import DataSpec
 from utils.errors import UserError
 
-NAME = "folder"
 DEPTHS = (8, 10, 12, 14, 16)
 """Bits that cameras give; files of 16 hold any of them."""
 PERCENTILES = (0.1, 99.9)
@@ -68,7 +68,7 @@ class Facts:
     @property
     def spec(self) -> DataSpec:
         """What a network and an objective must know."""
-        return DataSpec(NAME, self.channels, self.classes, self.folds,
+        return DataSpec(OWN_IMAGES, self.channels, self.classes, self.folds,
                         image_dtype="uint8" if self.pixels == "uint8" else "float32", palette=self.palette,
                         statistics=(self.means, self.deviations), mixed_sizes=True)
 
@@ -80,7 +80,7 @@ class Facts:
     def document(self) -> Dict[str, Any]:
         """It as JSON."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        document = {"format": FORMAT, "dataset": NAME, **dict(values, rule=self.rule.document())}
+        document = {"format": FORMAT, "dataset": OWN_IMAGES, **dict(values, rule=self.rule.document())}
         # As it is once it has been stored: with lists for tuples.
         return dict(json.loads(json.dumps(document)))
 
@@ -92,7 +92,7 @@ def facts_of(document: Mapping[str, Any], where: str) -> Facts:
         UserError: it is no such document, or of another format; `where` is the file that it comes from.
     """
     try:
-        if document["dataset"] != NAME:
+        if document["dataset"] != OWN_IMAGES:
             raise ValueError(f"of {document['dataset']}")
         if document["format"] != FORMAT:
             raise UserError(f"{where}: format {document['format']}", f"format {FORMAT}, which this version reads",

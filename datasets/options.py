@@ -19,6 +19,8 @@ CLASSES = 10
 ORIGINAL, CONVERTED = "original", "converted"
 """Layouts: as the archives of a set unpack, and as mmsegmentation's converters write them."""
 NO_FOLD = "none"
+OWN_IMAGES = "folder"
+"""The data set that is nobody's but the user's."""
 _FOLD = f"a fold from 0 to {FOLDS - 1}, {ALL_FOLDS}, or {NO_FOLD}"
 
 
@@ -134,3 +136,9 @@ class DataOptions:
                                        "512 for the others)", flag=False, check=at_least(1))
     border: str = option("zero", "what surrounds a slice in the input, and with native_crops fills up an image that is "
                          "smaller than its input: 0 or the mirrored image", flag=False, choices=("zero", "reflect"))
+
+
+def fetching(dataset: str) -> str:
+    """What fetches a data set, as the end of a repair; nothing where nobody publishes it."""
+    return "" if dataset == OWN_IMAGES else (f"; `python download_dataset.py --dataset {dataset} --data_dir DIR` "
+                                             "fetches what is published")

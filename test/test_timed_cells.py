@@ -72,7 +72,9 @@ def test_data_lies_where_it_is_said(tmp_path, monkeypatch):
     assert places.located(["stare"], []) == {"stare": "phantom"}
     (tmp_path / "data" / "stare").mkdir(parents=True)
     assert places.located(["stare"], []) == {"stare": f"{here}/data/stare"}
-    assert [places.kind(place) for place in ("phantom", here)] == ["phantom", "data"]
+    assert [places.kind("stare", place) for place in ("phantom", here)] == ["phantom", "data"]
+    own = [places.kind("folder", place) for place in ("phantom", "/a", "/a/", "/b")]
+    assert own[0] == "phantom" and own[1] == own[2] != own[3] and own[1].startswith("data ") and "/" not in own[1]
 
 
 @pytest.mark.parametrize("datasets, given, words", [

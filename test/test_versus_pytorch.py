@@ -205,7 +205,7 @@ class Stand:
                     raise UserError("a", "b", "c")
                 return ours.Measurement(float(len(self.measured)), 1.0)
             return versus_pytorch.Contestant(
-                name, measure, lambda case: self.prepared.append((name, len(self.measured))))
+                name, measure, lambda case: self.prepared.append((name, len(self.measured))) or {})
         return [measuring("ours"), measuring("theirs")]
 
     def ask(self, module, question, limit, environment):
@@ -262,6 +262,20 @@ def test_no_case_begins_when_the_time_is_over(tmp_path, capsys):
     stand = Stand()
     stand.go(flags(tmp_path, "--minutes", "-1"), CASE)
     assert stand.measured == [] and "the same command goes on" in capsys.readouterr().err
+
+
+def test_the_peer_computes_in_its_faster_layout(capsys):
+    asked = []
+
+    def process(module, question, limit, environment):
+        asked.append((question["layout"], question["steps"]))
+        return {"seconds": {"channels_last": 0.3, "contiguous_format": 0.2}[question["layout"]], "memory_mib": 1.0}
+
+    peer = versus_pytorch._Peer(False, runs.Effort(2, 5, 60.0), process)
+    assert peer.choose_layout(CASE) == {"layout": "contiguous_format"}
+    assert peer.measure(CASE).seconds == 0.2
+    assert asked == [("channels_last", 1), ("contiguous_format", 1), ("contiguous_format", 5)]
+    assert "PyTorch in contiguous_format (channels_last 300 ms, contiguous_format 200 ms)" in capsys.readouterr().err
 
 
 def test_ways_of_our_gradients_meet_while_training_alone(tmp_path):

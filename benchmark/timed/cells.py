@@ -63,7 +63,7 @@ class Cell(NamedTuple):
     Attributes:
         recipe, variant, digest: of a `Subject`: its name, and so on.
         dataset: its data set.
-        data: "phantom", or "data" for a directory.
+        data: what `places.kind` says of where it lies.
         split_rule: empty for data sets that have but one.
         fold: None where a part of its own validates.
         seed: of everything random.
@@ -129,7 +129,7 @@ def cells(subjects: Sequence[Subject], wanted: Wanted, data: Mapping[str, str]) 
     Args:
         subjects: what is compared.
         wanted: by what.
-        data: "phantom" or "data" by data set.
+        data: by data set what `places.kind` says of it.
 
     Raises:
         UserError: a number is too small, a flag is the benchmark's own, a fold or a rule says nothing about the data

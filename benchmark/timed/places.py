@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from typing import Dict, List, Optional, Sequence
 
-from datasets.options import PHANTOM
+from datasets.options import OWN_IMAGES, PHANTOM, fetching
 from utils.errors import UserError
 
 GIVEN = "data"
@@ -31,9 +32,14 @@ def located(datasets: Sequence[str], given: Sequence[str]) -> Dict[str, str]:
     return {name: _found(name, named.get(name), roots, len(datasets) == 1) for name in datasets}
 
 
-def kind(place: str) -> str:
-    """What is recorded of where a data set lies: whether it is the synthetic one."""
-    return PHANTOM if place == PHANTOM else GIVEN
+def kind(dataset: str, place: str) -> str:
+    """What is recorded of where a data set lies: whether it is the synthetic one; of own images, which directory.
+
+    One directory of own images is not another, and its path is nobody's business: a digest stands for it.
+    """
+    if place == PHANTOM or dataset != OWN_IMAGES:
+        return PHANTOM if place == PHANTOM else GIVEN
+    return f"{GIVEN} {hashlib.sha256(os.path.abspath(place).encode('utf-8')).hexdigest()[:8]}"
 
 
 def _named(word: str) -> bool:
@@ -59,7 +65,7 @@ def _found(dataset: str, named: Optional[str], roots: Sequence[str], only: bool)
 def _place(dataset: str, place: str) -> str:
     if place != PHANTOM and not os.path.isdir(place):
         raise UserError(f"--data_dir {place}: no such directory", f"the directory of the data set {dataset}",
-                        "mend the path; `python download_dataset.py --data_dir DIR` fetches what is published")
+                        f"mend the path{fetching(dataset)}")
     return PHANTOM if place == PHANTOM else os.path.abspath(place)
 
 

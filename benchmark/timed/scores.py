@@ -12,7 +12,8 @@ from utils.bootstrap import intervals
 
 _VESSELS = ("Dice_vessel", "mDice", "AUC")
 COMPARED: Dict[str, Tuple[str, ...]] = {
-    "sstem": ("eval_dice_score_388", "eval_dice_score", "mDice", "V_rand", "V_info"),
+    "sstem": ("eval_dice_score_388", "eval_dice_score", "mDice", "V_rand", "V_rand_0.5", "V_info",
+              "V_info_0.5"),
     "drive": _VESSELS, "stare": _VESSELS, "chase_db1": _VESSELS, "hrf": _VESSELS,
     "dagm2007": ("IoU_THS_0.99", "IoU_THS_0.5", "image_auc", "image_average_precision"), "cityscapes": ("mIoU",),
     "folder": ("mDice", "mIoU", "eval_dice_score")}

@@ -13,6 +13,8 @@ from runtime.settings.tree import PREDICT, TRAIN
 MODES = (TRAIN, PREDICT)
 FLOAT32, BFLOAT16 = "float32", "bfloat16"
 PRECISIONS = (FLOAT32, BFLOAT16)
+LAYOUTS = ("channels_last", "contiguous_format")
+"""Of the peer's images and weights, by PyTorch's names."""
 _SMALLEST_PHANTOM = 96
 
 

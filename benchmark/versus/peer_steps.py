@@ -1,8 +1,7 @@
 """The peer's side: a process that measures steps on a batch that lies in memory, with as many threads as cores.
 
-In bfloat16 it trains under autocast and predicts with weights that are bfloat16, which spares it the casts. Layout is
-channels_last, gradients are set to none, optimisers are fused where PyTorch has that. Predicting ends with the class of
-each pixel.
+In bfloat16 it trains under autocast and predicts with weights that are bfloat16, which spares it the casts. Gradients
+are set to none, optimisers are fused where PyTorch has that. Predicting ends with the class of each pixel.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ from runtime.settings.tree import TRAIN
 Step = Callable[[], Any]
 
 
-def measure(case: Case, compiled: bool, warmup_steps: int, steps: int) -> Dict[str, float]:
+def measure(case: Case, layout: str, compiled: bool, warmup_steps: int, steps: int) -> Dict[str, float]:
     """The median "seconds" of a step, and the largest "memory_mib" of this process."""
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    step = step_of(build(case.network), case, compiled)
+    step = step_of(build(case.network), case, layout, compiled)
     seconds = []
     for _ in range(warmup_steps + steps):
         start = time.perf_counter()
@@ -36,12 +35,13 @@ def measure(case: Case, compiled: bool, warmup_steps: int, steps: int) -> Dict[s
             "memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0}
 
 
-def step_of(peer: Peer, case: Case, compiled: bool) -> Step:
-    """A function that trains or predicts one batch of random images."""
+def step_of(peer: Peer, case: Case, layout: str, compiled: bool) -> Step:
+    """A function that trains or predicts one batch of random images, in one of LAYOUTS."""
     torch.manual_seed(0)
-    peer.module.to(memory_format=torch.channels_last)
+    memory_format = getattr(torch, layout)
+    peer.module.to(memory_format=memory_format)
     images = torch.randn(case.batch_size, peer.channels, case.size, case.size)
-    images = images.contiguous(memory_format=torch.channels_last)
+    images = images.contiguous(memory_format=memory_format)
     if case.mode == TRAIN:
         return _training(peer, images, case.precision == BFLOAT16, compiled)
     return _prediction(peer, images.bfloat16() if case.precision == BFLOAT16 else images, compiled)
@@ -85,4 +85,4 @@ def _prediction(peer: Peer, images: torch.Tensor, compiled: bool) -> Step:
 
 if __name__ == "__main__":
     asked = question()
-    answer(measure(Case(**asked["case"]), asked["compiled"], asked["warmup_steps"], asked["steps"]))
+    answer(measure(Case(**asked["case"]), asked["layout"], asked["compiled"], asked["warmup_steps"], asked["steps"]))

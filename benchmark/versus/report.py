@@ -2,7 +2,7 @@
 
 A record (see `benchmark.kit.results`) has beyond "case", "machine" and "load": "same" (see `differences`), "gflop" of a
 step, the "ceiling" in GFLOP/s, "steps" and "warmup_steps" of a process, and "contestants", ours first: each a "name",
-and a number for each round in "seconds" and "memory_mib".
+and a number for each round in "seconds" and "memory_mib"; PyTorch's with its "layout", channels_last where none stands.
 """
 
 from __future__ import annotations

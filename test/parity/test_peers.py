@@ -34,13 +34,13 @@ def test_another_function_is_refused():
 
 
 @pytest.mark.parametrize("network, size", [("unet", 188), ("tinyunet", 32), ("fcn", 32)])
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_step_moves_the_weights_and_a_prediction_none(network, size, precision):
+@pytest.mark.parametrize("precision, layout", [("float32", "channels_last"), ("bfloat16", "contiguous_format")])
+def test_a_step_moves_the_weights_and_a_prediction_none(network, size, precision, layout):
     peer = build(network, 4)
     before = peer.values()
-    step_of(peer, Case(network, "train", precision, 2, size), False)()
+    step_of(peer, Case(network, "train", precision, 2, size), layout, False)()
     after = peer.values()
     assert any((after[name] != before[name]).any() for name in before)
-    step_of(peer, Case(network, "predict", precision, 2, size), False)()
+    step_of(peer, Case(network, "predict", precision, 2, size), layout, False)()
     if precision == "float32":
         assert all((after[name] == value).all() for name, value in peer.values().items())
