@@ -170,9 +170,10 @@ run_main --exec_mode train_and_evaluate --crossvalidation_idx 0 --model_dir "$ru
   "${defaults[@]}" "$@" || { code=$?; rmdir "$run" 2>/dev/null || true; exit "$code"; }
 
 # Nothing to predict with after a benchmark or five folds.
+code=0
 if [[ -d $run/model_checkpoint ]]; then
   step "predict the test slices"
-  run_main --exec_mode predict --model_dir "$run"
+  run_main --exec_mode predict --model_dir "$run" || code=$? # there may be no test images; what was trained is told
 fi
 
 step "done"
@@ -182,3 +183,4 @@ show folds "$run/crossvalidation.json"
 show masks "$run/predictions/test-masks.tif"
 show checkpoints "$run/model_checkpoint"
 rmdir "$run" 2>/dev/null || printf '%-12s %s\n' curves "$python -m tensorboard.main --logdir $run"
+exit "$code"

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from datasets.images import MAXIMUM_PIXELS, read_indices
-from utils.errors import UserError
+from utils.errors import UserError, few
 from utils.regular import content_kind, require_content, unopened
 
 IGNORED = 255
@@ -115,8 +115,7 @@ def _translated(path: str, table: np.ndarray, expected: str) -> np.ndarray:
     translated = table[values]
     unknown = np.flatnonzero(np.bincount(values[translated == _UNKNOWN], minlength=256)).tolist()
     if unknown:
-        shown = ", ".join(str(value) for value in unknown[:6]) + (", ..." if len(unknown) > 6 else "")
-        raise UserError(f"{path}: label values {shown}", expected, _REPAIR)
+        raise UserError(f"{path}: label values {few(unknown)}", expected, _REPAIR)
     return translated
 
 

@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from typing import Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 
 from datasets.cityscapes_labels import read_ids, read_polygons, read_train_ids
-from datasets.folders import names_in
+from datasets.folders import names_in, unlistable
 from datasets.images import ending, require_same_size
 from datasets.options import CONVERTED, ORIGINAL
 from utils.errors import UserError
-from utils.regular import unopened
 
 IMAGES, LABELS = "leftImg8bit", "gtFine"
 IMAGE_END, TRAIN_IDS_END, IDS_END, POLYGONS_END = (
@@ -95,7 +94,7 @@ def list_part(directory: str, part: str, wanted: str = "any") -> Listing:
         place = os.path.join(folder, city)
         if not os.path.isdir(place):
             continue
-        problems += _unlistable(place)
+        problems += unlistable(place)
         labels = _Labels(os.path.join(directory, LABELS, part, city), _ENDS[wanted])
         for name in names_in(place):
             path = os.path.join(place, name)
@@ -158,10 +157,3 @@ def _missing(directory: str, folder: str) -> UserError:
     return UserError(f"{folder}: no such directory{hint}", expected,
                      "give the directory that holds it with --data_dir, or unpack the archives with "
                      "`python download_dataset.py --dataset cityscapes --source ...`")
-
-
-def _unlistable(folder: str) -> Iterator[UserError]:
-    try:
-        os.listdir(folder)
-    except OSError as error:
-        yield unopened(folder, error, "a directory of images")

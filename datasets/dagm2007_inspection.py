@@ -10,7 +10,7 @@ import numpy as np
 from datasets.dagm2007_layouts import Item
 from datasets.png import read_png
 from datasets.views import Label, View, Watch, counted, figures_of, unwatched
-from utils.errors import UserError
+from utils.errors import UserError, few
 
 
 def inspect(parts: Mapping[str, Sequence[Item]], watch: Watch = unwatched) -> Iterator[UserError]:
@@ -89,8 +89,7 @@ def _refuse_poor_label(item: Item, label: np.ndarray) -> None:
         raise UserError(f"{item.label}: every pixel is {values[0]}", "0, and another value on the defect",
                         "export the label again; a sound image has none")
     if len(values) > 2 or values[0] != 0:
-        shown = ", ".join(str(value) for value in values[:6]) + (", ..." if len(values) > 6 else "")
-        raise UserError(f"{item.label}: label values {shown}", "0, and one other value on the defect",
+        raise UserError(f"{item.label}: label values {few(values)}", "0, and one other value on the defect",
                         "export the label without grey edges (no interpolation, no lossy compression)")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Dict, List
+from typing import Dict, Iterator, List
 
 from datasets.png import SUFFIX
 from utils.errors import UserError
@@ -18,6 +18,16 @@ def names_in(folder: str) -> List[str]:
         return sorted(os.listdir(folder))
     except OSError:
         return []
+
+
+def unlistable(folder: str) -> Iterator[UserError]:
+    """What keeps a folder that is there from being listed."""
+    try:
+        os.listdir(folder)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        yield unopened(folder, error, "a directory of images")
 
 
 def holds_pngs(folder: str) -> bool:

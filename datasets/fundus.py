@@ -174,8 +174,10 @@ class Fundus(Dataset):
         training, validation = self._fold_places(items)
         chosen = [items[index] for index in sorted(validation if split == VALIDATION else training)]
         if not chosen:
+            people = " people, whose images stay together" if self.family.specimen else ""
             raise UserError(f"{self.directory}: {len(items)} training images leave none for the {split} split of fold "
-                            f"{self.fold}", f"at least {FOLDS}", "fetch the rest of the set, or leave the fold out")
+                            f"{self.fold}", f"at least {FOLDS}{people}",
+                            "fetch the rest of the set, or leave the fold out")
         return chosen
 
     def _fold_places(self, items: List[Item]) -> Tuple[List[int], List[int]]:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shlex
 from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from datasets.base import TEST
-from datasets.folders import names_in
+from datasets.folders import names_in, unlistable
 from datasets.fundus_families import Family, Named, Place
 from datasets.images import ending, read_grey, read_indices, require_same_size
 from datasets.options import CONVERTED, ORIGINAL
-from utils.errors import UserError
-from utils.regular import unopened
+from utils.errors import UserError, few
 
 IGNORED = 255
 """Of the labels in the converted layout: pixels that do not count."""
@@ -70,9 +70,8 @@ class Item:
         others = [value for value in np.flatnonzero(np.bincount(values.ravel(), minlength=256)).tolist()
                   if value not in (0, 1, IGNORED)]
         if others:
-            shown = ", ".join(str(value) for value in others[:6]) + (", ..." if len(others) > 6 else "")
-            raise UserError(f"{path}: label values {shown}", f"0, 1 for a vessel, {IGNORED} for what does not count",
-                            _NO_INTERPOLATION)
+            raise UserError(f"{path}: label values {few(others)}",
+                            f"0, 1 for a vessel, {IGNORED} for what does not count", _NO_INTERPOLATION)
         return values
 
     def field_of_view(self, height: int, width: int) -> np.ndarray:
@@ -146,7 +145,7 @@ class Layout:
         names: _Names = {kind: {} for kind in place.kinds}
         problems: List[UserError] = []
         for folder in dict.fromkeys(kind.folder for kind in place.kinds):
-            problems += _unlistable(self._path(folder))
+            problems += unlistable(self._path(folder))
             kinds = [kind for kind in place.kinds if kind.folder == folder]
             for name in self._images(folder):
                 path, stems = self._path(folder, name), [(kind, self._stem(kind, name)) for kind in kinds]
@@ -212,7 +211,8 @@ def find_layout(directory: str, family: Family, wanted: str = "any") -> Layout:
     fitting = [layout for layout in there if wanted in ("any", layout.name)]
     if not fitting:
         raise UserError(f"{directory}: {family.title} in the {there[0].name} layout", f"the {wanted} layout",
-                        f"`python download_dataset.py --dataset {family.name} --source {directory} --tree {wanted} "
+                        f"`python download_dataset.py --dataset {family.name} --source {shlex.quote(directory)} "
+                        f"--tree {wanted} "
                         "--data_dir OTHER`, or train with settings that do not ask for it (a recipe's `layout: any`)")
     if len(fitting) > 1:
         shown = " and ".join(layout.places[0].images.folder or "the directory itself" for layout in fitting)
@@ -235,19 +235,9 @@ def _missing(directory: str, family: Family) -> UserError:
                              f"give {below} with --data_dir")
     packed = [entry for entry in there if entry.lower().endswith(_ARCHIVES)]
     hint = f"; there is {', '.join(packed[:4])}" if packed else ""
-    repair = (f"unpack them: `python download_dataset.py --dataset {family.name} --source {directory}/... "
+    repair = (f"unpack them: `python download_dataset.py --dataset {family.name} --source {shlex.quote(directory)}/... "
               "--data_dir OTHER`" if packed else "give the directory that holds them with --data_dir")
     return UserError(f"{directory}: no image of {family.title}{hint}", expected, repair)
-
-
-def _unlistable(folder: str) -> Iterator[UserError]:
-    """What keeps a folder that is there from being listed."""
-    try:
-        os.listdir(folder)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        yield unopened(folder, error, "a directory of images")
 
 
 def _twice(path: str, other: str) -> UserError:

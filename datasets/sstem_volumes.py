@@ -8,7 +8,7 @@ from typing import Callable, Dict, Iterator, List, Mapping, Optional, Sequence, 
 
 from datasets.survey import MANY_VALUES, Page, Survey, survey
 from datasets.views import Label
-from utils.errors import UserError
+from utils.errors import UserError, few
 
 TRAIN_VOLUME, TRAIN_LABELS, TEST_VOLUME = "train-volume.tif", "train-labels.tif", "test-volume.tif"
 NAMES = (TRAIN_VOLUME, TRAIN_LABELS, TEST_VOLUME)
@@ -119,7 +119,7 @@ def _poor_image(where: str, page: Page) -> Optional[UserError]:
         return UserError(f"{where}: every pixel is {page.values[0]}", "a picture",
                          "export the slice again, or leave it out (its label, too)")
     if len(page.values) == 2:
-        return UserError(f"{where}: only two grey values ({_few(page.values)}), as labels have", "a grey picture",
+        return UserError(f"{where}: only two grey values ({few(page.values)}), as labels have", "a grey picture",
                          f"put the images there; {TRAIN_LABELS} is for labels")
     return None
 
@@ -134,11 +134,11 @@ def _poor_labels(surveys: Surveys) -> Iterator[UserError]:
         seen |= set(page.values)
         if len(seen) > 2 or (len(seen) == 2 and 0 not in seen):
             many = len(page.values) == MANY_VALUES
-            yield UserError(f"{path}, page {index}: label values {_few(sorted(seen))}", "0 for membrane and one other",
+            yield UserError(f"{path}, page {index}: label values {few(sorted(seen))}", "0 for membrane and one other",
                             "put the labels there, not images; or " * many + _NO_GREY_EDGES)
             return
     if len(seen) < 2:
-        yield UserError(f"{path}: every label is {_few(sorted(seen))}", "0 for membrane and one other value",
+        yield UserError(f"{path}: every label is {few(sorted(seen))}", "0 for membrane and one other value",
                         "check that the label volume was exported with its labels")
         return
     for index, page in enumerate(pages):
@@ -183,8 +183,3 @@ def _seen_in_training(surveys: Surveys) -> Iterator[UserError]:
                             f"{trained[page.digest]} of {TRAIN_VOLUME}", "slices that have not been trained on",
                             "put the test slices there")
             return
-
-
-def _few(values: Sequence[int]) -> str:
-    shown = ", ".join(str(value) for value in values[:6])
-    return shown + (", ..." if len(values) > 6 else "")

@@ -122,9 +122,12 @@ class Objective(abc.ABC):
         """What is told of each image alone, by column, first axis images."""
         return {"score": self.per_image(counts)}
 
-    @abc.abstractmethod
     def confusion(self, counts: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Pixels of all images by true class (rows) and predicted class (columns), int64 [classes, classes]."""
+        """Pixels of all images by true class (rows) and predicted class (columns), int64 [classes, classes].
+
+        Every objective counts those of each image as "confusion".
+        """
+        return np.sum(counts["confusion"], axis=0, dtype=np.int64)
 
     @abc.abstractmethod
     def hard_score(self, confusion: np.ndarray) -> float:

@@ -55,10 +55,6 @@ class CrossEntropyDice(Objective):
         """See `Objective.table`: the soft Dice, and that at another size where it is asked for."""
         return {**super().table(counts), **scaled_dice_table(self.options, counts)}
 
-    def confusion(self, counts: Mapping[str, np.ndarray]) -> np.ndarray:
-        """See `Objective.confusion`."""
-        return np.sum(counts["confusion"], axis=0, dtype=np.int64)
-
     def hard_score(self, confusion: np.ndarray) -> float:
         """See `Objective.hard_score`."""
         return mean_hard_dice(confusion)

@@ -106,10 +106,6 @@ class Defects(Objective):
         overlaps = _named("IoU_THS_{}", _dice(counts).T)
         return {"score": counts["score"], "defective": counts["defective"] > 0.5, **overlaps}
 
-    def confusion(self, counts: Mapping[str, np.ndarray]) -> np.ndarray:
-        """See `Objective.confusion`."""
-        return np.sum(counts["confusion"], axis=0, dtype=np.int64)
-
     def scores(self, counts: Mapping[str, np.ndarray]) -> Dict[str, float]:
         """See `Objective.scores`."""
         dice = _named("IoU_THS_{}", means_of_known(_dice(counts)))

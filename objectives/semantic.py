@@ -73,10 +73,6 @@ class Semantic(Objective):
         """See `Objective.table`: the headline, and the Dice at another size where it is asked for."""
         return {**super().table(counts), **scaled_dice_table(self.options, counts)}
 
-    def confusion(self, counts: Mapping[str, np.ndarray]) -> np.ndarray:
-        """See `Objective.confusion`."""
-        return np.sum(counts["confusion"], axis=0, dtype=np.int64)
-
     def hard_score(self, confusion: np.ndarray) -> float:
         """See `Objective.hard_score`."""
         return segmentation_scores(confusion.sum(axis=0), self.spec.class_names)[self._headline]

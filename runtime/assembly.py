@@ -144,7 +144,7 @@ def _require_trained_heads(settings: Settings, network: Network) -> None:
         UserError: one would not.
     """
     untrained = untrained_heads(settings.objective)
-    if settings.trains and len(network.levels) > 1 and untrained:
+    if settings.trains and not settings.run.resume_training and len(network.levels) > 1 and untrained:
         raise UserError(f"{untrained} of {settings.model.model} with deep supervision",
                         "a weight above 0 for each head: predictions are the mean of all, or of a pruned network the "
                         "last", "give small weights, or --no-deep_supervision")

@@ -11,6 +11,7 @@ from datasets.pipeline import training_batches
 from runtime.assembly import Run
 from runtime.faults import BadNumbers
 from runtime.model_fn import forward
+from utils.commands import command_words, quoted
 from utils.contracts import Tensor
 from utils.errors import UserError
 
@@ -36,8 +37,16 @@ def bad_numbers_error(run: Run, bad: BadNumbers, first_sample: int) -> UserError
         parts.append("the gradients are so large that their sum overflows")
     return UserError(f"step {bad.step}: " + "; ".join(parts), "finite losses and gradients",
                      "the step was not applied and checkpoints are untouched; lower --learning_rate, look at the "
-                     "images with `python download_dataset.py --check`, or leave --use_amp out, then go on with "
+                     f"images with `{_look(run)}`, or leave --use_amp out, then go on with "
                      "--resume_training --resume_with_changes")
+
+
+def _look(run: Run) -> str:
+    """The command that looks over the data of a run."""
+    data = run.settings.data
+    of_class = [] if data.class_id is None else ["--class_id", str(data.class_id)]
+    return quoted([*command_words(), "--exec_mode", "check", "--dataset", data.dataset, *of_class, "--data_dir",
+                   run.location.label])
 
 
 def first_bad_layer(run: Run, bad: BadNumbers, first_sample: int) -> Optional[str]:

@@ -63,7 +63,7 @@ def _require_metric(run: Run) -> None:
     if best is not None and best.metric != metric:
         raise UserError(f"--checkpoint {BEST} with --best_metric {metric}",
                         f"{best.metric}, by which training chose it",
-                        "leave --best_metric out, or --checkpoint for the newest one")
+                        f"give --best_metric {best.metric}, or leave --checkpoint out for the newest one")
 
 
 def starting_position(run: Run) -> Tuple[Position, Tuple[str, ...]]:

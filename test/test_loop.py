@@ -31,6 +31,14 @@ def test_a_command_that_leaves_no_checkpoint_is_not_predicted_with(tmp_path):
     assert len(house.called()) == 1
 
 
+def test_what_was_trained_is_told_where_nothing_can_be_predicted(tmp_path):
+    """Images that are all labelled, say."""
+    house = House(tmp_path, f'[[ $* != *"--exec_mode predict"* ]] || exit 2\n{TRAINS}')
+    ended = house.loop()
+    assert ended.returncode == 2
+    assert f"checkpoints  {house.results}/run_1/model_checkpoint" in ended.stdout
+
+
 def test_the_directory_of_a_run_is_the_scripts_own_choice(tmp_path):
     ended = House(tmp_path, TRAINS).loop("--model_dir=mine")
     assert ended.returncode == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from typing import Iterable, List, Optional
+from typing import Iterable, List, Optional, Sequence
 
 
 class UserError(Exception):
@@ -37,6 +37,11 @@ def system_error(error: OSError) -> UserError:
     where = f"{error.filename}: " if error.filename else ""
     return UserError(f"{where}{error.strerror or error}", "a file or directory that can be read and written",
                      "mend its permissions, or free space on its disk")
+
+
+def few(values: Sequence[object], most: int = 6) -> str:
+    """The first values, in words of an error."""
+    return ", ".join(map(str, values[:most])) + (", ..." if len(values) > most else "")
 
 
 def nearest(word: str, candidates: Iterable[str]) -> Optional[str]:

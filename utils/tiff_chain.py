@@ -10,7 +10,7 @@ from utils.errors import UserError
 BIG_TIFF = 43
 """The version of a TIFF whose places have eight bytes."""
 EXPECTED = "a readable grey TIFF stack of 8 or 16 bits"
-REPAIR = "fetch or export the file again; `python download_dataset.py --check` tells what a directory holds"
+REPAIR = "fetch or export the file again"
 _UNCOMPRESSED = 1
 _MOST_TAGS = 4096  # of a page; a sound one has about twenty
 

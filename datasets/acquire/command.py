@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import shlex
 import shutil
 from typing import Iterator, List, Sequence, Tuple
 
@@ -15,6 +14,7 @@ from datasets.acquire.fetch import Patience
 from datasets.acquire.place import Shelf, files_under, scratch_space
 from datasets.acquire.unpack import naming
 from datasets.options import STAGING
+from utils.commands import quoted
 from utils.errors import UserError
 
 
@@ -90,26 +90,29 @@ def check(entry: Entry, request: Request) -> None:
         raise report.problems[0]
 
 
-def manual_route(entry: Entry, directory: str) -> str:
+def manual_route(entry: Entry, request: Request) -> str:
     """How a person gets the data set without this command's downloads."""
+    tree = getattr(entry.layout, "tree", None)
+    words = ["--dataset", entry.name, *(["--tree", tree] if tree else []), *["--partial"] * request.partial,
+             "--data_dir", request.directory]
     others = [name for name in entry.layout.archives if name not in entry.names]
     also = f", or {', '.join(others)}" if others else ""
     return (f"By hand: get {', '.join(entry.names)}{also}, or an archive that holds them, from\n"
             f"  {entry.home}\n"
             f"and pass the directory or the archive that you got:\n"
-            f"  python download_dataset.py --dataset {entry.name} --data_dir {shlex.quote(directory)} --source PATH\n"
+            f"  python download_dataset.py {quoted(words)} --source PATH\n"
             f"A synthetic set for trying things out comes with --phantom instead of --source."
             + (f"\n{entry.note}" if entry.note else ""))
 
 
 def _wanted(entry: Entry, shelf: Shelf, partial: bool) -> List[str]:
-    """What must be brought: what is not there; with --overwrite all of it where something that is there is damaged."""
+    """What must be brought: what is not there; with --overwrite all, where nothing lacks and something is damaged."""
     states = {name: entry.layout.state(shelf.directory, name) for name in entry.names}
     # Said before anything is fetched.
     shelf.refuse_conflicts([name for name in states if states[name] is State.DIFFERENT])
-    damaged = shelf.overwrite and os.path.isdir(shelf.directory) and bool(
-        entry.layout.check(shelf.directory, partial).problems)
-    return [name for name in states if damaged or states[name] is not State.SOUND]
+    lacking = [name for name in states if states[name] is not State.SOUND]
+    damaged = not lacking and shelf.overwrite and entry.layout.check(shelf.directory, partial).problems
+    return list(states) if damaged else lacking
 
 
 def _bring(entry: Entry, request: Request, shelf: Shelf, names: Sequence[str], patience: Patience) -> None:
@@ -135,7 +138,7 @@ def _bring(entry: Entry, request: Request, shelf: Shelf, names: Sequence[str], p
 
 
 def _with_manual_route(error: UserError, entry: Entry, request: Request) -> str:
-    return f"{error.repair}\n\n{manual_route(entry, request.directory)}"
+    return f"{error.repair}\n\n{manual_route(entry, request)}"
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from datasets.base import FACTS
 from runtime.checkpoints.lock import FILE_NAME as LOCK
 from runtime.checkpoints.lock import locked
 from runtime.settings.saved import FILE_NAME
-from utils.errors import UserError
+from utils.errors import UserError, few
 from utils.files import fsync_path
 
 _WAYS_ON = "use another --model_dir, or move it aside and start anew (--overwrite)"
@@ -64,7 +64,7 @@ def _refuse_strangers(model_dir: str) -> None:
     contents = [name for name in _contents(model_dir)
                 if name != FACTS and not _is_bare(os.path.join(model_dir, name))]
     if contents and FILE_NAME not in contents:
-        raise UserError(f"{model_dir} holds files that are not a run ({_few(contents)})",
+        raise UserError(f"{model_dir} holds files that are not a run ({few(contents, 3)})",
                         "an empty or new directory", "use another --model_dir")
 
 
@@ -126,16 +126,22 @@ def _contents(model_dir: str) -> List[str]:
 def move_aside(directory: str) -> str:
     """Rename `directory` to the first numbered sibling that is free; where it is now.
 
+    A link to a directory stays, and leads to a new one beside what it led to: on the disk that was chosen for it.
+
     Raises:
         UserError: it cannot be renamed.
     """
     base = directory.rstrip(os.sep)
+    linked = os.path.islink(base) and os.path.isdir(base)
+    base = os.path.realpath(base) if linked else base
     number = 1
     while os.path.lexists(f"{base}.{number}"):
         number += 1
     target = f"{base}.{number}"
     try:
         os.rename(base, target)
+        if linked:
+            os.mkdir(base)
     except OSError as error:
         raise UserError(f"{directory} cannot be moved aside ({error.strerror})", "a directory that can be renamed",
                         "use another --model_dir") from error
@@ -145,7 +151,3 @@ def move_aside(directory: str) -> str:
 def _unusable(directory: str, flag: str, error: OSError, other: str = "") -> UserError:
     return UserError(f"{flag} {directory}: {error.strerror}", "a directory that this user can write",
                      f"{other or f'use another {flag}'}, or mend its permissions")
-
-
-def _few(names: List[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

@@ -240,9 +240,11 @@ def _table(run: Run, split: str, counts: Mapping[str, np.ndarray], threshold: Op
     if run.objective.extended is not None:
         columns.update(run.objective.extended.table(counts))
     if run.objective.judges_images:
-        columns["verdict"] = columns["score"].astype(np.float64) > (0.5 if threshold is None else threshold)
+        scores = columns["score"].astype(np.float64)
+        called = scores > (0.5 if threshold is None else threshold)
+        columns["verdict"] = np.where(np.isnan(scores), None, called)  # type: ignore[call-overload]
     ids = run.dataset.ids(split)
-    return [{"file": ids[image], **{name: values[row].item() for name, values in columns.items()}}
+    return [{"file": ids[image], **{name: values[row:row + 1].tolist()[0] for name, values in columns.items()}}
             for row, image in enumerate(counts["index"])]
 
 

@@ -166,7 +166,7 @@ def _write(run: Run, form: Format, work: _Work) -> Tuple[str, Dict[str, Any]]:
         target = os.path.join(folder, form.name + FAILED * (not parity["passed"]))
         if os.path.lexists(target):
             say(run.distributed, [f"what was in {target} is now in {move_aside(target)}"])
-        place_directory(made, target)
+        place_directory(made, os.path.realpath(target))  # a link stays
     if not parity["passed"]:
         raise UserError(f"--format {form.name}: {_worst(parity)}; kept as {target}", "what the Estimator gives",
                         "use another --format, and report it: parity.json there has every image")

@@ -80,7 +80,7 @@ def _predict(members: Sequence[Member], threshold: Optional[float]) -> Dict[str,
     files = list(results.paths)
     images = len(run.dataset.ids(TEST)) + len(run.dataset.large)
     if run.distributed.is_chief:
-        with told(members), _telling_how_to_go_on(run):
+        with told(members), _telling_how_to_go_on(members):
             scores = _write(members, results, folder, threshold)
         forget_unfinished(folder)
         if run.objective.judges_images:
@@ -121,14 +121,15 @@ def _left_out(run: Run) -> List[str]:
 
 
 @contextlib.contextmanager
-def _telling_how_to_go_on(run: Run) -> Iterator[None]:
+def _telling_how_to_go_on(members: Sequence[Member]) -> Iterator[None]:
     """A stop of the body tells the command that goes on, where there is something to go on with."""
+    run = members[0].run
     try:
         yield
     except Stopped as stopped:
         if run.dataset.large:
             words = [word.format(ranks=run.distributed.place.size) for word in run.distributed.launcher]
-            stopped.way_on = quoted([*words, *words_of(run.settings)])
+            stopped.way_on = quoted([*words, *words_of(*(member.run.settings for member in members))])
         raise
 
 

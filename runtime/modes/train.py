@@ -17,7 +17,7 @@ from datasets.base import VALIDATION
 from datasets.pipeline import training_batches
 from dllogger.logger import Logger, Verbosity
 from runtime.assembly import Run
-from runtime.checkpoints.best import History, load_history, save_history
+from runtime.checkpoints.best import History, load_history, read_best, save_history
 from runtime.checkpoints.find import Checkpoint, checkpoint_directory, prefix_of
 from runtime.checkpoints.mark import mark_path, read_mark
 from runtime.checkpoints.write import prune, write_checkpoint
@@ -84,6 +84,7 @@ def _history(run: Run, step: int) -> History:
     if settings.training.evaluate_every is not None:
         names = "\n".join(run.dataset.ids(VALIDATION)).encode("utf-8")
         way = {**made(run), "images": hashlib.sha256(names).hexdigest()[:16]}
+        way["protocol"].pop("extended_scores", None)  # which are not computed on the way
     history = load_history(settings.run.model_dir, settings.training.best_metric, step, way)
     others = len(history.entries) - len(history.comparable)
     if others:
@@ -192,9 +193,11 @@ def _evaluate(run: Run, logger: Logger, history: History, position: Position) ->
 
 
 def _prune(run: Run, history: History) -> None:
+    # Until there is another best one, `--checkpoint best` means the one that is written down.
+    best = history.best or read_best(run.settings.run.model_dir)
     directory = checkpoint_directory(run.settings.run.model_dir)
     with contextlib.suppress(OSError):  # what cannot be removed is kept
-        prune(directory, run.settings.training.keep_checkpoint_max, history.best.step if history.best else None)
+        prune(directory, run.settings.training.keep_checkpoint_max, best.step if best else None)
 
 
 def _gave_up(run: Run, history: History) -> bool:

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 from typing import Any, Collection, Dict, List, NoReturn, Optional, Sequence
 
+from datasets.options import NO_FOLD
 from runtime.settings.saved import load_settings
 from runtime.settings.tree import EXEC_MODES, Field, Settings, fields, settings_from
 from utils.commands import command_words
@@ -13,6 +14,8 @@ from utils.errors import UserError, unknown_flag
 from utils.options import INVOCATION
 
 DESCRIPTION = "Train, evaluate and predict with U-Nets for image segmentation."
+_NONE = {"crossvalidation_idx": NO_FOLD}
+"""The words that say None; other flags cannot."""
 EPILOG = ("A flag beats the recipe, the recipe beats the default; the data set folder has a recipe of its own "
           "(docs/own_images.md). Evaluate, predict and --resume_training take what "
           "a run is from its settings.json.")
@@ -41,14 +44,19 @@ def parse_flags(arguments: Sequence[str]) -> Dict[str, Any]:
     return vars(known)
 
 
-def words_of(settings: Settings) -> List[str]:
+def words_of(settings: Settings, *others: Settings) -> List[str]:
     """A command line that means `settings`, of a command that works on a run: all flags but for what the run keeps, and
     for --overwrite.
+
+    Args:
+        settings: of the command; of several runs that predict together, what it means for the first.
+        others: what it means for the others. What only their runs do not keep was said, too.
     """
-    saved = settings_from({**load_settings(settings.run.model_dir), "model_dir": ""})
     # Several runs bring their directories, and where they write comes from --output.
     implied = {"overwrite", *(("model_dir", "log_dir") if settings.prediction.ensemble else ())}
-    return [*command_words(), *_words(settings, saved, [field for field in fields() if field.name not in implied])]
+    said = {field.name for own in (settings, *others) for field in _changed(own, _kept(own))}
+    among = [field for field in fields() if field.name in said - implied]
+    return [*command_words(), *_words(settings, among)]
 
 
 def invocation_words(settings: Settings, but: Collection[str]) -> List[str]:
@@ -58,8 +66,8 @@ def invocation_words(settings: Settings, but: Collection[str]) -> List[str]:
         settings: of the command.
         but: names of flags that are left out.
     """
-    again = [field for field in fields() if field.option.kind == INVOCATION and field.name not in but]
-    return _words(settings, settings_from({}), again)
+    return _words(settings, [field for field in _changed(settings, settings_from({}))
+                             if field.option.kind == INVOCATION and field.name not in but])
 
 
 def words_of_changes(settings: Settings, label: str) -> List[str]:
@@ -69,21 +77,36 @@ def words_of_changes(settings: Settings, label: str) -> List[str]:
         settings: of the command.
         label: what names the data that it works on.
     """
-    kept = load_settings(settings.run.model_dir)
-    but = {"model_dir", *(("data_dir",) if kept.get("data_dir") == label else ())}
-    among = [field for field in fields() if field.option.kind != INVOCATION and field.name not in but]
-    return _words(settings, settings_from({**kept, "model_dir": ""}), among)
+    kept = _kept(settings)
+    but = {"model_dir", *(("data_dir",) if kept.data.data_dir == label else ())}
+    return _words(settings, [field for field in _changed(settings, kept)
+                             if field.option.kind != INVOCATION and field.name not in but])
 
 
-def _words(settings: Settings, known: Settings, among: Sequence[Field]) -> List[str]:
-    """Flags that say where `settings` differ from `known`."""
+def _kept(settings: Settings) -> Settings:
+    """What the run of a command keeps."""
+    return settings_from({**load_settings(settings.run.model_dir), "model_dir": ""})
+
+
+def _changed(settings: Settings, known: Settings) -> List[Field]:
+    """The fields in which settings differ from what is known without being said, and that a flag can say."""
+    return [field for field in fields() if field.option.flag and _value(settings, field) != _value(known, field)
+            and (_value(settings, field) is not None or field.name in _NONE)]
+
+
+def _value(settings: Settings, field: Field) -> Any:
+    return getattr(getattr(settings, field.group), field.name)
+
+
+def _words(settings: Settings, among: Sequence[Field]) -> List[str]:
+    """Flags that say what `settings` have in some fields."""
     words: List[str] = []
     for field in among:
-        value = getattr(getattr(settings, field.group), field.name)
-        if not field.option.flag or value in (None, getattr(getattr(known, field.group), field.name)):
-            continue  # no flag says None
+        value = _value(settings, field)
         if isinstance(value, bool):
             words.append(f"--{field.name}" if value else f"--no-{field.name}")
+        elif value is None:
+            words += [f"--{field.name}", _NONE[field.name]]
         else:
             words += [f"--{field.name}", *map(str, value if field.several else [value])]
     return words

@@ -42,7 +42,7 @@ def test_the_best_checkpoint_is_kept_and_used_where_asked_for(watched, run, tmp_
     result = json.loads((directory / "evaluation.json").read_text())
     assert (result["step"], result["scores"]["eval_ce_loss"]) == (1, scores[1]["eval_ce_loss"])
     run("--exec_mode", "evaluate", "--checkpoint", "best", "--best_metric", "eval_ce_loss", fresh=False, code=2)
-    assert "expected: mean_iou, by which training chose it" in capsys.readouterr().err
+    assert "give --best_metric mean_iou" in capsys.readouterr().err
 
 
 def test_evaluating_on_the_way_changes_nothing_of_the_training(watched, run):
@@ -60,11 +60,21 @@ def test_training_ends_early_without_a_better_score(run, capsys):
 
 def test_scores_made_in_another_way_are_not_waited_for(watched, run, tmp_path, capsys):
     directory = Path(shutil.copytree(str(watched), str(tmp_path / "run")))
-    run("--resume_training", "--max_steps", "3", "--tta", "flip", fresh=False)
+    run("--resume_training", "--max_steps", "3", "--tta", "flip", "--extended_scores", "isbi", fresh=False)
     assert "2 earlier evaluations of other images, or made in another way" in capsys.readouterr().out
     assert read_best(str(directory))[0] in (2, 3)
-    run("--resume_training", "--max_steps", "4", fresh=False)
-    assert "earlier evaluation" in capsys.readouterr().out
+    run("--resume_training", "--max_steps", "4", "--extended_scores", "vessels", fresh=False)
+    assert "2 earlier evaluations" in capsys.readouterr().out
+
+
+def test_the_best_checkpoint_stays_until_there_is_another(watched, run, tmp_path, monkeypatch):
+    """What was best by another way of evaluating is what `--checkpoint best` means, as long as nothing else is."""
+    from runtime.modes import train
+
+    directory = Path(shutil.copytree(str(watched), str(tmp_path / "run")))
+    monkeypatch.setattr(train, "_evaluate", lambda *arguments: None)
+    run("--resume_training", "--max_steps", "4", "--tta", "flip", "--save_checkpoints_steps", "1", fresh=False)
+    assert checkpoint_steps(directory) == [1, 4]
 
 
 @pytest.mark.parametrize("flags, words", [

@@ -11,6 +11,7 @@ from runtime.distributed.base import Distributed
 from runtime.faults import BadNumbers
 from runtime.restore import expected_variables
 from runtime.settings.tree import settings_from
+from utils.commands import quoted
 
 FINE = {"train_ce_loss": 0.5, "train_total_loss": 0.9}
 
@@ -45,3 +46,8 @@ def test_gradients_are_named_where_the_forward_pass_is_sound(run, weights):
     text = told(run, weights, FINE, ["unet/a/kernel", "unet/b/kernel", "unet/out/bias"])
     assert text == ("step 7: the first gradient that is not finite, backwards from the loss, is that of unet/out/bias "
                     "(2 more follow)")
+
+
+def test_the_command_that_looks_at_the_images_names_them(run, weights, phantom):
+    repair = bad_numbers_error(run, BadNumbers(7, FINE, [], weights), first_sample=6).repair
+    assert f"--exec_mode check --dataset sstem --data_dir {quoted([run.location.label])}`" in repair

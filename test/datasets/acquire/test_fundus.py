@@ -15,6 +15,7 @@ import pytest
 from datasets.acquire.sources import CATALOGUE
 from datasets.base import TRAIN, VALIDATION
 from datasets.images import read_colour
+from utils.commands import quoted
 
 from ..published import opened, tree
 from .fundus_sets import NAMES, archives, run, zipped
@@ -107,6 +108,12 @@ def test_the_manual_route_names_every_archive_that_may_be_held(target: str, caps
     said = capsys.readouterr().err
     assert "get all.zip, or healthy.zip, healthy_manualsegm.zip, " in said
     assert "diabetic_retinopathy_manualsegm.zip" in said and "an archive that holds them" in said
+
+
+def test_the_manual_route_asks_for_the_same(target: str, capsys: Any) -> None:
+    assert run("--dataset", "drive", "--data_dir", target, "--tree", "converted", "--partial") == 2
+    assert f"--dataset drive --tree converted --partial --data_dir {quoted([target])} --source PATH" in (
+        capsys.readouterr().err)
 
 
 def test_hrf_by_group(originals: Any, target: str, tmp_path: Path) -> None:

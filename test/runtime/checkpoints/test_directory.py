@@ -73,6 +73,13 @@ def test_a_directory_in_use_is_refused_and_its_process_named(run_directory, resu
     assert (run_directory / "precious").read_text() == "weights"
 
 
+def test_a_link_to_a_run_stays_on_its_disk(run_directory, tmp_path):
+    (tmp_path / "link").symlink_to(run_directory)
+    assert claim(str(tmp_path / "link"), resume=False, overwrite=True) == f"{run_directory}.1"
+    assert (tmp_path / "link").is_symlink() and os.listdir(str(run_directory)) == []
+    assert (tmp_path / "run.1" / "precious").read_text() == "weights"
+
+
 def test_two_runs_moved_aside_and_anew_at_once_do_not_meet(run_directory):
     with directories.claim(str(run_directory), resume=False, overwrite=True) as moved:
         with pytest.raises(UserError, match="in use"):

@@ -108,3 +108,16 @@ def test_what_a_run_keeps_and_a_command_does_without_cannot_be_said(tmp_path):
     save_settings(settings_from({"precision_mode": "force_fp32", "seed": 5}), str(tmp_path))
     settings = settings_from({"model_dir": str(tmp_path), "exec_mode": "predict", "seed": 5})
     assert words_of(settings) == [*command_words(), "--exec_mode", "predict", "--model_dir", str(tmp_path)]
+
+
+def test_what_one_run_of_several_keeps_is_said_for_the_others(tmp_path):
+    """The first was trained with windows, the second is asked for them."""
+    members = []
+    for name, inference in (("a", "slide"), ("b", "whole")):
+        directory = str(tmp_path / name)
+        save_settings(settings_from({"inference": inference, "seed": len(members), "model_dir": directory}), directory)
+        members.append(settings_from({"inference": "slide", "seed": len(members), "model_dir": directory,
+                                      "exec_mode": "predict"}))
+    words = words_of(*members)
+    assert words[words.index("--inference") + 1] == "slide" and "--seed" not in words
+    assert "--inference" not in words_of(members[0])
