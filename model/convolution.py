@@ -40,6 +40,9 @@ def convolution(inputs: Tensor, kernel: Tensor, context: StepContext, style: Sty
         context: while training it chooses how the gradient of the kernel is computed.
         style: padding, dilation, layout.
     """
+    if not context.training:
+        return tf.nn.conv2d(inputs, kernel, strides=[1, 1, 1, 1], padding=style.padding, data_format=style.layout,
+                            dilations=style.arranged(1, style.dilation, style.dilation, 1))
     return _with_gradient(
         inputs, kernel, _sizes(inputs, kernel, style), context, lambda inputs, kernel: _forward(inputs, kernel, style),
         lambda inputs, upstream: (_padded(inputs, kernel, style), upstream))
@@ -141,7 +144,7 @@ def _with_gradient(inputs: Tensor, kernel: Tensor, sizes: Optional[Convolution],
 
 
 def _forward(inputs: Tensor, kernel: Tensor, style: Style) -> Tensor:
-    # TensorFlow 1.15 has no gradient of a dilated convolution on CPUs but through this operation.
+    # TensorFlow has no gradient of a dilated convolution on CPUs but through this operation, which rearranges images.
     return tf.nn.convolution(inputs, kernel, padding=style.padding, data_format=style.layout,
                              dilations=[style.dilation] * 2)
 
