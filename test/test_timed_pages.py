@@ -18,7 +18,7 @@ from runtime.settings.recipes import all_recipes
 from runtime.settings.tree import settings_from
 from utils.contracts import DataSpec
 
-from .timed_stand_in import CELL, record
+from .timed_stand_in import CELL, MACHINE, record
 
 
 def of_slices(cell, values):
@@ -159,6 +159,14 @@ def test_nothing_is_said_where_nothing_was_measured():
     assert page.page([], {}) == NOTHING
     text = (Path(time_to_score.ROOT) / "docs" / "accuracy.md").read_text(encoding="utf-8")
     assert text.count(": begin -->") == text.count(": end -->") == 2
+
+
+def test_the_picture_stands_below_the_machine_of_the_newest_record():
+    other = dict(MACHINE, processor="Slide rule")
+    rows = [record(CELL._replace(seed=seed), machine=machine)
+            for seed, machine in ((0, MACHINE), (0, other), (1, MACHINE))]
+    told = page.page(rows, {"stare": "curve.png"})
+    assert told.index("Slide rule") < told.index("Abacus") < told.index("curve.png")
 
 
 def test_published_figures_have_their_machines_and_minutes():

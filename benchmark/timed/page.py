@@ -59,8 +59,9 @@ def _section(dataset: str, records: Sequence[Record], picture: Optional[str]) ->
     parts += [table(THEIRS, theirs)] if theirs else []
     parts += [observer for observer in [_observer(records)] if observer]
     machines: Dict[str, List[Record]] = {}
-    for record in records:
-        machines.setdefault(described(record["machine"]), []).append(record)
+    for record in records:  # that of the newest record comes last, above the picture, which is its own
+        machine = described(record["machine"])
+        machines[machine] = [*machines.pop(machine, []), record]
     for machine, own in machines.items():
         dates = sorted({record["date"] for record in own})
         parts.append(f"{machine}; {' to '.join([dates[0], *dates[1:][-1:]])}.")
