@@ -176,7 +176,7 @@ if [[ -d $run/model_checkpoint ]]; then
   run_main --exec_mode predict --model_dir "$run" || code=$? # there may be no test images; what was trained is told
 fi
 
-step "done"
+if ((code)); then step "trained, and not predicted"; else step "done"; fi
 show() { [[ ! -e $2 ]] || printf '%-12s %s\n' "$1" "$2"; }
 show scores "$run/evaluation.json"
 show folds "$run/crossvalidation.json"

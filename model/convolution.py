@@ -41,8 +41,7 @@ def convolution(inputs: Tensor, kernel: Tensor, context: StepContext, style: Sty
         style: padding, dilation, layout.
     """
     if not context.training:
-        return tf.nn.conv2d(inputs, kernel, strides=[1, 1, 1, 1], padding=style.padding, data_format=style.layout,
-                            dilations=style.arranged(1, style.dilation, style.dilation, 1))
+        return _forward_alone(inputs, kernel, style)
     return _with_gradient(
         inputs, kernel, _sizes(inputs, kernel, style), context, lambda inputs, kernel: _forward(inputs, kernel, style),
         lambda inputs, upstream: (_padded(inputs, kernel, style), upstream))
@@ -149,6 +148,16 @@ def _forward(inputs: Tensor, kernel: Tensor, style: Style) -> Tensor:
                              dilations=[style.dilation] * 2)
 
 
+def _forward_alone(inputs: Tensor, kernel: Tensor, style: Style) -> Tensor:
+    """As `_forward`, of what nobody takes a gradient of: a dilated convolution rearranges no images."""
+    padding: Any = style.padding
+    if style.dilation > 1 and padding == "SAME":  # ONNX knows no "same" of dilated kernels
+        both = _halves((int(kernel.shape[0]) - 1) * style.dilation)
+        padding = style.arranged([0, 0], both, both, [0, 0])
+    return tf.nn.conv2d(inputs, kernel, strides=[1, 1, 1, 1], padding=padding, data_format=style.layout,
+                        dilations=style.arranged(1, style.dilation, style.dilation, 1))
+
+
 def _transposed(inputs: Tensor, kernel: Tensor, style: Style) -> Tensor:
     height, width, _ = style.extents(inputs)
     filters = int(kernel.shape[2])
@@ -190,11 +199,16 @@ def _padded(inputs: Tensor, kernel: Tensor, style: Style) -> Tensor:
 
 
 def _surrounded(images: Tensor, more: int) -> Tensor:
-    """`images` with so many rows and columns of 0 more, half of them in front, rounded down: padding "SAME"."""
+    """`images` with so many rows and columns of 0 more: padding "SAME"."""
     if not more:
         return images
-    both = [more // 2, more - more // 2]
+    both = _halves(more)
     return tf.pad(images, [[0, 0], both, both, [0, 0]])
+
+
+def _halves(more: int) -> List[int]:
+    """Rows, or columns, in front and behind; the first half rounded down."""
+    return [more // 2, more - more // 2]
 
 
 def _shifted(inputs: Tensor, upstream: Tensor, sizes: Convolution) -> Tensor:

@@ -42,7 +42,7 @@ def test_a_crop_lies_in_the_middle_of_its_context(name: Any, size: Any, apart: f
         image = np.repeat(label[..., np.newaxis], 3, axis=-1).astype(np.uint8)
         everywhere = tf.ones(size, tf.bool)
         plain = AUGMENTATIONS[name]() if name else Augmentation()
-        plain.distorted = lambda pixels, key: pixels  # type: ignore[method-assign]
+        plain.distorted = lambda pixels, key, eight_bit: pixels  # type: ignore[method-assign]
         sample = way.training_sample(Decoded(tf.constant(image), tf.constant(label), everywhere, everywhere), plain,
                                      key)
         assert {part: value.shape.as_list() for part, value in sample.items()} == {
