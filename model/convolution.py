@@ -91,13 +91,9 @@ def kernel_gradient(inputs: Tensor, upstream: Tensor, sizes: Convolution, way: s
         return _rows(inputs, upstream, sizes)
     if way == PRODUCT:
         return _product(inputs, upstream, sizes)
-    if sizes.dilation > 1:
-        kernel = tf.zeros(sizes.kernel_shape, inputs.dtype)
-        return tf.gradients(_forward(inputs, kernel, Style(dilation=sizes.dilation)), [kernel], [upstream])[0]
     if way in STRIPS:
         inputs, upstream = _strips(inputs, upstream, sizes, STRIPS[way])
-    strides = [1, sizes.stride, sizes.stride, 1]
-    return tf.nn.conv2d_backprop_filter(inputs, sizes.kernel_shape, upstream, strides, "VALID")
+    return _plain(inputs, upstream, sizes, "VALID")
 
 
 def whole_kernel_gradient(inputs: Tensor, upstream: Tensor, sizes: Convolution, way: str) -> Tensor:
@@ -111,12 +107,7 @@ def whole_kernel_gradient(inputs: Tensor, upstream: Tensor, sizes: Convolution, 
     """
     if way != PLAIN or not sizes.margin:
         return kernel_gradient(_surrounded(inputs, sizes.margin), upstream, sizes, way)
-    if sizes.dilation > 1:
-        kernel = tf.zeros(sizes.kernel_shape, inputs.dtype)
-        forward = _forward(inputs, kernel, Style(padding="SAME", dilation=sizes.dilation))
-        return tf.gradients(forward, [kernel], [upstream])[0]
-    strides = [1, sizes.stride, sizes.stride, 1]
-    return tf.nn.conv2d_backprop_filter(inputs, sizes.kernel_shape, upstream, strides, "SAME")
+    return _plain(inputs, upstream, sizes, "SAME")
 
 
 def _with_gradient(inputs: Tensor, kernel: Tensor, sizes: Optional[Convolution], context: StepContext,
@@ -204,6 +195,16 @@ def _surrounded(images: Tensor, more: int) -> Tensor:
         return images
     both = _halves(more)
     return tf.pad(images, [[0, 0], both, both, [0, 0]])
+
+
+def _plain(inputs: Tensor, upstream: Tensor, sizes: Convolution, padding: str) -> Tensor:
+    """By the library's own operation, of inputs that have yet to be padded with "SAME"."""
+    if sizes.dilation > 1:
+        kernel = tf.zeros(sizes.kernel_shape, inputs.dtype)
+        forward = _forward(inputs, kernel, Style(padding=padding, dilation=sizes.dilation))
+        return tf.gradients(forward, [kernel], [upstream])[0]
+    strides = [1, sizes.stride, sizes.stride, 1]
+    return tf.nn.conv2d_backprop_filter(inputs, sizes.kernel_shape, upstream, strides, padding)
 
 
 def _halves(more: int) -> List[int]:

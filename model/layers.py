@@ -146,12 +146,11 @@ def _finished(convolve: Callable[[Tensor], Tensor], kernel: Tensor, filter_axis:
     When not training normalisation is part of kernel and bias: what is multiplied and added to every pixel so is
     neither written nor read once more.
     """
-    bias = None
+    filters, bias = int(kernel.shape[filter_axis]), None
     if style.bias_with_normalisation or not style.normalisation:
-        bias = tf.get_variable("bias", (int(kernel.shape[filter_axis]),), tf.float32,
-                               initializer=tf.zeros_initializer())
+        bias = tf.get_variable("bias", (filters,), tf.float32, initializer=tf.zeros_initializer())
     if style.normalisation and not context.training:
-        scale, offset = scale_and_offset(int(kernel.shape[filter_axis]), "norm")
+        scale, offset = scale_and_offset(filters, "norm")
         kernel = kernel * tf.reshape(scale, [-1 if axis == filter_axis else 1 for axis in range(4)])
         bias = offset if bias is None else offset + bias * scale
     outputs = convolve(kernel)
