@@ -177,7 +177,7 @@ def test_a_process_that_fails_and_one_that_hangs_are_told():
     with pytest.raises(UserError, match="exit code 3: no luck"):
         processes.finished([sys.executable, "-c", "import os; os.write(2, b'no luck'); os._exit(3)"], 60.0, {})
     with pytest.raises(UserError, match="not done after 0 s"):
-        processes.finished([sys.executable, "-c", "input()"], 0.01, {})
+        processes.finished([sys.executable, "-c", "import signal; signal.pause()"], 0.01, {})
 
 
 # The command ------------------------------------------------------------------------------------------------------
