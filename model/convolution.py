@@ -29,6 +29,7 @@ from utils.contracts import (
     StepContext,
     Tensor,
 )
+from utils.gradients import with_gradient
 
 
 def convolution(inputs: Tensor, kernel: Tensor, context: StepContext, style: Style) -> Tensor:
@@ -42,9 +43,8 @@ def convolution(inputs: Tensor, kernel: Tensor, context: StepContext, style: Sty
     """
     if not context.training:
         return _forward_alone(inputs, kernel, style)
-    return _with_gradient(
-        inputs, kernel, _sizes(inputs, kernel, style), context, lambda inputs, kernel: _forward(inputs, kernel, style),
-        lambda inputs, upstream: (_padded(inputs, kernel, style), upstream))
+    return _with_gradient(inputs, kernel, _sizes(inputs, kernel, style), context,
+                          lambda inputs, kernel: _forward(inputs, kernel, style))
 
 
 def transposed_convolution(inputs: Tensor, kernel: Tensor, context: StepContext, style: Style) -> Tensor:
@@ -61,10 +61,8 @@ def transposed_convolution(inputs: Tensor, kernel: Tensor, context: StepContext,
     Returns:
         Twice the height and width.
     """
-    return _with_gradient(
-        inputs, kernel, _transposed_sizes(inputs, kernel, style), context,
-        lambda inputs, kernel: _transposed(inputs, kernel, style),
-        lambda inputs, upstream: (_surrounded(upstream, int(kernel.shape[0]) - 2), inputs))
+    return _with_gradient(inputs, kernel, _transposed_sizes(inputs, kernel, style), context,
+                          lambda inputs, kernel: _transposed(inputs, kernel, style))
 
 
 def possible_ways(sizes: Convolution) -> List[str]:
@@ -111,26 +109,24 @@ def whole_kernel_gradient(inputs: Tensor, upstream: Tensor, sizes: Convolution, 
 
 
 def _with_gradient(inputs: Tensor, kernel: Tensor, sizes: Optional[Convolution], context: StepContext,
-                   forward: Callable[[Tensor, Tensor], Tensor],
-                   seen: Callable[[Tensor, Tensor], Tuple[Tensor, Tensor]]) -> Tensor:
+                   forward: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """What `forward` makes of inputs and kernel, whose gradient is computed in the way that `context` chooses.
 
-    `seen` makes of the inputs and the upstream gradient what `kernel_gradient` gets; `sizes` are its own.
+    `sizes` are those that `kernel_gradient` gets.
     """
     way = context.kernel_gradient(sizes) if context.training and sizes is not None else PLAIN
     if sizes is None or way == PLAIN or way not in possible_ways(sizes):
         return forward(inputs, kernel)
+    kernel = tf.convert_to_tensor(kernel)
+    return with_gradient(forward(inputs, kernel), [inputs, kernel], _back, sizes, way)
 
-    def compute(inputs: Tensor, kernel: Tensor) -> Tuple[Tensor, Callable[[Tensor], List[Tensor]]]:
-        outputs = forward(inputs, kernel)
 
-        def back(upstream: Tensor) -> List[Tensor]:
-            to_inputs, = tf.gradients(outputs, [inputs], [upstream])
-            return [to_inputs, kernel_gradient(*seen(inputs, upstream), sizes, way)]
-
-        return outputs, back
-
-    return tf.custom_gradient(compute)(inputs, tf.convert_to_tensor(kernel))
+def _back(outputs: Tensor, inputs: List[Tensor], upstream: Tensor, sizes: Convolution, way: str) -> List[Tensor]:
+    """The gradients with respect to inputs and kernel; a transposed convolution alone has a stride."""
+    images, _ = inputs
+    to_images, = tf.gradients(outputs, [images], [upstream])
+    seen, behind = (images, upstream) if sizes.stride == 1 else (upstream, images)
+    return [to_images, kernel_gradient(_surrounded(seen, sizes.margin), behind, sizes, way)]
 
 
 def _forward(inputs: Tensor, kernel: Tensor, style: Style) -> Tensor:
@@ -182,11 +178,6 @@ def _transposed_sizes(inputs: Tensor, kernel: Tensor, style: Style) -> Optional[
 
 def _known(extent: Any) -> Optional[int]:
     return extent if isinstance(extent, int) else None
-
-
-def _padded(inputs: Tensor, kernel: Tensor, style: Style) -> Tensor:
-    """`inputs` with the rows and columns of 0 that padding "SAME" stands for."""
-    return _surrounded(inputs, 0 if style.padding == "VALID" else (int(kernel.shape[0]) - 1) * style.dilation)
 
 
 def _surrounded(images: Tensor, more: int) -> Tensor:

@@ -18,6 +18,7 @@ from runtime.ascend.environment import AscendEnvironment
 from runtime.distributed.base import Distributed, Place
 from runtime.distributed.peers import Peers, address
 from utils.contracts import Tensor
+from utils.gradients import with_gradient
 
 OPERATIONS = "npu_bridge.hccl.hccl_ops"
 MANAGEMENT = "hccl.manage.api"
@@ -52,7 +53,7 @@ class HcclRanks(Distributed):
 
     def mean(self, tensor: Tensor) -> Tensor:
         """See `Distributed.mean`; its gradient is the mean of the gradients."""
-        return tf.custom_gradient(lambda local: (self._mean(local), self._mean))(tensor)
+        return with_gradient(_mean(tensor, self.place.size), [tensor], _mean_back, self.place.size)
 
     def wrap_optimiser(self, optimiser: Any) -> Any:
         """See `Distributed.wrap_optimiser`."""
@@ -86,10 +87,6 @@ class HcclRanks(Distributed):
         lost = self._peers is not None and any(sign in str(error).lower() for sign in _SIGNS)
         return self._peers.loss() if self._peers is not None and lost else error
 
-    def _mean(self, tensor: Tensor) -> Tensor:
-        total = adapter.part(OPERATIONS, "allreduce")(tensor=tensor, reduction="sum", fusion=0)
-        return total / tf.cast(self.place.size, tensor.dtype)
-
     def _exchange(self, words: np.ndarray) -> np.ndarray:
         """The int32 words [n] of all ranks, [ranks, n]."""
         gather = adapter.part(OPERATIONS, "allgather")
@@ -103,6 +100,15 @@ class HcclRanks(Distributed):
             session.run(adapter.part("npu_bridge.estimator.npu_ops", "initialize_system")())
             names = ("get_rank_id", "get_rank_size", "get_local_rank_id", "get_local_rank_size")
             return Place(*(int(adapter.part(MANAGEMENT, name)()) for name in names))
+
+
+def _mean(tensor: Tensor, ranks: int) -> Tensor:
+    total = adapter.part(OPERATIONS, "allreduce")(tensor=tensor, reduction="sum", fusion=0)
+    return total / tf.cast(ranks, tensor.dtype)
+
+
+def _mean_back(_: Tensor, __: List[Tensor], upstream: Tensor, ranks: int) -> List[Tensor]:
+    return [_mean(upstream, ranks)]
 
 
 class _BroadcastHook(tf.train.SessionRunHook):

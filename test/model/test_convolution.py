@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Dict, List
 
 import numpy as np
@@ -17,7 +19,7 @@ from model.convolution import (
 )
 from model.layers import two_convolutions
 from model.style import Style
-from utils.contracts import KERNEL_GRADIENTS, PLAIN, STRIPS, Convolution, StepContext
+from utils.contracts import KERNEL_GRADIENTS, PLAIN, SHIFTED, STRIPS, Convolution, StepContext
 
 WAYS = [way for way in KERNEL_GRADIENTS if way != PLAIN]
 SHAPES = [
@@ -208,3 +210,19 @@ def test_nothing_is_chosen_where_it_could_not_be_followed(training, batch, layou
     with tf.Graph().as_default():
         shape = [batch, 8, 8, 3] if layout == "channels_last" else [batch, 3, 8, 8]
         convolution(tf.placeholder(tf.float32, shape), tf.zeros([3, 3, 3, 8]), context, Style(data_format=layout))
+
+
+def test_no_graph_outlives_its_use():
+    """Of a training that pauses to evaluate every part has a graph, and what it feeds on."""
+    def built():
+        with tf.Graph().as_default() as graph:
+            context = StepContext(training=True, seed=0, kernel_gradient=lambda sizes: SHIFTED)
+            images = tf.zeros([1, 8, 8, 2])
+            wide = transposed_convolution(images, tf.ones([2, 2, 3, 2]), context, Style())
+            outputs = convolution(wide, tf.ones([3, 3, 3, 2]), context, Style())
+            tf.gradients(outputs, [images])
+            return weakref.ref(graph)
+
+    graphs = [built() for _ in range(2)]
+    gc.collect()
+    assert [graph() for graph in graphs] == [None, None]
