@@ -18,7 +18,7 @@ from runtime.assembly import Run
 from runtime.guard import Failure
 from runtime.optimisers import learning_rate, weight_decay_loss
 from runtime.update import build_update
-from utils.contracts import Outputs, StepContext, Tensor
+from utils.contracts import KERNEL_GRADIENTS, Convolution, Outputs, StepContext, Tensor
 from utils.errors import UserError
 from utils.metrics import grey_histogram
 
@@ -106,8 +106,8 @@ def counting_fn(run: Run, split: str, with_maps: bool = False) -> ModelFn:
 
 
 def counted(run: Run, logits: Tensor, features: Dict[str, Tensor]) -> Dict[str, Tensor]:
-    """Per image, what scores are computed from, its index, its histogram, and as "certain" the share of its pixels
-    whose class is all but certain.
+    """Per image, what scores are computed from, its index, its histogram, as "certain" the share of its pixels whose
+    class is all but certain, and as "finite" whether all its probabilities are numbers.
 
     Args:
         run: the run's parts.
@@ -118,9 +118,11 @@ def counted(run: Run, logits: Tensor, features: Dict[str, Tensor]) -> Dict[str, 
     shown = run.feeding.shown(features["image"])
     with run.device.wide():
         counts = dict(run.objective.counts(outputs, targets), index=features["index"])
-        certain = tf.cast(tf.reduce_max(run.objective.probabilities(outputs.logits), axis=-1) > CERTAIN, tf.float32)
+        probabilities = run.objective.probabilities(outputs.logits)
+        certain = tf.cast(tf.reduce_max(probabilities, axis=-1) > CERTAIN, tf.float32)
         pixels = tf.maximum(tf.reduce_sum(targets.valid, axis=[1, 2]), 1.0)
         counts["certain"] = tf.reduce_sum(certain * targets.valid, axis=[1, 2]) / pixels
+        counts["finite"] = tf.reduce_all(tf.math.is_finite(probabilities), axis=[1, 2, 3])
     counts["histogram"] = grey_histogram(shown, targets.labels, targets.valid, run.dataset.spec.classes)
     return counts
 
@@ -238,10 +240,26 @@ def _network(run: Run) -> Function:
 
 def _training_context(run: Run, features: Dict[str, Tensor]) -> StepContext:
     alone = StepContext(training=True, seed=run.settings.training.seed, sample_keys=features["key"],
-                        kernel_gradient=run.device.kernel_gradient)
+                        kernel_gradient=_kernel_gradient(run))
     if not run.settings.model.sync_batch_norm:
         return alone
     return dataclasses.replace(alone, cross_rank_mean=run.distributed.mean, ranks=run.distributed.place.size)
+
+
+def _kernel_gradient(run: Run) -> Callable[[Convolution], str]:
+    """How the gradient of a convolution's kernel is computed: on all ranks as on the chief.
+
+    Each would measure something else, and where gradients do not come about alike ranks wait for one another's under
+    names that the other never sends.
+    """
+    choose, ranks = run.device.kernel_gradient, run.distributed
+    if ranks.place.size == 1 or not run.device.measures:
+        return choose
+
+    def agreed(sizes: Convolution) -> str:
+        return KERNEL_GRADIENTS[ranks.from_chief(KERNEL_GRADIENTS.index(choose(sizes)) if ranks.is_chief else 0)]
+
+    return agreed
 
 
 def _targets(features: Dict[str, Tensor]) -> Targets:

@@ -107,6 +107,11 @@ class Device(abc.ABC):
         return lambda convolution: PLAIN
 
     @property
+    def measures(self) -> bool:
+        """Whether `kernel_gradient` measures, so that processes may choose differently."""
+        return False
+
+    @property
     def measuring_seconds(self) -> float:
         """By the clock, what `kernel_gradient` has spent on measuring so far: a later graph of the run does without."""
         return 0.0

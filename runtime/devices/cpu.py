@@ -54,12 +54,18 @@ class CPU(Device):
         asked = self.options.kernel_gradient
         if self.options.use_xla or (self.options.deterministic and asked == MEASURED):
             return super().kernel_gradient
-        if asked != MEASURED:
+        if not self.measures:
             return lambda convolution: asked
         if self._measured is None:
             dtype = tf.bfloat16 if self.precision == BFLOAT16 else tf.float32
             self._measured = measured(self.precision, dtype, self.session_config())
         return self._measured
+
+    @property
+    def measures(self) -> bool:
+        """See `Device.measures`."""
+        options = self.options
+        return options.kernel_gradient == MEASURED and not options.use_xla and not options.deterministic
 
     @property
     def measuring_seconds(self) -> float:
