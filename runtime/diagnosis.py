@@ -41,6 +41,13 @@ def bad_numbers_error(run: Run, bad: BadNumbers, first_sample: int) -> UserError
                      "--resume_training --resume_with_changes")
 
 
+def not_finite_error(name: str) -> UserError:
+    """The error that tells of an image whose prediction holds NaN or Inf."""
+    return UserError(f"{name}: its prediction is not finite", "a probability for every pixel",
+                     "look at the values of the image, which may lie far beyond those that the run was trained on, or "
+                     "compute in float32 with --no-use_amp")
+
+
 def _look(run: Run) -> str:
     """The command that looks over the data of a run."""
     data = run.settings.data

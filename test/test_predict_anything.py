@@ -17,6 +17,7 @@ from PIL import Image
 import main as command_line
 from datasets import given
 from datasets.phantoms.folder import write_folder
+from runtime.devices.cpu import CPU
 from utils.commands import command_words
 from utils.ledger import Ledger
 
@@ -210,6 +211,19 @@ def test_what_cannot_be_scored_is_told(place, tmp_path, arguments, words, capsys
     assert words in capsys.readouterr().err
     call("--exec_mode", "evaluate", "--model_dir", place / "run", "--input", place / "elsewhere", code=2)
     assert "without --output" in capsys.readouterr().err
+
+
+def test_numbers_that_are_none_are_neither_masks_nor_scores(place, large, tmp_path, monkeypatch, capsys):
+    """A network in float16 whose features overflow."""
+    monkeypatch.setattr(CPU, "widen", lambda self, logits: logits * float("nan"))
+    predict(place, tmp_path / "found", code=2)
+    assert "a 1.png: its prediction is not finite" in capsys.readouterr().err
+    assert not (tmp_path / "found" / "masks").exists()
+    predict(place, tmp_path / "streamed", "--stream", images=large / "a b.tif", code=2)
+    assert "a b.tif, page 0: its prediction is not finite" in capsys.readouterr().err
+    for more in ([], ["--ensemble", place / "run", place / "younger"]):
+        evaluate(place, tmp_path / "scores", "--input", place / "elsewhere", *more, code=2)
+        assert ".png: its prediction is not finite" in capsys.readouterr().err
 
 
 # Images larger than memory --------------------------------------------------------------------------------------------

@@ -226,7 +226,9 @@ def count_together(members: Sequence[Member], predict: Callable[[Member], Pages]
             if not fed:
                 fed = {name: _placeholder(array) for name, array in batch.items()}
                 counts = counted(run, run.objective.logits(fed[SCORED]), fed)
-            yield {**session.run(counts, {fed[name]: array for name, array in batch.items()}), **maps}
+            found = session.run(counts, {fed[name]: array for name, array in batch.items()})
+            # Logits that are made of probabilities are finite whatever these are.
+            yield {**found, "finite": np.isfinite(batch[SCORED]).all(axis=(1, 2, 3)), **maps}
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from dllogger.logger import Logger, Verbosity
 from objectives.options import AUTO
 from runtime.assembly import Run, deciding
 from runtime.checkpoints.find import Checkpoint, checkpoint_directory
+from runtime.diagnosis import not_finite_error
 from runtime.model_fn import ModelFn, counting_fn, scored_fn
 from runtime.modes.ensemble import Member, Pages, count_together, told
 from runtime.modes.error_pictures import FOLDER, Scored, draw_error_pictures
@@ -182,6 +183,9 @@ def count(run: Run, checkpoint: Checkpoint, split: str, extended: bool = False,
     others predict.
 
     With `extended` also what the extended scores are computed from, where the objective has any.
+
+    Raises:
+        UserError: a prediction is not finite; the text names the image.
     """
     images, share, members = len(run.dataset.ids(split)), run.share, [Member(run, checkpoint), *others]
     if share.rank < images:
@@ -193,7 +197,10 @@ def count(run: Run, checkpoint: Checkpoint, split: str, extended: bool = False,
         mine = {name: array[:0] for name, array in spare.items()}
     gathered = {name: run.distributed.gather(array) for name, array in sorted(mine.items())}
     order = np.argsort(gathered["index"])
-    return {name: array[order] for name, array in gathered.items()}
+    counts = {name: array[order] for name, array in gathered.items()}
+    for index in counts["index"][~counts.pop("finite")][:1]:
+        raise not_finite_error(run.dataset.ids(split)[index])
+    return counts
 
 
 def _count(members: Sequence[Member], split: str, share: Share, extended: bool) -> Dict[str, np.ndarray]:

@@ -6,9 +6,12 @@ import contextlib
 import os
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
+import numpy as np
+
 from datasets.base import TEST
 from runtime.assembly import Run
 from runtime.checkpoints.lock import PREDICTION, locked
+from runtime.diagnosis import not_finite_error
 from runtime.modes.ensemble import Member, ahead, decided, predicted, told
 from runtime.modes.evaluate import choose_threshold
 from runtime.modes.output import UNFINISHED, is_unfinished, make_room
@@ -55,7 +58,8 @@ def predict(members: Sequence[Member]) -> Dict[str, Any]:
         "files" written, "images" predicted, the first member's "step".
 
     Raises:
-        UserError: the test images are missing, or another process predicts into the same directory.
+        UserError: the test images are missing, a prediction is not finite, or another process predicts into the same
+            directory.
         Stopped: a signal ended it, perhaps within a large image; what is done of that is kept.
     """
     run, checkpoint = members[0]
@@ -147,6 +151,8 @@ def _write(members: Sequence[Member], results: Results, folder: str, threshold: 
                 raise Stopped(run.stop.requested)
         for name, page in zip(names, with_bar(pages, "predict", chief=True, total=len(names), unit="image")):
             probabilities = page["probabilities"]
+            if not np.isfinite(probabilities).all():
+                raise not_finite_error(name)
             probability = probabilities[..., 1] if probabilities.shape[-1] == 2 else probabilities.max(axis=-1)
             results.add(Prediction(name, decided(page, threshold), probability))
             if "score" in page:

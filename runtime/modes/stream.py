@@ -21,6 +21,7 @@ from datasets.folder_images import Picture
 from runtime.assembly import Run
 from runtime.checkpoints.find import checkpoint_directory
 from runtime.checkpoints.mark import fingerprint, mark_path
+from runtime.diagnosis import not_finite_error
 from runtime.model_fn import INSIDE, LOGITS, window_fn
 from runtime.modes.ensemble import Member, Pages, averaged
 from runtime.modes.output import UNFINISHED
@@ -104,8 +105,8 @@ def predict_large(members: Sequence[Member], image: LargeImage, threshold: Optio
         Pixels of each class, int64 [classes].
 
     Raises:
-        UserError: the image cannot be read, the run does not predict in windows, or what is not finished is of another
-            prediction.
+        UserError: the image cannot be read, the run does not predict in windows, a prediction is not finite, or what
+            is not finished is of another prediction.
         Stopped: a signal asked for it; what is done is kept, and the same call goes on with it.
     """
     for member in members:
@@ -176,6 +177,8 @@ def _write_rows(members: Sequence[Member], image: LargeImage, threshold: Optiona
         strips = _closed(held, averaged(members, lambda each: _strips(each, image, row)))
         rows = _tile_rows(strips, form, row, threshold)
         for part in with_bar(rows, "predict", chief=True, unit="row of tiles"):
+            if not np.isfinite(part[_PROBABILITY]).all():
+                raise not_finite_error(f"{image.path}, page {image.page}")
             for classes in part[_CLASSES]:
                 pixels += np.bincount(classes, minlength=len(pixels))
             shown = dict(part, masks=part[_CLASSES] if form.palette else part[_CLASSES] * np.uint8(255))
