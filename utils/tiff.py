@@ -11,8 +11,6 @@ import contextlib
 import io
 import logging
 import os
-import struct
-import zlib
 from typing import Any, BinaryIO, Callable, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
@@ -23,6 +21,19 @@ from PIL import Image
 from utils.errors import UserError
 from utils.regular import content_kind, require_content, unopened
 from utils.tiff_chain import BIG_TIFF, EXPECTED, REPAIR, count_directories
+from utils.tiff_kinds import (
+    ALPHA,
+    COLOUR,
+    DAMAGE,
+    FROM_JPEG,
+    PALETTE,
+    not_grey,
+    odd,
+    refuse_missing_data,
+    refuse_odd_samples,
+    refuse_other_than_grey,
+    refuse_too_many_bytes,
+)
 
 MAXIMUM_PIXELS = 2 ** 27
 """Of a page, 11585 x 11585. A damaged or hostile header can promise so many that decoding fills the memory."""
@@ -30,18 +41,7 @@ MAXIMUM_PIXELS = 2 ** 27
 MOST_STREAMED = 2 ** 40
 """Pixels of a page that is read in parts."""
 
-_DAMAGE = (EOFError, OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError,
-           struct.error, zlib.error, tifffile.TiffFileError, Image.DecompressionBombError)
-"""What Pillow and tifffile raise for files that are cut short or hold nonsense, depending on where the damage lies."""
-_UNCOMPRESSED, WHITE_IS_ZERO, PALETTE = 1, 0, 3  # values of the tags Compression and PhotometricInterpretation
-_COLOUR, FROM_JPEG = 2, 6
-_PHOTOMETRICS = {WHITE_IS_ZERO: "grey", 1: "grey", _COLOUR: "in colour", PALETTE: "coloured by a palette",
-                 FROM_JPEG: "in colour"}
-ALPHA = (1, 2)  # values of the tag ExtraSamples
-_ASSOCIATED = 1  # of them: colours are multiplied by it
-_ORIENTATION, _UPRIGHT = 274, 1
-_MOST_CHANNELS = 5
-_MAXIMUM_BYTES = 2 ** 30
+_ASSOCIATED = 1  # of `ALPHA`: colours are multiplied by it
 _MOST_OF_CLASSIC = 2 ** 32 - 2 ** 26  # bytes of pixels, with room for directories
 _SOUND_PILLOW = 11
 
@@ -190,14 +190,14 @@ class _Stack:
             return _size(f"{self._path}, page 0", self._file.pages[0])
 
     def read(self, index: int) -> np.ndarray:
-        with self.page(index, _refuse_other_than_grey) as (where, page):
+        with self.page(index, refuse_other_than_grey) as (where, page):
             return _as_grey(where, self._decoded(page, index))
 
     def read_samples(self, index: int) -> Samples:
         with self.page(index, refuse_odd_samples) as (where, page):
-            _refuse_too_many_bytes(where, page)
+            refuse_too_many_bytes(where, page)
             if page.samplesperpixel == 1 and page.photometric != PALETTE and page.dtype.kind != "f":
-                _refuse_other_than_grey(where, page)
+                refuse_other_than_grey(where, page)
                 return Samples(_as_grey(where, self._decoded(page, index))[..., np.newaxis])
             if page.photometric == PALETTE:
                 return self._coloured(where, index)
@@ -220,7 +220,7 @@ class _Stack:
             page = self._file.pages[index]
             _size(where, page, most)
             refuse(where, page)
-            _refuse_missing_data(where, page, os.path.getsize(self._path))
+            refuse_missing_data(where, page, os.path.getsize(self._path))
             yield where, page
 
     def _coloured(self, where: str, index: int) -> Samples:
@@ -235,7 +235,7 @@ class _Stack:
 
     def _channels(self, where: str, page: Any, index: int) -> np.ndarray:
         """A page of several channels, or of fractions: [height, width, channels]."""
-        if page.dtype == np.uint8 and page.planarconfig == 1 and page.photometric in (_COLOUR, FROM_JPEG):
+        if page.dtype == np.uint8 and page.planarconfig == 1 and page.photometric in (COLOUR, FROM_JPEG):
             # Pillow knows every compression that such pages come in, and divides colours by an alpha that they hold.
             image = self._loaded(index)
             if image.mode in ("RGB", "RGBA") and len(image.mode) == page.samplesperpixel:
@@ -280,84 +280,12 @@ def _size(where: str, page: Any, most: int = MAXIMUM_PIXELS) -> Tuple[int, int]:
     return height, width
 
 
-def _refuse_other_than_grey(where: str, page: Any) -> None:
-    white, deep = page.photometric == WHITE_IS_ZERO, page.bitspersample == 16
-    if page.samplesperpixel != 1:
-        raise _not_grey(where, f"{page.samplesperpixel} samples per pixel, as in a colour image")
-    if page.photometric == PALETTE:
-        raise _not_grey(where, "coloured by a palette")
-    if page.dtype is not None and (page.dtype.kind not in "bu" or page.dtype.itemsize > 2):
-        raise _not_grey(where, f"{page.dtype} pixels{_not_finite(page)}")
-    if white and deep:
-        # Pillow inverts such pages at 8 bits only.
-        raise _not_grey(where, "16 bits with 0 for white")
-
-
-def refuse_odd_samples(where: str, page: Any) -> None:
-    """Raise a `UserError` for whatever cannot be an image or a mask of whole numbers or fractions from 0 on."""
-    dtype, bits = page.dtype, page.bitspersample
-    if dtype is None or (dtype.kind != "b" and bits != dtype.itemsize * 8):
-        raise odd(where, f"{bits} bits a channel")
-    if not (dtype.kind in "bf" or (dtype.kind == "u" and dtype.itemsize <= 2)):
-        raise odd(where, f"{dtype} pixels")
-    if page.photometric not in _PHOTOMETRICS:
-        raise odd(where, f"colours of the kind {getattr(page.photometric, 'name', page.photometric)}")
-    alpha = sum(extra in ALPHA for extra in page.extrasamples)
-    if not 1 <= page.samplesperpixel - alpha <= _MOST_CHANNELS:
-        raise odd(where, f"{page.samplesperpixel} channels")
-    if page.photometric == WHITE_IS_ZERO and (page.samplesperpixel > 1 or dtype.itemsize > 1):
-        raise odd(where, "more than 8 bits, or several channels, with 0 for white")
-    turned = page.tags.get(_ORIENTATION)
-    if turned is not None and turned.value != _UPRIGHT:
-        raise UserError(f"{where}: turned by its tag Orientation ({turned.value})", "pixels that lie as they are seen",
-                        "export it again without that tag")
-
-
-def _refuse_too_many_bytes(where: str, page: Any) -> None:
-    if page.imagelength * page.imagewidth * page.samplesperpixel * page.dtype.itemsize > _MAXIMUM_BYTES:
-        raise UserError(f"{where}: more than {_MAXIMUM_BYTES} bytes of pixels, by its header", "an image", REPAIR)
-
-
-def odd(where: str, found: str) -> UserError:
-    """The error for a page that has pixels of another kind."""
-    return UserError(f"{where}: {found}", f"a TIFF of 1 to {_MOST_CHANNELS} channels, of 8 or 16 bits without sign or "
-                     "of floating point", "convert it; uncompressed or with deflate is always read")
-
-
-def _not_finite(page: Any) -> str:
-    if page.dtype.kind != "f":
-        return ""
-    with contextlib.suppress(*_DAMAGE):
-        count = int(np.sum(~np.isfinite(page.asarray())))
-        return f", {count} of them NaN or infinite" if count else ""
-    return ""
-
-
-def _refuse_missing_data(where: str, page: Any, size: int) -> None:
-    places = list(zip(page.dataoffsets, page.databytecounts))
-    if not places:
-        # Pillow would return pixels all the same.
-        raise UserError(f"{where}: its header does not tell where its pixels are", "a whole header", REPAIR)
-    end = max(start + length for start, length in places)
-    if end > size:
-        raise UserError(f"{where}: its pixels end at byte {end}, the file at byte {size}", "a whole file", REPAIR)
-    samples = page.imagelength * page.imagewidth * page.samplesperpixel
-    promised, there = samples * page.bitspersample // 8, sum(page.databytecounts)
-    if page.compression == _UNCOMPRESSED and there < promised:
-        raise UserError(f"{where}: {there} bytes of pixels, while {page.imagelength} x {page.imagewidth} need "
-                        f"{promised}", "as many as the header promises", REPAIR)
-
-
 def _as_grey(where: str, pixels: np.ndarray) -> np.ndarray:
     if pixels.dtype == np.bool_:
         pixels = pixels.astype(np.uint8) * 255
     if pixels.ndim != 2 or pixels.dtype.kind != "u" or pixels.dtype.itemsize > 2:
-        raise _not_grey(where, f"shape {pixels.shape}, type {pixels.dtype}")
+        raise not_grey(where, f"shape {pixels.shape}, type {pixels.dtype}")
     return pixels.astype(pixels.dtype.newbyteorder("="))
-
-
-def _not_grey(where: str, found: str) -> UserError:
-    return UserError(f"{where}: {found}", EXPECTED, "convert the stack to 8 or 16 bit grey, unsigned")
 
 
 @contextlib.contextmanager
@@ -388,7 +316,7 @@ def damage_told(path: str, what: str) -> Iterator[None]:
     """Turn what the libraries raise for damage into a message that begins with `path` and `what`."""
     try:
         yield
-    except _DAMAGE as error:
+    except DAMAGE as error:
         if isinstance(error, OSError) and error.errno:
             raise unopened(path, error, EXPECTED) from error
         kind = content_kind(path)

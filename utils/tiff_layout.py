@@ -8,7 +8,8 @@ import numpy as np
 
 from utils.errors import UserError
 from utils.segments import COMPRESSIONS, JPEG, PREDICTORS, Coding
-from utils.tiff import ALPHA, FROM_JPEG, PALETTE, WHITE_IS_ZERO, odd, opened_header, refuse_odd_samples
+from utils.tiff import opened_header
+from utils.tiff_kinds import ALPHA, FROM_JPEG, PALETTE, WHITE_IS_ZERO, odd, refuse_odd_samples
 
 _MOST_SEGMENTS = 2 ** 20
 """Strips or tiles of a page: their places are kept in memory."""

@@ -142,6 +142,8 @@ MUTATIONS = (
     Mutation("signed 16-bit pixels", TRAIN_VOLUME, converted(lambda one: one.astype(np.int16) - 128), page=0),
     Mutation("16-bit pixels with 0 for white", TEST_VOLUME,
              converted(lambda one: one.astype(np.uint16) * 257, photometric="miniswhite"), page=0),
+    Mutation("labels that are turned by their tag", TRAIN_LABELS,
+             converted(lambda one: one, extratags=[(274, 3, 1, 3, True)]), page=0),
     Mutation("a black page", TRAIN_VOLUME, page(2, np.zeros_like), page=2),
     Mutation("a white page", TEST_VOLUME, page(5, lambda one: np.full_like(one, 255)), page=5),
     Mutation("a thresholded page", TRAIN_VOLUME, page(1, lambda one: (one > 128).astype(np.uint8) * 255), page=1),

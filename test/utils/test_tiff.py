@@ -187,6 +187,14 @@ class TestBadFiles:
         with pytest.raises(UserError, match="a.tif, page 0: .*" + found):
             read_page(path, 0)
 
+    @pytest.mark.parametrize("read", [read_page, read_samples])
+    def test_turned_by_its_tag(self, tmp_path: Path, read: Callable[[str, int], Any]) -> None:
+        """Pillow would turn it without a word."""
+        path = str(tmp_path / "a.tif")
+        tifffile.imwrite(path, _pages(1)[0], extratags=[(274, 3, 1, 6, True)])
+        with pytest.raises(UserError, match=r"a.tif, page 0: turned by its tag Orientation \(6\)"):
+            read(path, 0)
+
     @pytest.mark.parametrize("write", [_by_pillow, _in_strips, _directories_last, _big_endian_big_tiff, write_pages])
     def test_cut_short_anywhere_gives_an_error_and_never_wrong_pixels(self, tmp_path: Path, write: Any) -> None:
         path = tmp_path / "a.tif"
