@@ -115,9 +115,9 @@ class Given(Dataset):
                            if item.name in self._looks])]
 
     def stack(self, sample_id: str) -> Optional[Stack]:
-        """See `Dataset.stack`."""
+        """See `Dataset.stack`; none where a page is predicted from file to file, into a file of its own."""
         item = self._by_name()[sample_id]
-        if item.pages == 1:
+        if item.pages == 1 or any(large.path == item.image for large in self.large):
             return None
         return Stack(stem_of(item.name.rpartition("#")[0]), item.pages, self._pixels_of(item.image))
 

@@ -277,6 +277,15 @@ def test_the_largest_are_streamed_without_asking_and_others_beside_them(place, l
     assert [row[0] for row in rows_of(tmp_path / "out" / "areas.csv")] == ["a b.tif"] * 2 + ["small.tif"] * 2
 
 
+def test_pages_beside_one_from_file_to_file_are_files_of_their_own(place, tmp_path, monkeypatch):
+    monkeypatch.setattr(given, "LARGE_PIXELS", 299 * 40)
+    with tifffile.TiffWriter(str(tmp_path / "s.tif")) as stack:
+        for size in ((300, 40), (20, 25)):
+            stack.write(np.arange(size[0] * size[1]).reshape(size).astype(np.uint8), contiguous=False)
+    predict(place, tmp_path / "out", "--no-save_probabilities", images=tmp_path / "s.tif")
+    assert sorted(os.listdir(str(tmp_path / "out" / "masks"))) == ["s#0.tif", "s#1.png"]
+
+
 def test_a_stop_is_a_save_and_the_command_that_is_told_goes_on(place, large, streamed, tmp_path, monkeypatch, capsys):
     output, note = tmp_path / "out put", Ledger.note
 

@@ -20,7 +20,7 @@ from PIL import Image
 
 from utils.errors import UserError
 from utils.regular import content_kind, require_content, unopened
-from utils.tiff_chain import BIG_TIFF, EXPECTED, REPAIR, count_directories
+from utils.tiff_chain import BIG_TIFF, EXPECTED, REPAIR, image_pages
 from utils.tiff_kinds import (
     ALPHA,
     COLOUR,
@@ -52,7 +52,7 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
 def count_pages(path: str) -> int:
-    """The number of pages of the TIFF file at `path`.
+    """The number of pages of the TIFF file at `path`; smaller copies of a page and masks of its transparency are none.
 
     Raises:
         UserError: the file is missing, unreadable or not a TIFF, or its chain of pages is broken.
@@ -178,7 +178,8 @@ class _Stack:
     """
 
     def __init__(self, path: str, file: Any, stream: BinaryIO) -> None:
-        self.count = count_directories(path, file)
+        self._places = image_pages(path, file)
+        self.count = len(self._places)
         self._path = path
         self._file = file
         self._stream = stream
@@ -187,7 +188,7 @@ class _Stack:
     @property
     def size(self) -> Tuple[int, int]:
         with damage_told(self._path, ", page 0: cannot be decoded"):
-            return _size(f"{self._path}, page 0", self._file.pages[0])
+            return _size(f"{self._path}, page 0", self._file.pages[self._places[0]])
 
     def read(self, index: int) -> np.ndarray:
         with self.page(index, refuse_other_than_grey) as (where, page):
@@ -207,7 +208,7 @@ class _Stack:
 
     def extent(self, index: int) -> Tuple[int, int]:
         with damage_told(self._path, f", page {index}: cannot be decoded"):
-            return _size(f"{self._path}, page {index}", self._file.pages[index], MOST_STREAMED)
+            return _size(f"{self._path}, page {index}", self._file.pages[self._places[index]], MOST_STREAMED)
 
     @contextlib.contextmanager
     def page(self, index: int, refuse: Callable[[str, Any], None],
@@ -217,7 +218,7 @@ class _Stack:
         if not 0 <= index < self.count:
             raise UserError(f"{where}: no such page", f"a page from 0 to {self.count - 1}", REPAIR)
         with damage_told(self._path, f", page {index}: cannot be decoded"):
-            page = self._file.pages[index]
+            page = self._file.pages[self._places[index]]
             _size(where, page, most)
             refuse(where, page)
             refuse_missing_data(where, page, os.path.getsize(self._path))
@@ -260,7 +261,7 @@ class _Stack:
     def _loaded(self, index: int) -> Image.Image:
         if self._image is None:
             self._image = Image.open(self._stream, formats=("TIFF",))
-        self._image.seek(index)
+        self._image.seek(self._places[index])
         # Old versions of Pillow swallow the error of a page that is decoded on its way into an array.
         self._image.load()
         return self._image

@@ -29,6 +29,7 @@ class Layout(NamedTuple):
         alpha: how many of the samples, the last ones, are transparency.
         inverted: whether 0 is white.
         palette: as of `Samples`.
+        number: of the page among all that its file has, from 0, smaller copies and masks among them.
     """
 
     size: Tuple[int, int]
@@ -41,6 +42,7 @@ class Layout(NamedTuple):
     alpha: int
     inverted: bool
     palette: Optional[np.ndarray]
+    number: int
 
 
 def page_layout(path: str, index: int) -> Layout:
@@ -90,4 +92,4 @@ def _layout(page: Any) -> Layout:
         found = (np.asarray(page.colormap) >> 8).astype(np.uint8).T
         palette[:len(found)] = found[:256]
     return Layout(size, segment, bool(page.is_tiled), planes, page.dataoffsets, page.databytecounts, coding,
-                  sum(extra in ALPHA for extra in page.extrasamples), white, palette)
+                  sum(extra in ALPHA for extra in page.extrasamples), white, palette, int(page.index))

@@ -173,5 +173,5 @@ def _refuse_large_segments(path: str, page: int, layout: Layout) -> None:
         f"{path}, page {page}: {layout.size[0]} x {layout.size[1]} pixels in {what}s of {height} x {width}{packed}: "
         f"each takes {size // 2 ** 20} MiB of memory", f"{what}s of at most {LARGEST_SEGMENT // 2 ** 20} MiB",
         f"write it in small tiles; where it fits into memory: python -c \"import tifffile; tifffile.imwrite("
-        f"'tiled.tif', tifffile.imread('{os.path.basename(path)}', key={page}), tile=(256, 256), compression='zlib', "
-        "bigtiff=True)\"")
+        f"'tiled.tif', tifffile.imread('{os.path.basename(path)}', key={layout.number}), tile=(256, 256), "
+        "compression='zlib', bigtiff=True)\"")

@@ -126,6 +126,27 @@ def test_the_largest_are_left_to_be_predicted_from_file_to_file(tmp_path, size, 
     assert (dataset.native_size(TEST)[0], dataset.counts([TEST])) == (min(size[0], 10), {TEST: 3})
 
 
+def test_smaller_copies_in_a_pyramid_are_no_images(tmp_path):
+    with tifffile.TiffWriter(str(tmp_path / "a.tif")) as writer:
+        for pixels, kind in ((GREY, 0), (GREY[::2, ::2], 1)):
+            writer.write(pixels, subfiletype=kind, photometric="minisblack", contiguous=False, metadata=None)
+    dataset = given(tmp_path)
+    dataset.verify([TEST])
+    assert dataset.ids(TEST) == ["a.tif"] and dataset.stack("a.tif") is None
+
+
+def test_pages_beside_one_from_file_to_file_are_of_no_stack(tmp_path):
+    """Page k of a stack is page k of its image, or there is no stack."""
+    tifffile.imwrite(str(tmp_path / "whole.tif"), np.stack([GREY] * 2), photometric="minisblack")
+    with tifffile.TiffWriter(str(tmp_path / "parted.tif")) as writer:
+        for pixels in (GREY, np.zeros((8, 2 ** 15 + 1), np.uint8), GREY):
+            writer.write(pixels, photometric="minisblack", contiguous=False, metadata=None)
+    dataset = given(tmp_path)
+    dataset.verify([TEST])
+    assert [large.name for large in dataset.large] == ["parted.tif#1"]
+    assert [dataset.stack(name) is None for name in dataset.ids(TEST)] == [True, True, False, False]
+
+
 def test_many_pixels_are_large_by_the_header_alone(tmp_path):
     """The file holds none of them, which is told as of any other."""
     path = tmp_path / "a.tif"

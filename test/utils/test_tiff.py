@@ -16,7 +16,16 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from utils.errors import UserError
-from utils.tiff import count_pages, page_size, read_page, read_pages, read_samples, stack_writer, write_pages
+from utils.tiff import (
+    count_pages,
+    page_size,
+    page_sizes,
+    read_page,
+    read_pages,
+    read_samples,
+    stack_writer,
+    write_pages,
+)
 
 CALLS: List[Callable[[str], Any]] = [count_pages, page_size, lambda path: read_page(path, 0)]
 
@@ -146,6 +155,49 @@ def _big_endian_big_tiff(path: str, pages: np.ndarray) -> None:
     with tifffile.TiffWriter(path, bigtiff=True, byteorder=">") as writer:
         for page in pages:
             writer.write(page, photometric="minisblack", contiguous=False, metadata=None)
+
+
+class TestCopiesAndMasks:
+    """Pyramids: behind each page come smaller copies, and masks of the transparency of either."""
+
+    @staticmethod
+    def write(path: str, *kinds: int, **how: Any) -> List[np.ndarray]:
+        """A page for each value of the tag NewSubfileType, each of its own size."""
+        pages = [_pages(1, height=5 + number)[0] for number in range(len(kinds))]
+        with tifffile.TiffWriter(path, **how) as writer:
+            for page, kind in zip(pages, kinds):
+                writer.write(page > 128 if kind & 4 else page, subfiletype=kind, photometric="minisblack",
+                             contiguous=False, metadata=None)
+        return pages
+
+    @pytest.mark.parametrize("byteorder", ["<", ">"])
+    @pytest.mark.parametrize("bigtiff", [False, True])
+    def test_are_no_pages(self, tmp_path: Path, byteorder: str, bigtiff: bool) -> None:
+        path = str(tmp_path / "a.tif")
+        written = self.write(path, 1, 0, 4, 5, 2, 3, 0, byteorder=byteorder, bigtiff=bigtiff)
+        images = [written[number] for number in (1, 4, 6)]
+        assert (count_pages(path), page_size(path)) == (3, (6, 7))
+        assert page_sizes(path) == [image.shape for image in images]
+        for index, image in enumerate(images):
+            np.testing.assert_array_equal(read_page(path, index), image)
+            np.testing.assert_array_equal(read_samples(path, index).pixels[..., 0], image)
+        with pytest.raises(UserError, match="page 3: no such page"):
+            read_page(path, 3)
+
+    def test_in_colour(self, tmp_path: Path) -> None:
+        path = str(tmp_path / "a.tif")
+        colours = np.random.RandomState(3).randint(0, 256, [2, 6, 5, 3]).astype(np.uint8)
+        with tifffile.TiffWriter(path) as writer:
+            for pixels, kind in ((colours[0], 0), (colours[0][::2, ::2], 1), (colours[1], 0)):
+                writer.write(pixels, subfiletype=kind, photometric="rgb", contiguous=False, metadata=None)
+        np.testing.assert_array_equal(read_samples(path, 1).pixels, colours[1])
+
+    def test_alone_are_refused(self, tmp_path: Path) -> None:
+        path = str(tmp_path / "a.tif")
+        self.write(path, 1, 4)
+        for call in CALLS:
+            with pytest.raises(UserError, match=r"a\.tif: smaller copies and masks alone"):
+                call(path)
 
 
 class TestBadFiles:

@@ -175,8 +175,11 @@ def refusal(path: str) -> str:
 def test_one_compressed_strip_larger_than_memory_is_refused_with_its_repair(tmp_path: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(tiff_parts, "LARGEST_SEGMENT", 2 ** 20)
     path, pixels = str(tmp_path / "image.tif"), pixels_of((1100, 1000), 1, "uint8")
-    write(path, pixels, rowsperstrip=1100, compression="zlib")
-    with pytest.raises(UserError) as caught, opened_page(path):
+    with tifffile.TiffWriter(path) as writer:
+        for part, kind in ((pixels[:9], 0), (pixels[:5], 1), (pixels, 0)):  # page 1 lies behind a smaller copy
+            writer.write(part[..., 0], subfiletype=kind, photometric="minisblack", rowsperstrip=1100,
+                         compression="zlib", contiguous=False, metadata=None)
+    with pytest.raises(UserError) as caught, opened_page(path, 1):
         pass
     assert "strips of 1100 x 1000, compressed (deflate): each takes 1 MiB" in caught.value.found
     code = caught.value.repair.partition('-c "')[2].rstrip('"')
