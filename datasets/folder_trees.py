@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 from typing import FrozenSet, List, NamedTuple, Set, Tuple
 
-from datasets.folder_images import is_image
+from datasets.folder_images import TIFF_ENDINGS, is_image
+from datasets.images import PACKED
 from utils.errors import UserError
 from utils.regular import unopened
 
 MOST_FILES = 2 ** 20
 DEEPEST = 12
 """Folders within folders that are looked into."""
-OTHER_IMAGES = (".webp", ".jp2", ".heic", ".avif", ".exr", ".hdr", ".dcm", ".nii", ".mha", ".mhd", ".nrrd", ".npy",
-                ".npz", ".mat", ".h5", ".hdf5", ".zarr", ".svs", ".ndpi", ".czi", ".nd2", ".lif", ".lsm", ".stk",
-                ".psd", ".raw")
+OTHER_IMAGES = (".webp", ".jp2", ".j2k", ".jpx", ".jxl", ".heic", ".heif", ".avif", ".tga", ".dib", ".exr", ".hdr",
+                ".fits", ".dcm", ".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".npy", ".npz", ".mat", ".h5", ".hdf5",
+                ".zarr", ".btf", ".tf8", ".svs", ".ndpi", ".qptiff", ".scn", ".mrxs", ".bif", ".ims", ".czi", ".nd2",
+                ".lif", ".lsm", ".stk", ".psd", ".dng", ".cr2", ".nef", ".arw", ".raw")
+PACKED_STACKS = tuple(ending + PACKED for ending in TIFF_ENDINGS)
+"""Of these the first page alone would be read."""
 
 _REPAIR = "convert it to PNG or TIFF, or put it elsewhere"
 _PASSED_OVER = ("thumbs.db", "desktop.ini", "__macosx")
@@ -89,6 +93,8 @@ def bad_file(tree: str, path: str) -> List[UserError]:
     name = os.path.basename(path)
     if name.lower().endswith(OTHER_IMAGES):
         return [UserError(f"{path}: an image of a format that is not read", "PNG, JPEG, TIFF, GIF, BMP, PPM", _REPAIR)]
+    if name.lower().endswith(PACKED_STACKS):
+        return [UserError(f"{path}: a TIFF in gzip, whose pages cannot be told", "a TIFF as it is", "unpack it")]
     if not is_image(name):
         return []
     if not name.isprintable():

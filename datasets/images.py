@@ -23,7 +23,7 @@ from utils.regular import content_kind, require_content, unopened
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF", ".gif": "GIF",
            ".ppm": "PPM"}
-MORE_FORMATS = {**FORMATS, ".bmp": "BMP", ".pgm": "PPM", ".pbm": "PPM", ".pnm": "PPM"}
+MORE_FORMATS = {**FORMATS, ".jfif": "JPEG", ".jpe": "JPEG", ".bmp": "BMP", ".pgm": "PPM", ".pbm": "PPM", ".pnm": "PPM"}
 """Those that people's own images come in, too."""
 PACKED = ".gz"
 MAXIMUM_PIXELS = 2 ** 26

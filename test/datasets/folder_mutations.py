@@ -192,6 +192,8 @@ MUTATIONS = (
         "s01_1.jpg", lambda path: Image.new("CMYK", (SIZE, SIZE)).save(path))),
     Mutation("a moving GIF", os.path.join("images", "s01_1.gif"), mask_as("s01_1.gif", moving)),
     Mutation("a WebP", os.path.join("images", "extra.webp"), saved(COLOUR, "WEBP")),
+    Mutation("a volume of NIfTI in gzip", os.path.join("images", "extra.nii.gz"), lambda path: path.write_bytes(b"x")),
+    Mutation("a TIFF in gzip", os.path.join("images", "extra.tif.gz"), lambda path: path.write_bytes(b"x")),
     Mutation("an array of NumPy", os.path.join("images", "extra.npy"), lambda path: np.save(str(path), GREY)),
     Mutation("an image of 16 bits among others of 8", os.path.join("images", "s05_2.png"),
              saved(GREY.astype(np.uint16) * 257)),

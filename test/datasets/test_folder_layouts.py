@@ -115,6 +115,10 @@ class TestLayouts:
         made(tmp_path, "images/Probe 1 – Übersicht ✓.png", "masks/Probe 1 – Übersicht ✓.png")
         assert list(pairs(tmp_path)) == ["Probe 1 – Übersicht ✓.png"]
 
+    def test_jpegs_of_other_endings(self, tmp_path: Path) -> None:
+        made(tmp_path, "images/a.jfif", "masks/a.png", "images/b.JPE", "masks/b.png")
+        assert set(pairs(tmp_path)) == {"a.jfif", "b.JPE"}
+
     def test_packed_files(self, tmp_path: Path) -> None:
         made(tmp_path, "images/a.ppm.gz", "masks/a.png")
         assert pairs(tmp_path) == {"a.ppm.gz": "masks/a.png"}
@@ -173,10 +177,17 @@ class TestProblems:
         made(tmp_path, "images/a.png", "masks/a.png", "masks/a_mask.png")
         assert "one mask for the image a.png" in problems(tmp_path)[0]
 
-    @pytest.mark.parametrize("name", ["images/a.webp", "images/a.npy", "masks/a.nii"])
+    @pytest.mark.parametrize("name", ["images/a.webp", "images/a.npy", "masks/a.nii", "images/b.nii.gz",
+                                      *(f"images/b{ending.upper()}" for ending in folder_trees.OTHER_IMAGES)])
     def test_images_that_would_be_left_out(self, tmp_path: Path, name: str) -> None:
         made(tmp_path, "images/a.png", "masks/a.png", name)
         assert f"{name}: an image of a format that is not read" in problems(tmp_path)[0]
+
+    @pytest.mark.parametrize("name", ["images/b.tif.gz", "masks/b.TIFF.gz"])
+    def test_stacks_of_which_one_page_would_be_read(self, tmp_path: Path, name: str) -> None:
+        made(tmp_path, "images/a.png", "masks/a.png", name)
+        told = problems(tmp_path)[0]
+        assert f"{name}: a TIFF in gzip" in told and "unpack it" in told
 
     def test_links_out_of_the_tree(self, tmp_path: Path) -> None:
         made(tmp_path, "secret.png", "data/images/a.png", "data/masks/a.png", "data/images/b.png")
