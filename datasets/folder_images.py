@@ -21,10 +21,13 @@ TIFF_ENDINGS = (".tif", ".tiff")
 TRANSPARENT, TURNED, LOSSY = "transparent", "turned", "lossy"
 """What may be noted of a file: it has transparency, which is left out; its EXIF tag has turned it; it is a JPEG."""
 
-_OURS = Kind("an image of 8 or 16 bits a channel, or a TIFF of floating point", (), "export it again")
+_OURS = Kind("an image of 8 or 16 bits a channel, or a TIFF of floating point", (), "export it again",
+             "cut it into pieces (its mask, too); to predict it, write it as a tiled TIFF and name that with --input: "
+             "docs/large_images.md")
 _EXIF_ORIENTATION = 274
 _LYING = (5, 6, 7, 8)  # its values that exchange height and width
 _PNG_COLOUR = (2, 4, 6)  # the types of PNGs that Pillow would cut down to 8 bits: colour, or transparency
+_MOVING = ("GIF", "PNG")  # formats
 _DEEP_MODES = ("I", "I;16", "I;16B", "I;16L")
 
 
@@ -83,7 +86,7 @@ def picture_size(path: str, page: int = 0) -> Size:
         height, width = read_picture(path, page).pixels.shape[:2]
         return int(height), int(width)
     with reading(path, _OURS):
-        _, image = undecoded(path)
+        _, image = undecoded(path, _OURS)
         lies = image.getexif().get(_EXIF_ORIENTATION, 1) in _LYING
         return (image.width, image.height) if lies else (image.height, image.width)
 
@@ -118,26 +121,28 @@ def _of_tiff(path: str, page: int) -> Picture:
 
 def _of_others(path: str) -> Picture:
     with reading(path, _OURS):
-        content, image = undecoded(path)
+        content, image = undecoded(path, _OURS)
+        form = str(image.format)  # which a copy that is turned upright does not know
         _refuse_moving(path, image)
         step = _step(path, content, image)
         # Before anything is decoded: a header may promise more than a side.
         require_sides(path, (image.height, image.width))
         image.load()
-        notes = {LOSSY} if image.format == "JPEG" else set()
+        notes = {LOSSY} if form == "JPEG" else set()
         if image.getexif().get(_EXIF_ORIENTATION, 1) != 1:
             notes.add(TURNED)
             image = ImageOps.exif_transpose(image)
         if "transparency" in image.info or image.mode in ("LA", "RGBA", "PA"):
             notes.add(TRANSPARENT)
-        pixels, palette = _unfolded(path, image)
+        pixels, palette = _unfolded(path, image, form)
         return Picture(pixels, palette, frozenset(notes), step)
 
 
 def _refuse_moving(path: str, image: Image.Image) -> None:
     # Counting them would take as long as the file says.
-    if image.format == "GIF" and getattr(image, "is_animated", False):
-        raise UserError(f"{path}: several pictures in one GIF", "a single one", "export the right one on its own")
+    if image.format in _MOVING and getattr(image, "is_animated", False):
+        raise UserError(f"{path}: several pictures in one {image.format}", "a single one",
+                        "export the right one on its own")
 
 
 def _step(path: str, content: bytes, image: Image.Image) -> float:
@@ -166,15 +171,15 @@ def _ppm_step(path: str, content: bytes, mode: str) -> float:
                     "export it as a PNG, or as a TIFF of 16 bits")
 
 
-def _unfolded(path: str, image: Image.Image) -> Tuple[np.ndarray, Optional[np.ndarray]]:
-    """The pixels and the palette of a decoded image."""
+def _unfolded(path: str, image: Image.Image, form: str) -> Tuple[np.ndarray, Optional[np.ndarray]]:
+    """The pixels and the palette of a decoded image, whose file is of the format `form`."""
     if image.mode in ("P", "PA"):
         palette = np.zeros([256, 3], np.uint8)
         found = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
         palette[:len(found)] = found[:256]
         indices = np.array(image.getchannel(0) if image.mode == "PA" else image)
         return indices[..., np.newaxis], palette
-    if image.mode in _DEEP_MODES and image.format in ("PNG", "PPM"):
+    if image.mode in _DEEP_MODES and form in ("PNG", "PPM"):
         pixels = np.array(image)
         if pixels.min() >= 0 and pixels.max() < 2 ** 16:
             return pixels.astype(np.uint16)[..., np.newaxis], None

@@ -31,8 +31,9 @@ MAXIMUM_PIXELS = 2 ** 26
 
 _MAXIMUM_BYTES = 2 ** 29
 _REPAIR = "fetch or export the file again"
+_BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _DAMAGE = (EOFError, OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError,
-           struct.error, zlib.error, Image.DecompressionBombError, Image.DecompressionBombWarning, UserWarning)
+           struct.error, zlib.error, *_BOMBS, UserWarning)
 """What Pillow and gzip raise for files that are cut short or hold nonsense, depending on where the damage lies."""
 MODES = {"1": "a black and white image", "L": "a grey image", "P": "coloured by a palette",
           "RGB": "an image in colour", "RGBA": "an image in colour with transparency",
@@ -53,11 +54,13 @@ class Kind(NamedTuple):
         expected: in words.
         modes: as Pillow calls them.
         repair: what to do with other ones.
+        smaller: what to do with those of more than `MAXIMUM_PIXELS`.
     """
 
     expected: str
     modes: Tuple[str, ...]
     repair: str = "get the published file, or export it again"
+    smaller: str = _REPAIR
 
 
 _COLOUR = Kind("a readable image of 8 bits in red, green and blue", ("RGB",))
@@ -163,21 +166,21 @@ def reading(path: str, kind: Kind) -> Iterator[None]:
     except UserError:
         raise
     except _DAMAGE as error:
-        raise _unreadable(path, error, kind.expected) from error
+        raise _unreadable(path, error, kind) from error
 
 
-def _unreadable(path: str, error: BaseException, expected: str) -> UserError:
-    kind, form = content_kind(path), _format(path)
-    other = "" if form in kind or (path.lower().endswith(PACKED) and "gzip" in kind) else kind
+def _unreadable(path: str, error: BaseException, kind: Kind) -> UserError:
+    found, form = content_kind(path), _format(path)
+    other = "" if form in found or (path.lower().endswith(PACKED) and "gzip" in found) else found
     detail = f"not a {form}, but {other}" if other else f"cannot be decoded ({_reason(error, form)})"
-    return UserError(f"{path}: {detail}", expected, _REPAIR)
+    return UserError(f"{path}: {detail}", kind.expected, kind.smaller if isinstance(error, _BOMBS) else _REPAIR)
 
 
 def _reason(error: BaseException, form: str) -> str:
     """Why decoding failed, without what Pillow says of itself."""
     if isinstance(error, UnidentifiedImageError):
         return f"it does not begin as a {form} does"
-    if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
+    if isinstance(error, _BOMBS):
         return f"more than {MAXIMUM_PIXELS} pixels, by its header"
     return f"{type(error).__name__}: {error}"
 
@@ -190,7 +193,7 @@ def _format(path: str) -> str:
     return MORE_FORMATS[form]
 
 
-def undecoded(path: str) -> Tuple[bytes, Image.Image]:
+def undecoded(path: str, kind: Kind) -> Tuple[bytes, Image.Image]:
     """The bytes of the file at `path`, unpacked, and the image that they are, its pixels not yet decoded.
 
     To be called inside `reading`, which tells whatever damage raises here or in decoding.
@@ -204,13 +207,13 @@ def undecoded(path: str) -> Tuple[bytes, Image.Image]:
         image = _verified(content, image)
     if image.width * image.height > MAXIMUM_PIXELS:
         raise UserError(f"{path}: {image.height} x {image.width} pixels, by its header",
-                        f"at most {MAXIMUM_PIXELS} pixels", _REPAIR)
+                        f"at most {MAXIMUM_PIXELS} pixels", kind.smaller)
     return content, image
 
 
 def _unpacked(path: str, kind: Kind) -> Image.Image:
     """The image at `path`, its pixels not yet decoded; what Pillow would convert without a word is refused here."""
-    content, image = undecoded(path)
+    content, image = undecoded(path, kind)
     form = _format(path)
     if _DEPTHS.get(form, _eight)(content, image) != 8:
         raise UserError(f"{path}: {_DEEPER}", kind.expected, kind.repair)

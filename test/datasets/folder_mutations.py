@@ -128,7 +128,7 @@ def emptied(path: Path) -> None:
 
 def moving(path: str) -> None:
     frames = [Image.fromarray(np.full([SIZE, SIZE], grey, np.uint8)) for grey in (0, 99)]
-    frames[0].save(path, save_all=True, append_images=frames[1:], format="GIF")
+    frames[0].save(path, save_all=True, append_images=frames[1:])
 
 
 def stack_of_another_length(path: Path) -> None:
@@ -191,6 +191,7 @@ MUTATIONS = (
     Mutation("colours of a printer", os.path.join("images", "s01_1.jpg"), mask_as(
         "s01_1.jpg", lambda path: Image.new("CMYK", (SIZE, SIZE)).save(path))),
     Mutation("a moving GIF", os.path.join("images", "s01_1.gif"), mask_as("s01_1.gif", moving)),
+    Mutation("a moving PNG", IMAGE, lambda path: moving(str(path))),
     Mutation("a WebP", os.path.join("images", "extra.webp"), saved(COLOUR, "WEBP")),
     Mutation("a volume of NIfTI in gzip", os.path.join("images", "extra.nii.gz"), lambda path: path.write_bytes(b"x")),
     Mutation("a TIFF in gzip", os.path.join("images", "extra.tif.gz"), lambda path: path.write_bytes(b"x")),

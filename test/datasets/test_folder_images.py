@@ -148,6 +148,14 @@ class TestRead:
         assert picture.notes == {LOSSY, TURNED}
         assert picture.pixels.shape == (16, 12, 3) and picture_size(path) == (16, 12)
 
+    @pytest.mark.parametrize("pixels", [DEEP, GREY, COLOUR], ids=["16 bits", "grey", "colour"])
+    def test_a_png_is_turned_upright(self, tmp_path: Path, pixels: np.ndarray) -> None:
+        exif = Image.Exif()
+        exif[274] = 6
+        picture = read_picture(put(tmp_path, "a.png", encoded(pixels, "PNG", exif=exif)))
+        assert picture.notes == {TURNED} and picture.pixels.dtype == pixels.dtype
+        np.testing.assert_array_equal(picture.pixels, np.rot90(pixels, -1).reshape(picture.pixels.shape))
+
     @pytest.mark.parametrize("bits", [1, 2, 4])
     def test_the_numbers_of_shallow_pngs(self, tmp_path: Path, bits: int) -> None:
         """As a mask they are what the file holds, whatever Pillow makes of it."""
@@ -211,6 +219,8 @@ BAD: Dict[str, Any] = {
     "colour PNG of 16 bits": ("a.png", raw_png(16, 12, 16, 2, np.zeros([12, 96], np.uint8)), "a PNG of 16 bits"),
     "moving": ("a.gif", encoded(Image.fromarray(GREY), "GIF", save_all=True,
                                 append_images=[Image.fromarray(255 - GREY)]), "several pictures in one GIF"),
+    "moving, PNG": ("a.png", encoded(Image.fromarray(GREY), "PNG", save_all=True,
+                                     append_images=[Image.fromarray(255 - GREY)]), "several pictures in one PNG"),
     "cut short": ("a.png", encoded(COLOUR, "PNG")[:-20], "cannot be decoded"),
     "cut short, TIFF": ("a.tif", tiff(COLOUR, photometric="rgb")[:-20], "a.tif"),
     "turned, TIFF": ("a.tif", tiff(GREY, extratags=[(274, 3, 1, 6, True)]), "Orientation"),
@@ -232,6 +242,12 @@ class TestRefused:
             text = told(lambda: read_picture(path))
         assert text.startswith(path) and words in text
         assert "expected:" in text and "repair:" in text
+
+    @pytest.mark.parametrize("case, repair", [("a bomb", "docs/large_images.md"), ("a smaller bomb", "tiled TIFF"),
+                                              ("cut short", "export the file again")])
+    def test_what_is_too_large_is_not_to_be_exported_again(self, tmp_path: Path, case: str, repair: str) -> None:
+        name, content, _ = BAD[case]
+        assert repair in told(lambda: read_picture(put(tmp_path, name, content))).splitlines()[-1]
 
     def test_a_bomb_in_gzip(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("datasets.images._MAXIMUM_BYTES", 2 ** 20)
