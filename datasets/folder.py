@@ -203,7 +203,7 @@ class Folder(Dataset):
             if training:
                 self._facts, remarks = derive(training, validation, read_classes(self.directory), listing.layout,
                                               0 if published else FOLDS)
-                self._found = (f"layout: {listing.layout}", *remarks, *cut.remarks)
+                self._found = (*listing.remarks, *remarks, *cut.remarks)
         except UserError as error:
             yield error
 

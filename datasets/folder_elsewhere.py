@@ -45,7 +45,7 @@ class Elsewhere(Folder):
         trained = set(map(image_of, self._began.training.values()))
         known = [name for name, look in self._looks.items() if image_of(look.content) in trained]
         unlabelled = [item.name for item in self._sound().items if item.mask is None]
-        lines = [f"layout: {self._sound().layout}"]
+        lines = self._sound().remarks
         lines += [f"without a mask, and left out: {counted_images(unlabelled)}"] if unlabelled else []
         return lines + ([f"the run was trained on {len(known)} of these images, whose scores are too good "
                          f"({few(known)})"] if known else [])

@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from datasets.folder_groups import PAGE_MARK
 from datasets.folder_images import is_tiff
-from datasets.folder_trees import Found, folders_in, images_below
+from datasets.folder_trees import Found, folders_in, holds_image, images_below
 from datasets.images import MORE_FORMATS, ending
 from utils.errors import UserError
 from utils.tiff import count_pages
@@ -83,11 +83,19 @@ class Listing(NamedTuple):
         items: by name.
         layout: one line: how it was understood.
         problems: what is wrong with names, files and folders.
+        left_out: folders that hold images, and images, which lie beside those of the layout.
     """
 
     items: Tuple[Item, ...]
     layout: str
     problems: Tuple[UserError, ...]
+    left_out: Tuple[str, ...] = ()
+
+    @property
+    def remarks(self) -> List[str]:
+        """How the directory was understood, a line each."""
+        beside = f"left out, beside that layout: {len(self.left_out)} ({few(self.left_out)})"
+        return [f"layout: {self.layout}", *[beside] * bool(self.left_out)]
 
 
 class _Place(NamedTuple):
@@ -113,7 +121,9 @@ def list_folder(directory: str) -> Listing:
     layout = " + ".join(f"{place.images or '.'}{f' with {place.masks}' if place.masks else ''}" for place in places)
     if all(place.images == place.masks for place in places):
         layout = "masks beside their images"
-    return Listing(tuple(sorted(items, key=lambda item: item.name)), layout, tuple(problems))
+    covered = {folder for place in places for folder in (place.images, place.masks) if folder is not None}
+    return Listing(tuple(sorted(items, key=lambda item: item.name)), layout, tuple(problems),
+                   tuple(_left_out(directory, covered)))
 
 
 def expanded(items: Sequence[Item]) -> Tuple[List[Item], List[UserError]]:
@@ -156,7 +166,10 @@ def _places(directory: str) -> List[_Place]:
 
 def _refuse_loose(directory: str, images: str, inner: Sequence[_Place], test: Optional[str]) -> None:
     """Nothing lies beside the parts that would be left out, or be of two of them."""
-    loose = images_below(directory, os.path.join(directory, images), nested=False).names
+    folder, parts = os.path.join(directory, images), [place.images for place in inner]
+    others = [f"{name}/" for name in folders_in(folder)
+              if f"{images}/{name}" not in parts and holds_image(os.path.join(folder, name))]
+    loose = [*images_below(directory, folder, nested=False).names, *others]
     if loose:
         raise UserError(f"{directory}: {few(loose)} in {images}/, beside {inner[0].images}/",
                         "images in one of the parts", "put them into one, or elsewhere")
@@ -195,6 +208,24 @@ def _one_of(directory: str, folders: Sequence[str], names: Sequence[str]) -> Opt
     if len(found) > 1:
         raise UserError(f"{directory}: {found[0]}/ and {found[1]}/", "one of them", "put the other one elsewhere")
     return found[0] if found else None
+
+
+def _left_out(directory: str, covered: Set[str]) -> List[str]:
+    """What holds images, or is one, and lies in none of the folders that are listed."""
+    found: List[str] = []
+    waiting = [""]
+    while waiting:
+        inner = waiting.pop()
+        folder, prefix = os.path.join(directory, inner), f"{inner}/" if inner else ""
+        if inner not in covered:
+            found += [prefix + name for name in images_below(directory, folder, nested=False).names]
+        for name in folders_in(folder):
+            path = prefix + name
+            if any(each.startswith(f"{path}/") for each in covered):
+                waiting.append(path)
+            elif path not in covered and holds_image(os.path.join(folder, name)):
+                found.append(f"{path}/")
+    return sorted(found)
 
 
 # Files --------------------------------------------------------------------------------------------------------------

@@ -52,6 +52,15 @@ def folders_in(directory: str) -> List[str]:
     return [name for name in _listed(directory) if os.path.isdir(os.path.join(directory, name))]
 
 
+def holds_image(folder: str) -> bool:
+    """Whether an image lies in a folder or below it, by its name; what cannot be listed holds none."""
+    for _, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not passed_over(name)]
+        if any((is_image(name) or name.lower().endswith(OTHER_IMAGES)) and not passed_over(name) for name in names):
+            return True
+    return False
+
+
 def images_below(tree: str, folder: str, nested: bool = True) -> Found:
     """The images in a folder of a tree, and with `nested` in those below it; never raises for what it finds there.
 

@@ -113,6 +113,15 @@ def folder_of_another(path: Path) -> None:
     saved(np.eye(SIZE, dtype=np.uint8) * 200)(path / "a.png")
 
 
+def batch_beside_a_part(path: Path) -> None:
+    for kind in ("images", "masks"):
+        files = list((path / kind).iterdir())
+        (path / kind / "train").mkdir()
+        for file in files:
+            os.rename(str(file), str(path / kind / "train" / file.name))
+    folder_of_another(path / "images" / "batch2")
+
+
 def deep(path: Path) -> None:
     path.mkdir(parents=True)
 
@@ -214,6 +223,7 @@ MUTATIONS = (
     Mutation("pairs.csv with a file that is not there", "pairs.csv", text("image,mask\nimages/x.png,\n"), line=2),
     Mutation("images/ and imgs/", "", lambda path: folder_of_another(path / "imgs")),
     Mutation("images/ and train/", "", lambda path: folder_of_another(path / "train" / "images")),
+    Mutation("images/train/ and images/batch2/", "", batch_beside_a_part),
     Mutation("nothing at all", "", emptied),
     Mutation("a training image in val/", os.path.join("val", "images", "s05_1.png"), leak),
 )

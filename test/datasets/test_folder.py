@@ -191,6 +191,14 @@ class TestStatistics:
                    for line in dataset.remarks((TRAIN,)))
 
 
+def test_images_beside_the_layout_are_told(tmp_path: Path) -> None:
+    plain(tmp_path, 3)
+    save(tmp_path / "extra" / "more.png", picture(9))
+    dataset = opened(tmp_path)
+    dataset.verify((TRAIN,))
+    assert "left out, beside that layout: 1 (extra/)" in dataset.remarks((TRAIN,))
+
+
 class TestChannels:
     def masks(self, directory: Path, names: List[str]) -> None:
         for name in names:

@@ -124,11 +124,24 @@ class TestLayouts:
         assert pairs(tmp_path) == {"a.ppm.gz": "masks/a.png"}
         assert stem_of("x/a.PPM.gz") == "x/a"
 
+    @pytest.mark.parametrize("names, left_out", [
+        (("images/a.png", "masks/a.png", "images/p/b.png", "masks/p/b.png", "notes/a.txt", ".git/a.png"), ()),
+        (("images/a.png", "masks/a.png", "b.png", "extra/deep/c.png", "other/d.webp"), ("b.png", "extra/", "other/")),
+        (("train/images/a.png", "train/masks/a.png", "train/b.png", "train/more/c.png", "extra/d.png", "test/e.png"),
+         ("extra/", "train/b.png", "train/more/")),
+        (("images/train/a.png", "masks/train/a.png", "masks/more/b.png", "images/more/b.txt"), ("masks/more/",)),
+        (("a.png", "a_mask.png", "other/c.png"), ("other/",))])
+    def test_what_lies_beside_a_layout_is_told(self, tmp_path: Path, names: Any, left_out: Any) -> None:
+        listing = list_folder(str(made(tmp_path, *names)))
+        assert listing.left_out == left_out and not listing.problems
+        assert len(listing.remarks) == 1 + bool(left_out)
+
     @pytest.mark.parametrize("names, words", [
         ((), "no folder and no image"), (("pictures/a.png",), "pictures/"),
         (("images/a.png", "imgs/a.png"), "images/ and imgs/"),
         (("images/a.png", "train/images/a.png"), "images/ and train/"),
         (("images/train/a.png", "masks/train/a.png", "images/b.png"), "b.png in images/, beside images/train/"),
+        (("images/train/a.png", "masks/train/a.png", "images/more/b.png"), "more/ in images/, beside images/train/"),
         (("images/train/a.png", "masks/train/a.png", "images/test/b.png", "test/c.png"), "images/test/ and test/")])
     def test_no_layout_or_two(self, tmp_path: Path, names: Any, words: str) -> None:
         with pytest.raises(UserError) as caught:
