@@ -6,7 +6,8 @@ import itertools
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from datasets.base import Dataset
-from datasets.findings import Finding, leaks, warnings
+from datasets.findings import Finding, leaks, off_scale, warnings
+from datasets.pixels import Range
 from datasets.tally import MOST, Named, SplitTally, Tally
 from utils.errors import UserError
 
@@ -51,13 +52,16 @@ def examine(dataset: Dataset, published: bool = True) -> Checkup:
     errors += leaks(tally, tuple(told))
     classes = _classes(dataset)
     counts = _counts(dataset, splits, published)
-    return Checkup(tuple(errors), tuple(warnings(tally, classes, _differing(counts), _white(dataset))),
+    return Checkup(tuple(errors), tuple(warnings(tally, classes, _differing(counts), _bounds(dataset))),
                    _notes(dataset, splits), classes, tally, counts, more)
 
 
-def quick_warnings(dataset: Dataset, tally: Tally) -> List[str]:
-    """What to tell of a pass that `Dataset.verify` made anyway, a line each."""
-    found = warnings(tally, dataset.spec.class_names, {}, _white(dataset))
+def quick_warnings(dataset: Dataset, tally: Tally, trains: bool) -> List[str]:
+    """What to tell of a pass that `Dataset.verify` made anyway, a line each: all that may be a mistake where a run
+    trains on it, and else what is not on the run's scale.
+    """
+    bounds = _bounds(dataset)
+    found = warnings(tally, dataset.spec.class_names, {}, bounds) if trains else off_scale(tally, bounds)
     return [f"warning: {finding.error.found}" for finding in found]
 
 
@@ -105,13 +109,12 @@ def _classes(dataset: Dataset) -> Tuple[str, ...]:
         return ()
 
 
-def _white(dataset: Dataset) -> Dict[str, float]:
-    """What counts as white in pixels of whole numbers, by their type."""
+def _bounds(dataset: Dataset) -> Mapping[str, Range]:
+    """See `PixelRule.bounds`; none where images or masks are too bad for a rule."""
     try:
-        bounds = dataset.pixel_rule.bounds
+        return dataset.pixel_rule.bounds
     except UserError:
         return {}
-    return {dtype: high for dtype, (_, high) in bounds.items() if dtype.startswith("uint")}
 
 
 def _notes(dataset: Dataset, splits: Sequence[str]) -> Tuple[str, ...]:

@@ -8,14 +8,19 @@ import numpy as np
 
 from datasets.base import TEST, TRAIN, VALIDATION
 from datasets.folder_layouts import few
-from datasets.tally import Named, SplitTally, Tally
+from datasets.pixels import Range
+from datasets.tally import Named, Spans, SplitTally, Tally
 from datasets.twins import Pair
 from utils.errors import UserError
 
 RARE = 0.001
 """Of the pixels that count: a class below that share is told of."""
 DARK = 1.0 / 16.0
-"""Of white: where no pixel of any image is brighter, something has gone wrong. 12 bits in files of 16 are just so."""
+"""Of the scale: where no pixel of any image is brighter, something has gone wrong. 12 bits in files of 16 are so."""
+FAR = {"uint8": 1.0, "uint16": 1.0, "float32": 10.0}
+"""How many times the scale's length beyond its ends a pixel is told of, by its type: those of floating point may go
+beyond, whole numbers that do have more bits than the images that the scale is of.
+"""
 _SPLITS = (TRAIN, VALIDATION)
 
 
@@ -42,17 +47,53 @@ def leaks(tally: Tally, told: Sequence[str]) -> Iterator[Finding]:
 
 
 def warnings(tally: Tally, classes: Sequence[str], official: Mapping[str, Tuple[int, int]],
-             white: Mapping[str, float]) -> List[Finding]:
+             bounds: Mapping[str, Range]) -> List[Finding]:
     """What may be meant, and may be a mistake.
 
     Args:
         tally: the whole pass.
         classes: their names; empty where nobody knows what labels mean.
         official: by file or folder, how many images it holds and was published with, where these differ.
-        white: the brightest pixel that images may have, by the type of their pixels, as far as it is known.
+        bounds: see `PixelRule.bounds`; empty where no rule is known.
     """
-    return [*_twins(tally), *_specimens(tally), *_classes(tally, classes), *_labels(tally, classes),
-            *_images(tally, white), *_counts(official)]
+    return [*_twins(tally), *_specimens(tally), *_classes(tally, classes), *_labels(tally, classes), *_blank(tally),
+            *off_scale(tally, bounds), *_counts(official)]
+
+
+def off_scale(tally: Tally, bounds: Mapping[str, Range]) -> Iterator[Finding]:
+    """Images that a network sees all but black, or far beyond what it has learnt from: as a rule those of another
+    depth than the images that the scale is of.
+
+    Args:
+        tally: the whole pass.
+        bounds: as for `warnings`.
+    """
+    for split, own in _of(tally, (TRAIN, VALIDATION, TEST)):
+        for dtype, spans in own.spans.items():
+            for found, named, repair in misplaced(spans, dtype, bounds):
+                names = f": {named.count} ({few(named.names)})" if named.count else ""
+                yield Finding(UserError(f"images of {split}{found}{names}", "images on one scale", repair),
+                              tuple(named.names))
+
+
+def misplaced(spans: Spans, dtype: str, bounds: Mapping[str, Range]) -> Iterator[Tuple[str, Named, str]]:
+    """As `off_scale`, of images whose pixels are of the type `dtype`.
+
+    Yields:
+        What is wrong, in words that follow what the images are called; those of them that it is about, or none where
+        all are; what to do about it.
+    """
+    if dtype not in bounds:
+        return
+    (black, white), low, high = bounds[dtype], spans.low, spans.high
+    if low < high <= black + DARK * (white - black):
+        yield (f": no pixel above {high:g} of {white:g}", Named(),
+               f"export them scaled to {black:g}-{white:g}: they are all but black")
+    room = FAR[dtype] * (white - black)
+    far = spans.beyond(black - room, white + room)
+    if far.count:
+        yield (f" with pixels far beyond the scale of {black:g} to {white:g}, down to {low:g} or up to {high:g}", far,
+               "export them as the others; clip single pixels, which spoil what is learnt or found around them")
 
 
 def _twins(tally: Tally) -> Iterator[Finding]:
@@ -116,16 +157,11 @@ def _labels(tally: Tally, classes: Sequence[str]) -> Iterator[Finding]:
                          "leave these images out, or look at what `ignore` says")
 
 
-def _images(tally: Tally, white: Mapping[str, float]) -> Iterator[Finding]:
+def _blank(tally: Tally) -> Iterator[Finding]:
     for split, own in _of(tally, (TRAIN, VALIDATION, TEST)):
         if own.blank.count:
             yield _about(own.blank, f"images of {split} of which every pixel is the same", "pictures",
                          "export them again, or leave them out")
-        brightest = min((white.get(dtype, 0.0) for dtype in own.dtypes), default=0.0)
-        if own.high is not None and 0 < own.high <= DARK * brightest:
-            yield Finding(UserError(f"images of {split}: no pixel above {own.high:g} of {brightest:g}", "images that "
-                                    f"use their {int(brightest).bit_length()} bits",
-                                    f"export them scaled to 0-{brightest:g}: they are all but black"))
 
 
 def _counts(official: Mapping[str, Tuple[int, int]]) -> Iterator[Finding]:

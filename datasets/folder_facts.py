@@ -25,8 +25,6 @@ from utils.errors import UserError
 DEPTHS = (8, 10, 12, 14, 16)
 """Bits that cameras give; files of 16 hold any of them."""
 PERCENTILES = (0.1, 99.9)
-FAR = 10.0
-"""How many times the scale's length beyond its ends a number of floating point is remarked upon."""
 FORMAT = 2
 
 
@@ -131,7 +129,6 @@ def derive(training: Looks, validation: Looks, given: Optional[Classes], layout:
                   folds, *({item.name: look.content for item, look in part} for part in (training, validation)))
     scaled = "" if pixels == "uint8" else f", from {scale[0]:g} to {scale[1]:g}"
     kind = f"images: {channels} channel{'s' * (channels > 1)} of {WORDS[pixels].replace(' a channel', '')}{scaled}"
-    remarks += _far_off(looks, pixels, scale)
     return facts, (kind, *remarks, *found.remarks, *notes_on([(item.name, look.notes) for item, look in looks]))
 
 
@@ -228,14 +225,3 @@ def _moments(look: Look, scale: Tuple[float, float]) -> Tuple[Sequence[float], S
     pixels = look.size[0] * look.size[1]
     sample = np.clip(look.sample.reshape(-1, look.channels).astype(np.float64), *scale)
     return sample.mean(axis=0) * pixels, np.square(sample).mean(axis=0) * pixels
-
-
-def _far_off(looks: Looks, pixels: str, scale: Tuple[float, float]) -> List[str]:
-    """A remark where numbers of floating point lie so far beyond the scale that they drown what surrounds them."""
-    if pixels != "float32":
-        return []
-    room = FAR * (scale[1] - scale[0])
-    names = [item.name for item, look in looks if look.low < scale[0] - room or look.high > scale[1] + room]
-    low, high = min(look.low for _, look in looks), max(look.high for _, look in looks)
-    return [f"pixels far beyond the scale, down to {low:g} or up to {high:g}, spoil what is learnt around them; clip "
-            f"them: {counted_images(names)}"] if names else []

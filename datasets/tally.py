@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
@@ -28,12 +29,49 @@ class Named:
             self.names.append(name)
 
 
+class Spans:
+    """The smallest and the largest number of a pixel of each of some images, a few bytes for each.
+
+    Attributes:
+        low, high: the smallest and the largest of all; there is one image at least.
+    """
+
+    def __init__(self) -> None:
+        self._names: List[str] = []
+        self._lows, self._highs = array("d"), array("d")
+
+    def add(self, name: str, low: float, high: float) -> None:
+        """Another image."""
+        self._names.append(name)
+        self._lows.append(low)
+        self._highs.append(high)
+
+    @property
+    def low(self) -> float:
+        """See the class."""
+        return min(self._lows)
+
+    @property
+    def high(self) -> float:
+        """See the class."""
+        return max(self._highs)
+
+    def beyond(self, low: float, high: float) -> Named:
+        """The images with a pixel below the one number or above the other."""
+        found = Named()
+        for name, smallest, largest in zip(self._names, self._lows, self._highs):
+            if smallest < low or largest > high:
+                found.add(name)
+        return found
+
+
 class SplitTally:
     """One split in figures.
 
     Attributes:
         images: that can be read.
         sizes, channels, dtypes: how many images have each (height, width), number of channels, type of pixels.
+        spans: what pixels go from and to, by their type.
         low, high: the smallest and the largest number of a pixel; None before the first image.
         blank: images that show nothing.
         labelled: images with a label.
@@ -49,8 +87,7 @@ class SplitTally:
         self.sizes: Counter = Counter()
         self.channels: Counter = Counter()
         self.dtypes: Counter = Counter()
-        self.low: Optional[float] = None
-        self.high: Optional[float] = None
+        self.spans: Dict[str, Spans] = {}
         self.blank = Named()
         self.labelled = 0
         self.values: Counter = Counter()
@@ -59,6 +96,16 @@ class SplitTally:
         self.alone: Dict[int, Named] = {}
         self.uncounted = Named()
 
+    @property
+    def low(self) -> Optional[float]:
+        """See the class."""
+        return min((own.low for own in self.spans.values()), default=None)
+
+    @property
+    def high(self) -> Optional[float]:
+        """See the class."""
+        return max((own.high for own in self.spans.values()), default=None)
+
     def add(self, view: View) -> None:
         """Take an image in."""
         figures = view.figures
@@ -66,8 +113,7 @@ class SplitTally:
         self.sizes[figures.size] += 1
         self.channels[figures.channels] += 1
         self.dtypes[figures.dtype] += 1
-        self.low = figures.low if self.low is None else min(self.low, figures.low)
-        self.high = figures.high if self.high is None else max(self.high, figures.high)
+        self.spans.setdefault(figures.dtype, Spans()).add(view.name, figures.low, figures.high)
         if figures.blank:
             self.blank.add(view.name)
         if view.label is not None:

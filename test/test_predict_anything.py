@@ -277,6 +277,14 @@ def test_the_largest_are_streamed_without_asking_and_others_beside_them(place, l
     assert [row[0] for row in rows_of(tmp_path / "out" / "areas.csv")] == ["a b.tif"] * 2 + ["small.tif"] * 2
 
 
+@pytest.mark.parametrize("flags, what", [((), "images of test"), (("--stream",), "{path}, page 0")])
+def test_images_that_are_all_but_black_to_the_run_are_told(place, tmp_path, flags, what, capsys):
+    path = tmp_path / "dark.tif"
+    tifffile.imwrite(str(path), np.arange(40 * 30).reshape(40, 30).astype(np.uint8) % 10)
+    predict(place, tmp_path / "out", *flags, images=path)
+    assert f"warning: {what.format(path=path)}: no pixel above 9 of 255\n" in capsys.readouterr().out
+
+
 def test_pages_beside_one_from_file_to_file_are_files_of_their_own(place, tmp_path, monkeypatch):
     monkeypatch.setattr(given, "LARGE_PIXELS", 299 * 40)
     with tifffile.TiffWriter(str(tmp_path / "s.tif")) as stack:

@@ -287,7 +287,7 @@ def _check_data(run: Run) -> List[str]:
     """Whatever is wrong with the data is found in the one pass that is made over it.
 
     Returns:
-        Of a training's data, what may be wrong with it, a line each.
+        What may be wrong with it, a line each.
     """
     tally = Tally()
     run.dataset.verify(run.splits, tally.add)
@@ -302,7 +302,7 @@ def _check_data(run: Run) -> List[str]:
             _check_sizes(run, split)
     if run.dataset.large:
         run.feeding.streamed()
-    return quick_warnings(run.dataset, tally) if run.settings.trains else []
+    return quick_warnings(run.dataset, tally, run.settings.trains)
 
 
 def _check_images(run: Run) -> None:

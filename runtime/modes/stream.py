@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 import shutil
 from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
@@ -17,7 +18,9 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from datasets.base import Large
+from datasets.findings import misplaced
 from datasets.folder_images import Picture
+from datasets.tally import Spans
 from runtime.assembly import Run
 from runtime.checkpoints.find import checkpoint_directory
 from runtime.checkpoints.mark import fingerprint, mark_path
@@ -25,6 +28,7 @@ from runtime.diagnosis import not_finite_error
 from runtime.model_fn import INSIDE, LOGITS, window_fn
 from runtime.modes.ensemble import Member, Pages, averaged
 from runtime.modes.output import UNFINISHED
+from runtime.modes.say import say
 from runtime.settings.tree import fields
 from utils.bands import Cover, RunningMean, Window, windows_of
 from utils.commands import Stopped
@@ -53,6 +57,7 @@ class LargeImage(NamedTuple):
         size: (height, width) in pixels.
         targets: where masks, and probabilities where they are wanted, go, by kind.
         scratch: a directory for what is not finished.
+        watch: is shown the pixels that are read, of no palette, as they stand in the file.
     """
 
     path: str
@@ -60,6 +65,7 @@ class LargeImage(NamedTuple):
     size: Tuple[int, int]
     targets: Mapping[str, str]
     scratch: str
+    watch: Callable[[np.ndarray], None] = lambda pixels: None
 
 
 def scratch_of(folder: str, name: str) -> str:
@@ -93,7 +99,8 @@ def predict_large(members: Sequence[Member], image: LargeImage, threshold: Optio
     """Write the mask, and the probability, of every pixel, as tiled BigTIFFs with smaller copies of themselves.
 
     Masks and probabilities are those of `runtime.modes.predict`. Of several members the mean of their probabilities
-    decides. Memory is that of a band of windows and of a row of tiles.
+    decides. Memory is that of a band of windows and of a row of tiles. A line tells where the pixels turn out not to be
+    on the runs' scale.
 
     Args:
         members: runs, with their checkpoints.
@@ -123,7 +130,34 @@ def predict_large(members: Sequence[Member], image: LargeImage, threshold: Optio
             _write_rows(members, image, threshold, forms, ledger)
     for kind, form in forms.items():
         _finish(_partial(image, kind), image.targets[kind], form, _lengths(ledger, kind))
+    say(members[0].run.distributed, _off_scale(members[0].run, image, ledger.entries[-1]))
     return np.array(ledger.entries[-1]["pixels"], np.int64)
+
+
+class _Ends:
+    """The type of the pixels that were read, the smallest number of one and the largest.
+
+    Args:
+        entries: of a ledger, whose last one has them as far as a prediction had got before.
+    """
+
+    def __init__(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        self.known = entries[-1].get("ends") if entries else None
+
+    def add(self, pixels: np.ndarray) -> None:
+        """See `LargeImage.watch`."""
+        _, low, high = self.known or ("", math.inf, -math.inf)
+        self.known = [str(pixels.dtype), min(low, float(pixels.min())), max(high, float(pixels.max()))]
+
+
+def _off_scale(run: Run, image: LargeImage, entry: Mapping[str, Any]) -> List[str]:
+    """What is wrong with the scale of an image, a line each, by the last entry of its ledger."""
+    ends, spans = entry.get("ends"), Spans()
+    if ends is None:
+        return []
+    spans.add(image.path, *ends[1:])
+    return [f"warning: {image.path}, page {image.page}{found}"
+            for found, _, _ in misplaced(spans, ends[0], run.dataset.pixel_rule.bounds)]
 
 
 class _LostError(Exception):
@@ -167,7 +201,8 @@ def _partial(image: LargeImage, kind: str) -> str:
 
 def _write_rows(members: Sequence[Member], image: LargeImage, threshold: Optional[float], forms: Mapping[str, Form],
                 ledger: Ledger) -> None:
-    run, form = members[0].run, forms[_CLASSES]
+    run, form, ends = members[0].run, forms[_CLASSES], _Ends(ledger.entries)
+    image = image._replace(watch=ends.add)
     row = len(ledger.entries) * form.tile
     pixels = np.array(ledger.entries[-1]["pixels"] if ledger.entries else [0] * run.dataset.spec.classes, np.int64)
     with contextlib.ExitStack() as held:
@@ -183,7 +218,7 @@ def _write_rows(members: Sequence[Member], image: LargeImage, threshold: Optiona
                 pixels += np.bincount(classes, minlength=len(pixels))
             shown = dict(part, masks=part[_CLASSES] if form.palette else part[_CLASSES] * np.uint8(255))
             lengths = {kind: writer.append(shown[kind]) for kind, writer in writers.items()}
-            ledger.note({"lengths": lengths, "pixels": pixels.tolist()})
+            ledger.note({"lengths": lengths, "pixels": pixels.tolist(), "ends": ends.known})
             if run.stop.requested is not None and len(ledger.entries) < form.rows:
                 raise Stopped(run.stop.requested)
 
@@ -295,6 +330,8 @@ def _images(run: Run, cover: Cover, image: LargeImage, row: int) -> Callable[[],
             windows = windows_of(cover, lambda first, count: page.read(first, 0, count, page.size[1]), row)
             for number, window in enumerate(windows):
                 found = features(window, page.palette)
+                if page.palette is None:
+                    image.watch(window.pixels)
                 last = (number + 1) % columns == 0
                 yield from [found] * (1 + last * _filling(run, columns))
 

@@ -13,9 +13,11 @@ import pytest
 
 from datasets.base import TEST, TRAIN, VALIDATION, Dataset, Sample
 from datasets.catalogue import locate
+from datasets.checkup import quick_warnings
 from datasets.images import read_grey
 from datasets.options import FOLDS, DataOptions
 from datasets.phantoms.folder import COLOURS, STYLES, draw, mask_in, write_folder
+from datasets.tally import Tally
 from utils.tiff import read_page, write_pages
 
 from .contract import SPOILS, DatasetContract, _files, _refuses, in_time
@@ -187,8 +189,10 @@ class TestStatistics:
         dataset = opened(tmp_path)
         (mean,), (deviation,) = dataset.spec.statistics
         assert mean == pytest.approx(127.5, abs=8) and deviation == pytest.approx(255 / 12 ** 0.5, abs=8)
-        assert any(line.startswith("pixels far beyond the scale") and "im1.tif" in line
-                   for line in dataset.remarks((TRAIN,)))
+        tally = Tally()
+        dataset.verify((TRAIN,), tally.add)
+        assert any("with pixels far beyond the scale" in line and "1 (im1.tif)" in line
+                   for line in quick_warnings(dataset, tally, trains=True))
 
 
 def test_images_beside_the_layout_are_told(tmp_path: Path) -> None:

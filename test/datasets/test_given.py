@@ -12,9 +12,11 @@ from PIL import Image
 
 from datasets.base import TEST, VALIDATION
 from datasets.catalogue import DATASETS, Location, open_dataset
+from datasets.checkup import quick_warnings
 from datasets.given import Given
 from datasets.options import DataOptions
 from datasets.pixels import PixelRule
+from datasets.tally import Tally
 from utils.contracts import DataSpec
 from utils.errors import UserError
 
@@ -172,6 +174,16 @@ def test_what_the_run_has_not_begun_with_is_named_without_decoding_it(tmp_path, 
     with pytest.raises(UserError) as caught:
         given(tmp_path, stream=True).verify([TEST])
     assert "a.tif" in caught.value.found and words in caught.value.found
+
+
+def test_another_depth_than_the_run_has_is_told(tmp_path):
+    rule = PixelRule(1, {"uint16": (0.0, 4095.0)}, unchanged=False)
+    for name, pixels in (("a", GREY.astype(np.uint16) * 30), ("b", GREY.astype(np.uint16) * 500)):
+        tifffile.imwrite(str(tmp_path / f"{name}.tif"), pixels)
+    dataset, tally = given(tmp_path, rule=rule), Tally()
+    dataset.verify([TEST], tally.add)
+    assert quick_warnings(dataset, tally, trains=False) == [
+        "warning: images of test with pixels far beyond the scale of 0 to 4095, down to 0 or up to 59500: 1 (b.tif)"]
 
 
 def test_everything_wrong_is_counted(tmp_path):

@@ -161,6 +161,22 @@ def test_stopped_or_killed_it_goes_on_to_the_same_bytes(same: Member, image: Lar
     assert counts.sum() == SIZE[0] * SIZE[1]
 
 
+@pytest.mark.parametrize("bright, told", [(200, ""), (9, "no pixel above 9 of 255")])
+def test_what_is_on_the_scale_is_known_over_a_stop(same: Member, image: LargeImage, capsys: Any, bright: int,
+                                                   told: str) -> None:
+    """All but the first row is dark, which is not read again from the fifth row of tiles on."""
+    dark = np.zeros(SIZE, np.uint8)
+    dark[0, 0] = bright
+    tifffile.imwrite(image.path, dark, tile=(32, 32))
+    same.run.stop.requested = 15
+    for _ in range(5):
+        with pytest.raises(Stopped):
+            predict_large([same], image, 0.5, TILE)
+    same.run.stop.requested = None
+    predict_large([same], image, 0.5, TILE)
+    assert capsys.readouterr().out == (f"warning: {image.path}, page 0: {told}\n" if told else "")
+
+
 def test_what_was_lost_is_predicted_anew_and_what_was_meant_otherwise_is_refused(same: Member,
                                                                                  image: LargeImage) -> None:
     same.run.stop.requested = 15
