@@ -182,6 +182,10 @@ class Dataset(abc.ABC):
         """What may surprise about the data of some splits that passed `verify`, a line each."""
         return ()
 
+    def score_remarks(self) -> Sequence[str]:
+        """What must be known of scores on the `evaluation_split`, whose images have passed `verify`, a line each."""
+        return ()
+
     def facts(self) -> Optional[Mapping[str, Any]]:
         """What was found out by looking at the data, as JSON, for a run to keep; None where nothing had to be.
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Iterator, List, Mapping
+from typing import Any, Iterator, List, Mapping, Sequence
 
-from datasets.base import FACTS
+from datasets.base import FACTS, VALIDATION
 from datasets.folder import Folder
 from datasets.folder_facts import Facts, facts_of
-from datasets.folder_layouts import counted_images, few
-from datasets.folder_survey import image_of
+from datasets.folder_layouts import Item, counted_images, few
+from datasets.folder_survey import Look, image_of, look_at
 from datasets.options import DataOptions
 from utils.errors import UserError
 
@@ -42,10 +42,18 @@ class Elsewhere(Folder):
 
     def _changes(self, facts: Facts) -> List[str]:
         """What may surprise about these images in place of those."""
-        trained = set(map(image_of, self._began.training.values()))
-        known = [name for name, look in self._looks.items() if image_of(look.content) in trained]
         unlabelled = [item.name for item in self._sound().items if item.mask is None]
         lines = self._sound().remarks
         lines += [f"without a mask, and left out: {counted_images(unlabelled)}"] if unlabelled else []
-        return lines + ([f"the run was trained on {len(known)} of these images, whose scores are too good "
-                         f"({few(known)})"] if known else [])
+        return [*lines, *self.score_remarks()]
+
+    def score_remarks(self) -> Sequence[str]:
+        """See `Dataset.score_remarks`: how many of the images the run was trained on."""
+        trained = set(map(image_of, self._began.training.values()))
+        known = [item.name for item in self._items(VALIDATION) if image_of(self._look(item).content) in trained]
+        return [f"the run was trained on {len(known)} of these images, whose scores are too good "
+                f"({few(known)})"] if known else []
+
+    def _look(self, item: Item) -> Look:
+        """Of an ensemble only the first run's images are verified, which are the others', too."""
+        return self._looks.get(item.name) or look_at(item, labelled=True)

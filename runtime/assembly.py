@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple, Union
 
 from datasets.base import TEST, TRAIN, VALIDATION, Dataset
 from datasets.catalogue import Location, keeps_facts, locate, open_dataset, open_elsewhere
@@ -60,6 +60,11 @@ class Run:
         wanted |= {VALIDATION} if settings.watches else set()
         return tuple(split for split in (TRAIN, VALIDATION, TEST) if split in wanted)
 
+    @property
+    def fold(self) -> Optional[Union[int, str]]:
+        """The fold that validates; none where other images than the run's own are scored."""
+        return None if self.settings.prediction.input else self.settings.data.crossvalidation_idx
+
     def draw(self, first_sample: int = 0) -> Draw:
         """What decides the training samples, from `first_sample` on."""
         data = self.settings.data
@@ -97,7 +102,7 @@ class Run:
         """What is recorded beside every score about the data it was measured on."""
         data, counts = self.settings.data, self.dataset.counts(self.splits)
         official = {name: count for name, count in self.dataset.official_counts.items() if name in counts}
-        return {"data": self.location.label, "dataset": data.dataset, "fold": data.crossvalidation_idx,
+        return {"data": self.location.label, "dataset": data.dataset, "fold": self.fold,
                 "split_rule": data.split_rule, "counts": counts,
                 "official_counts_hold": (not self.location.phantom and counts == official) if official else None}
 

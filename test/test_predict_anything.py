@@ -190,8 +190,9 @@ def test_another_labelled_folder_is_scored_by_what_the_run_found_out(place, tmp_
         Image.fromarray(edited).save(str(mask))
     result = evaluate(place, tmp_path / "scores", "--input", tmp_path / "other")
     assert len(result["per_image"]) == 10 and result["data"] == str(tmp_path / "other")
-    assert (result["split"], result["counts"]) == ("validation", {"validation": 10})
-    assert "the run was trained on 8 of these images, whose scores are too good" in capsys.readouterr().out
+    assert (result["split"], result["fold"], result["counts"]) == ("validation", None, {"validation": 10})
+    known, told = "the run was trained on 8 of these images, whose scores are too good", capsys.readouterr().out
+    assert known in result["remarks"][-1] and told.count(known) == 2 and "10 images, validation, data: " in told
     assert not (place / "run" / "evaluation.json").exists()
     evaluate(place, tmp_path / "scores", "--input", tmp_path / "other", code=2)
     assert "holds evaluation.json, evaluation.csv already" in capsys.readouterr().err
@@ -199,6 +200,7 @@ def test_another_labelled_folder_is_scored_by_what_the_run_found_out(place, tmp_
                      place / "run", "--error_pictures")
     assert twice["scores"] == pytest.approx(result["scores"], rel=1e-5)  # a run with itself is that run
     assert twice["ensemble"] == [str(place / "run")] * 2
+    assert [f"{place / 'run'}: {known}" in remark for remark in twice["remarks"][-2:]] == [True, True]
     assert files_below(tmp_path / "twice" / "evaluation_pictures") == ["best.png", "median.png", "worst.png"]
 
 

@@ -59,6 +59,7 @@ def evaluate(members: Sequence[Member], logger: Logger) -> Dict[str, Any]:
         observer = second_observer(run, split)
     result = score(run, checkpoint, split, counts)
     result.update(_extended(run, counts, result))
+    result["remarks"] += _known_images(members)
     result.update(_bootstrap(run, counts))
     if observer is not None:
         result["second_observer"] = _without_nan(observer)
@@ -145,6 +146,12 @@ def _extended(run: Run, counts: Mapping[str, np.ndarray], result: Mapping[str, A
             "remarks": [*result["remarks"], *extended.remarks]}
 
 
+def _known_images(members: Sequence[Member]) -> List[str]:
+    """What must be known of scores because of the images that they are of, a line each."""
+    return [f"{member.run.settings.run.model_dir}: {line}" if len(members) > 1 else line
+            for member in members for line in member.run.dataset.score_remarks()]
+
+
 def _bootstrap(run: Run, counts: Mapping[str, np.ndarray]) -> Dict[str, Any]:
     """The "intervals" of scores over the images, and the "bootstrap" that they are of."""
     extended, seed = run.objective.extended, run.settings.training.seed
@@ -172,7 +179,7 @@ def protocol(run: Run) -> Dict[str, Any]:
 def made(run: Run) -> Dict[str, Any]:
     """How an evaluation of this run is made, as JSON has it: scores of the same alone are compared."""
     data = run.settings.data
-    found = {"dataset": data.dataset, "fold": data.crossvalidation_idx, "split_rule": data.split_rule}
+    found = {"dataset": data.dataset, "fold": run.fold, "split_rule": data.split_rule}
     alike: Dict[str, Any] = json.loads(json.dumps({**found, "protocol": protocol(run)}))
     return alike
 
