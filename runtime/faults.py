@@ -4,13 +4,41 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import functools
+import os
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 from utils.errors import UserError
+
+
+def system_reason(error: Exception) -> str:
+    """What the system said to a write that failed; TensorFlow hides it in a text of many lines."""
+    text = str(error)
+    known = [os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)]
+    return next((reason for reason in known if reason in text), next(iter(text.splitlines()), type(error).__name__))
+
+
+@contextlib.contextmanager
+def writing(what: str, place: str, repair: str) -> Iterator[None]:
+    """Tell where the body, in which TensorFlow may write, cannot.
+
+    Args:
+        what: it writes.
+        place: the directory, or the flag that names it.
+        repair: what to do once that is mended.
+
+    Raises:
+        UserError: it could not.
+    """
+    try:
+        yield
+    except (OSError, tf.errors.OpError) as error:
+        raise UserError(f"{what} could not be written ({system_reason(error)})",
+                        f"space and permission to write in {place}", f"mend that, then {repair}") from error
 
 
 @dataclasses.dataclass(frozen=True)

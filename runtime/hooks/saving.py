@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import time
 from typing import Any, Callable, Optional
 
 import tensorflow.compat.v1 as tf
 
 from runtime.checkpoints.find import Checkpoint
+from runtime.faults import writing
 from runtime.hooks.base import Context, StepHook, Values
 from utils.errors import UserError
 
@@ -82,19 +81,14 @@ class SaveHook(StepHook):
     def _save(self, session: tf.Session) -> None:
         self._saved_at = self._clock()
         try:
-            self.saved, self.failure = self._write(session, self.step), None
-        except (OSError, tf.errors.OpError) as error:
-            self.failure = UserError(f"the checkpoint of step {self.step} could not be written ({_reason(error)})",
-                                     "space and permission to write in --model_dir", self._repair())
+            with writing(f"the checkpoint of step {self.step}", "--model_dir", self._way_on()):
+                checkpoint = self._write(session, self.step)
+        except UserError as error:
+            self.failure = error
+        else:
+            self.saved, self.failure = checkpoint, None
 
-    def _repair(self) -> str:
+    def _way_on(self) -> str:
         last = self.saved.step if self.saved else self._started_from
         kept = f"the last complete checkpoint is that of step {last}" if last else "no checkpoint was complete before"
-        return f"mend that, then go on with --resume_training; {kept}"
-
-
-def _reason(error: Exception) -> str:
-    """What the system said; TensorFlow hides it in a text of many lines."""
-    text = str(error)
-    known = [os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)]
-    return next((reason for reason in known if reason in text), text.splitlines()[0])
+        return f"go on with --resume_training; {kept}"

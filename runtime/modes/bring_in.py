@@ -12,6 +12,7 @@ from runtime.assembly import Run
 from runtime.checkpoints.find import checkpoint_directory
 from runtime.checkpoints.foreign.recognise import read_foreign
 from runtime.checkpoints.write import write_checkpoint
+from runtime.faults import writing
 from runtime.modes.say import say
 from utils.contracts import StepContext
 
@@ -42,6 +43,9 @@ def bring_in(run: Run, arrays: Mapping[str, np.ndarray]) -> Dict[str, Any]:
 
     Returns:
         "variables" that were read, and the "source".
+
+    Raises:
+        UserError: they cannot be written.
     """
     run.distributed.on_chief(lambda: _write(run, arrays))
     return {"variables": len(arrays), "source": run.settings.run.weights}
@@ -58,7 +62,8 @@ def _write(run: Run, arrays: Mapping[str, np.ndarray]) -> None:
         session.run(tf.global_variables_initializer())
         for name, array in arrays.items():
             variables[name].load(array, session)
-        write_checkpoint(session, saver, directory, step=0, samples=0)
+        with writing("the imported weights", "--model_dir", "repeat the import with --overwrite"):
+            write_checkpoint(session, saver, directory, step=0, samples=0)
     if len(arrays) < len(variables):
         say(run.distributed, [f"{run.settings.run.weights} has no auxiliary head: that of the run, which training "
                               "alone uses, keeps its initial values"])

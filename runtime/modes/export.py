@@ -16,6 +16,7 @@ from runtime.exports.formats import FORMATS
 from runtime.exports.parity import Reference, compared_split, references, report
 from runtime.exports.served import Served, serve
 from runtime.exports.signature import describe, readme
+from runtime.faults import writing
 from runtime.modes.evaluate import choose_threshold
 from runtime.modes.say import say
 from runtime.settings.tree import Settings, with_values
@@ -157,12 +158,14 @@ def _write(run: Run, form: Format, work: _Work) -> Tuple[str, Dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as scratch:
         made = os.path.join(scratch, form.name)
         os.mkdir(made)
-        signature = {"format": form.name, "file": form.file, **work.signature, **form.write(work.served, made)}
+        with writing(f"--format {form.name}: it", folder, "export again"):
+            signature = {"format": form.name, "file": form.file, **work.signature, **form.write(work.served, made)}
         with form.opened(made) as function:
             parity = _parity(form, function, work)
-        write_json(os.path.join(made, SIGNATURE), signature)
-        write_json(os.path.join(made, PARITY), parity)
-        write_text(os.path.join(made, README), readme(form, signature, parity))
+        with writing(f"--format {form.name}: it", folder, "export again"):
+            write_json(os.path.join(made, SIGNATURE), signature)
+            write_json(os.path.join(made, PARITY), parity)
+            write_text(os.path.join(made, README), readme(form, signature, parity))
         target = os.path.join(folder, form.name + FAILED * (not parity["passed"]))
         if os.path.lexists(target):
             say(run.distributed, [f"what was in {target} is now in {move_aside(target)}"])

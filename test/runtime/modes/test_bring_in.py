@@ -83,17 +83,20 @@ def test_weights_are_evaluated_and_trained_on(phantom: str, tmp_path: Path, caps
     assert 0 < moved < 1e-4, "training went on from the weights"
 
 
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), tf.errors.UnknownError(
+    None, None, "/a/model.ckpt-0.data; No space left on device\nand more")])
 def test_a_run_whose_weights_could_not_be_written_does_not_begin_with_others(phantom: str, tmp_path: Path, capsys: Any,
-                                                                             monkeypatch: Any) -> None:
+                                                                             monkeypatch: Any, error: Any) -> None:
     _nvidia_checkpoint(tmp_path)
 
     def full(*arguments: Any, **details: Any) -> None:
-        raise OSError(28, "No space left on device")
+        raise error
 
     monkeypatch.setattr(bring_in, "write_checkpoint", full)
     assert _command(tmp_path, "--exec_mode", "import", "--weights", str(tmp_path / "model.ckpt-6400"), "--recipe",
                     _recipe(tmp_path), data=phantom) == 2
-    assert "No space left" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "the imported weights could not be written (No space left on device)" in told and "--overwrite" in told
     assert _command(tmp_path, "--exec_mode", "train", "--resume_training", "--max_steps", "1", data=phantom) == 2
     assert "no checkpoint, though the run has saved some" in capsys.readouterr().err
 

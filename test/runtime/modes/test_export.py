@@ -142,6 +142,21 @@ def test_a_failing_parity_is_a_failing_export(copy, monkeypatch, capfd):
     assert load(copy / "out" / "saved_model" / "parity.json")["passed"]
 
 
+@pytest.mark.parametrize("error", [
+    OSError(28, "No space left on device"),
+    tf.errors.ResourceExhaustedError(None, None, "/a/saved_model.pb; No space left on device\nand more")])
+def test_a_full_disk_is_told_and_the_other_form_comes_out(copy, monkeypatch, capfd, error):
+    def full(builder):
+        raise error
+
+    monkeypatch.setattr(tf.saved_model.Builder, "save", full)
+    command(copy, "--exec_mode", "export", "--format", "saved_model", "frozen", "--output", str(copy / "out"), code=2)
+    told = capfd.readouterr().err
+    assert "--format saved_model: it could not be written (No space left on device) (written: " in told
+    assert f"space and permission to write in {copy / 'out'}" in told and "Traceback" not in told
+    assert [path.name for path in (copy / "out").iterdir()] == ["frozen"]
+
+
 def test_a_missing_package_is_told_before_any_work(trained, tmp_path, monkeypatch, capfd):
     monkeypatch.setitem(sys.modules, "tf2onnx", None)
     command(trained, "--exec_mode", "export", "--format", "saved_model", "onnx", "--output", str(tmp_path / "out"),
