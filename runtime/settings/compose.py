@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping, Tuple
+import os
+from typing import Any, Dict, Mapping, Sequence, Tuple
 
 from datasets.catalogue import defaults_of, recipe_of
 from datasets.options import ALL_FOLDS, DataOptions
@@ -60,8 +61,9 @@ def compose_members(flags: Mapping[str, Any], ranks: int = 1) -> Tuple[Settings,
     """The settings that a command means for each of the runs that `--ensemble` names, which may be none.
 
     Raises:
-        UserError: as `compose`.
+        UserError: as `compose`; or one of them is what `--overwrite` has moved aside for another.
     """
+    _refuse_moved_aside(flags.get("ensemble", ()))
     alone = {name: value for name, value in flags.items() if name != "ensemble"}
     members = tuple(compose(dict(alone, model_dir=directory), ranks) for directory in flags.get("ensemble", ()))
     for member in members:
@@ -70,6 +72,16 @@ def compose_members(flags: Mapping[str, Any], ranks: int = 1) -> Tuple[Settings,
             raise UserError(f"--ensemble {place}: the runs of all folds", "the directories of single runs",
                             f"name them: {place.rstrip('/')}/fold_*")
     return members
+
+
+def _refuse_moved_aside(members: Sequence[str]) -> None:
+    """Patterns such as fold_* match fold_2.1 beside fold_2, too."""
+    places = [os.path.normpath(member) for member in members]
+    for place in places:
+        base, number = os.path.splitext(place)
+        if number[1:].isdecimal() and base in places:
+            raise UserError(f"--ensemble {place} and {base}", "one of them: the first is what --overwrite moved aside "
+                            "when the other began", f"leave {place} out (fold_? does not match it), or rename it")
 
 
 def _with_directories(flags: Mapping[str, Any]) -> Dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from runtime.settings.compose import compose
+from runtime.settings.compose import compose, compose_members
 from runtime.settings.saved import FILE_NAME, load_settings, save_settings
 from runtime.settings.tree import with_values
 from utils.errors import UserError
@@ -253,3 +253,18 @@ def test_a_place_that_checkpoints_could_not_be_read_from_is_refused(name):
     assert "another --model_dir" in caught.value.repair
     compose({"model_dir": name, "benchmark": True, "max_steps": 300})
     compose({"model_dir": "runs/a*b?{c}"})
+
+
+@pytest.mark.parametrize("names, refused", [
+    (("fold_0", "fold_2", "fold_2.1"), True), (("fold_2.1/", "./fold_2"), True), (("fold_0", "fold_2.1"), False),
+    (("v1", "v1.x"), False)])
+def test_a_run_that_was_moved_aside_is_no_member_beside_the_one_in_its_place(tmp_path, monkeypatch, names, refused):
+    monkeypatch.chdir(tmp_path)
+    for name in names:
+        saved_run(tmp_path / name)
+    flags = {"exec_mode": "predict", "ensemble": names, "output": "out"}
+    if refused:
+        with pytest.raises(UserError, match=r"--ensemble fold_2\.1 and fold_2\n"):
+            compose_members(flags)
+    else:
+        assert [member.run.model_dir for member in compose_members(flags)] == list(names)
