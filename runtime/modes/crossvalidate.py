@@ -133,8 +133,13 @@ def _run_fold(run: Run, run_once: RunOnce) -> Dict[str, Any]:
 
 
 def _finished(run: Run) -> Optional[Dict[str, Any]]:
-    """The evaluation of a fold that has run to its last step and been scored as the command says, or None."""
+    """The evaluation of a fold that has run to its last step and been scored as the command says, or None.
+
+    Pictures and tables of levels may be left from another evaluation: where they are asked for, they are made again.
+    """
     settings = run.settings
+    if settings.prediction.error_pictures or settings.run.compare_levels:
+        return None
     path = os.path.join(settings.run.model_dir, EVALUATION)
     # Only of the newest checkpoint can it be told by its step that no other one would be evaluated.
     if not settings.evaluates or settings.run.checkpoint != NEWEST or not os.path.isfile(path):

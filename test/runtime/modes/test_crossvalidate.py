@@ -110,7 +110,8 @@ def crossvalidation(directory):
     ([], ["--fov"], EVERY, {"fov": True}),
     (["--fov"], ["--no-fov"], EVERY, {"fov": False}),
     ([], ["--extended_scores", "vessels"], EVERY, {"extended_scores": "vessels"}),
-    ([], ["--checkpoint", "best"], EVERY, {"tta": "none"})])
+    ([], ["--checkpoint", "best"], EVERY, {"tta": "none"}),
+    ([], ["--error_pictures"], EVERY, {"tta": "none"})])
 def test_folds_are_scored_in_one_way(command, tmp_path, before, after, folds, recorded):
     """Those that were evaluated in another way before a stop are evaluated again."""
     assert command(*BEGIN, *before, stop=2) == [0, 1]
@@ -119,6 +120,15 @@ def test_folds_are_scored_in_one_way(command, tmp_path, before, after, folds, re
     assert {name: result["protocol"][name] for name in recorded} == recorded
     last = json.loads((tmp_path / "run" / "fold_4" / "evaluation.json").read_text())
     assert all(set(scores) == set(last["scores"]) for scores in [result["mean"], *result["folds"]])
+
+
+def test_levels_of_folds_that_had_been_scored_before_a_stop_are_compared_too(command, monkeypatch):
+    compared = []
+    monkeypatch.setattr(dispatch, "_check_levels", lambda run: None)
+    monkeypatch.setattr(dispatch, "compare_levels", lambda run, *others: compared.append(run.fold))
+    monkeypatch.setattr(dispatch, "summary", lambda *arguments: [])
+    assert command(*BEGIN, stop=2) == [0, 1]
+    assert command(*RESUME, "--compare_levels") == compared == EVERY
 
 
 def test_the_table_has_every_fold_their_mean_and_deviation(command, tmp_path):
