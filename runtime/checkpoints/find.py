@@ -101,6 +101,12 @@ def _search(model_dir: str, expected: Mapping[str, Tuple[int, ...]], which: str 
     return Search(None, tuple(remarks), lost=os.path.exists(os.path.join(model_dir, SAVED)))
 
 
+def found_as(model_dir: str, which: str, checkpoint: Checkpoint) -> str:
+    """What the checkpoint is that a look for `which` gave: the best one, or the newest, also in place of the best."""
+    best = read_best(model_dir) if which == BEST else None
+    return BEST if best is not None and best.step == checkpoint.step else NEWEST
+
+
 def newest_sound(model_dir: str) -> Optional[Checkpoint]:
     """The newest sound checkpoint of the run in `model_dir`, whatever network it is of, or None."""
     return search(model_dir, {}).checkpoint

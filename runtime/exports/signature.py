@@ -6,7 +6,7 @@ from typing import Any, Dict, List, Mapping, Optional
 
 from datasets.pixels import WORDS
 from runtime.assembly import Run
-from runtime.checkpoints.find import Checkpoint
+from runtime.checkpoints.find import Checkpoint, found_as
 from runtime.exports.base import Format
 from runtime.exports.served import CLASSES, IMAGE, PROBABILITIES, SCORE, Served
 
@@ -42,7 +42,8 @@ def describe(run: Run, checkpoint: Checkpoint, served: Served, pixels: str,
         "threshold": threshold,
         "network": settings.model.model, "pruning_level": settings.model.pruning_level,
         "head_mode": settings.model.head_mode, "dataset": spec.name, "feeding": settings.data.feeding,
-        "precision": run.device.precision, "checkpoint": settings.run.checkpoint, "step": checkpoint.step}
+        "precision": run.device.precision, "step": checkpoint.step,
+        "checkpoint": found_as(settings.run.model_dir, settings.run.checkpoint, checkpoint)}
 
 
 def readme(form: Format, signature: Mapping[str, Any], parity: Mapping[str, Any]) -> str:

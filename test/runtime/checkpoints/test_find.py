@@ -13,7 +13,16 @@ from hypothesis import strategies
 
 from runtime.checkpoints import find
 from runtime.checkpoints.best import History, save_history
-from runtime.checkpoints.find import BEST, SAVED, checkpoint_directory, newest_sound, required, search
+from runtime.checkpoints.find import (
+    BEST,
+    NEWEST,
+    SAVED,
+    checkpoint_directory,
+    found_as,
+    newest_sound,
+    required,
+    search,
+)
 from utils.errors import UserError
 from utils.files import read_json
 
@@ -156,12 +165,15 @@ def test_the_best_where_it_is_asked_for(run, best, step):
     found = search(run, EXPECTED, BEST)
     assert found.checkpoint.step == step
     assert bool(found.remarks) == (best != step)
+    assert found_as(run, BEST, found.checkpoint) == (BEST if best == step else NEWEST)
+    assert found_as(run, NEWEST, found.checkpoint) == NEWEST
 
 
 def test_no_best_is_told(run):
     found = search(run, EXPECTED, BEST)
     assert found.checkpoint.step == 20
     assert "--evaluate_every" in found.remarks[0]
+    assert found_as(run, BEST, found.checkpoint) == NEWEST
 
 
 @hypothesis.given(files=strategies.lists(strategies.tuples(

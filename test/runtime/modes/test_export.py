@@ -114,9 +114,11 @@ def test_nothing_is_overwritten_unless_asked_for(copy, capfd):
     (copy / "export" / "frozen" / "model.pb").write_bytes(b"an older one")
     command(copy, "--exec_mode", "export", "--format", "frozen", code=2)
     assert "frozen is there already" in capfd.readouterr().err
-    command(copy, "--exec_mode", "export", "--format", "frozen", "--overwrite", "--threshold", "0.75")
+    command(copy, "--exec_mode", "export", "--format", "frozen", "--overwrite", "--threshold", "0.75", "--checkpoint",
+            "best")
     assert (copy / "export" / "frozen.1" / "model.pb").read_bytes() == b"an older one"
-    assert load(copy / "export" / "frozen" / "signature.json")["threshold"] == 0.75
+    signature = load(copy / "export" / "frozen" / "signature.json")
+    assert (signature["threshold"], signature["checkpoint"]) == (0.75, "newest"), "no best one is known"
     assert (copy / "settings.json").exists(), "the run itself stays where it is"
 
 
