@@ -7,6 +7,9 @@ import glob
 import os
 from typing import List, Sequence
 
+from datasets.folder_layouts import IMAGES, MASKS, PARTS
+from datasets.folder_pairs import NAME as PAIRS
+from datasets.options import OWN_IMAGES, PHANTOM
 from runtime.assembly import Run
 from runtime.checkpoints.directory import move_aside, require_writable
 from runtime.modes.say import say
@@ -15,6 +18,8 @@ from utils.errors import UserError
 
 UNFINISHED = "unfinished"
 """The folder beside predictions for what goes on when the command is repeated; gone once all is done."""
+_OF_DATA = {*IMAGES, *MASKS, *(name for names in PARTS.values() for name in names)}
+"""Folders that images and masks of one's own lie in, in lower case."""
 
 
 def is_unfinished(folder: str) -> bool:
@@ -27,7 +32,7 @@ def check_output(settings: Settings, names: Sequence[str]) -> None:
 
     Raises:
         UserError: it holds some and nothing says what to do with them, or cannot be written, or lies among the images
-            that are predicted.
+            that are predicted, or among the run's own images and masks.
     """
     output = settings.run.output
     if output is None:
@@ -36,6 +41,12 @@ def check_output(settings: Settings, names: Sequence[str]) -> None:
         if _is_among(output, place):
             raise UserError(f"--output {output} lies in --input {place}", "a directory elsewhere: another prediction "
                             "would take these masks for images", f"use --output {_beside(place)}-predicted, say")
+    data = settings.data.data_dir
+    if settings.predicts and settings.data.dataset == OWN_IMAGES and data not in (None, PHANTOM) and (
+            _is_among_own(output, str(data), names)):
+        raise UserError(f"--output {output} lies in the run's own data, or around it: {data}", "a directory elsewhere: "
+                        "predictions would take the place of masks, or be taken for images or masks",
+                        f"use --output {_beside(str(data))}-predicted, say")
     if os.path.lexists(output) and not os.path.isdir(output):
         raise UserError(f"--output {output}: not a directory", "a directory, or none yet", "use another --output")
     there = _held(output, names)
@@ -73,6 +84,18 @@ def _is_among(output: str, place: str) -> bool:
     # A pattern, as what names nothing: of folders that it matches, or that the output is going to be itself.
     return (fnmatch.fnmatch(os.path.abspath(output), os.path.abspath(place))
             or any(_lies_in(output, found) for found in glob.iglob(place) if os.path.isdir(found)))
+
+
+def _is_among_own(output: str, data: str, names: Sequence[str]) -> bool:
+    """Whether what is written into `output` under these names would take the place of a data directory, or of a folder
+    of its images and masks, or come to lie in one.
+    """
+    if any(_lies_in(data, os.path.join(output, name)) for name in names):
+        return True
+    if not _lies_in(output, data):
+        return False
+    first = os.path.relpath(os.path.realpath(output), os.path.realpath(data)).split(os.sep)[0]
+    return first == os.curdir or first.lower() in _OF_DATA or os.path.lexists(os.path.join(data, PAIRS))
 
 
 def _beside(place: str) -> str:
