@@ -105,9 +105,19 @@ def test_the_ceiling_is_that_of_the_fastest_convolution(tmp_path, monkeypatch):
     assert len(seen) == 19
 
 
+def test_the_ceiling_has_no_dilation(tmp_path, monkeypatch):
+    """Whose weights in the padding nobody computes; those convolutions are there, padded by numbers."""
+    run = ours.assembled(Case("deeplabv3", "predict", "float32", 1, 64), str(tmp_path), filters=2)
+    seen, rate = [], ceiling._rate
+    monkeypatch.setattr(ceiling, "_rate", lambda node, *more: seen.append(node) or rate(node, *more))
+    assert ceiling.ceiling(run, tf.float32) > 0.0
+    assert {max(node.get_attr("dilations")) for node in seen} == {1}
+    assert b"EXPLICIT" in {node.get_attr("padding") for node in seen[0].graph.get_operations() if node.type == "Conv2D"}
+
+
 def test_a_convolution_is_timed():
     with tf.Graph().as_default():
-        node = tf.nn.conv2d(tf.zeros([1, 8, 8, 2]), tf.zeros([3, 3, 2, 4]), strides=1, padding="SAME", dilations=2).op
+        node = tf.nn.conv2d(tf.zeros([1, 8, 8, 2]), tf.zeros([3, 3, 2, 4]), strides=2, padding="SAME").op
     assert ceiling._rate(node, tf.float32, tf.ConfigProto()) > 0.0
 
 
