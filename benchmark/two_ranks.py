@@ -5,10 +5,11 @@
 
 Each round measures every way once, each in processes of its own: one rank with all cores; ranks under `horovodrun` with
 an equal part of the cores' threads each, and as they come, each with as many threads as cores; and, to tell what their
-talking costs, as many processes that know nothing of each other, with an equal part of batch and threads. Behind the
-rounds each way of several ranks runs once more with Horovod's timeline. Results are kept in --results, where a case
-that is there already is not measured again, and written as a table into --page. It ends with 1 where a case failed.
-docs/performance.md says what the columns mean.
+talking costs, as many processes that know nothing of each other, with an equal part of batch and threads; where these
+did not measure at the same time, they measure anew with more steps. Behind the rounds each way of several ranks runs
+once more with Horovod's timeline. Results are kept in --results, where a case that is there already is not measured
+again, and written as a table into --page. It ends with 1 where a case failed. docs/performance.md says what the columns
+mean.
 """
 
 from __future__ import annotations
@@ -44,6 +45,10 @@ SECTION = "ranks"
 COLUMNS = ("network", "precision", "batch", "way", "images/s", "by one rank's", "in allreduce", "or waiting for it",
            "MiB")
 ONE = "one rank"
+TOGETHER = 0.8
+"""The share of the longest measurement of processes apart in which all of them must measure."""
+TRIES, MORE = 3, 4
+"""How often that is tried, each time in so many times as many steps."""
 
 
 class Case(NamedTuple):
@@ -82,7 +87,7 @@ class Way(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """Images/s of all processes by the median step, and MiB of the largest of them."""
+    """Images/s of all processes by the median step, and MiB: of the first rank, of processes apart the largest."""
 
     images_per_second: float
     memory_mib: float
@@ -209,17 +214,31 @@ class Meter:
                 "load": load, "steps": self._effort.steps, "warmup_steps": self._effort.warmup_steps, "ways": found}
 
     def measure(self, case: Case, way: Way, **more: str) -> Measured:
-        """One round of one way; `more` are variables of the environment."""
-        own_batch = case.batch_size // way.processes
-        arguments = training(case, own_batch)
-        launcher = (self._launcher, "-np", str(way.processes), "--gloo") if way.talking else ()
-        side_by_side = 1 if way.talking else way.processes
-        with ThreadPoolExecutor(side_by_side) as pool, ended_together() as together:
-            around = Surroundings(launcher, {**way.environment, **more}, together=together)
-            found = list(pool.map(lambda _: benchmark(arguments, self._effort, around), range(side_by_side)))
-        images = case.batch_size / side_by_side
+        """One round of one way; `more` are variables of the environment.
+
+        Raises:
+            UserError: a process failed, or several that stand apart did not measure at the same time.
+        """
+        for tried in range(TRIES):
+            effort = self._effort._replace(steps=self._effort.steps * MORE ** tried)
+            found = self._side_by_side(case, way, effort, more)
+            if overlap(found, effort.steps) >= TOGETHER:
+                break
+        else:
+            raise UserError(f"{way.name} measured together for {overlap(found, effort.steps):.0%} of the time",
+                            f"{TOGETHER:.0%} or more", "give more --steps, on a machine without other work")
+        images = case.batch_size / len(found)
         return Measured(sum(1000.0 * images / each["latency_train_50"] for each in found),
                         max(each["peak_memory_mib"] for each in found))
+
+    def _side_by_side(self, case: Case, way: Way, effort: Effort, more: Mapping[str, str]) -> List[Dict[str, float]]:
+        """What each process of a way finds; of several that talk the first one tells."""
+        arguments = training(case, case.batch_size // way.processes)
+        launcher = (self._launcher, "-np", str(way.processes), "--gloo") if way.talking else ()
+        count = 1 if way.talking else way.processes
+        with ThreadPoolExecutor(count) as pool, ended_together() as together:
+            around = Surroundings(launcher, {**way.environment, **more}, together=together)
+            return list(pool.map(lambda _: benchmark(arguments, effort, around), range(count)))
 
     def traced(self, case: Case, way: Way) -> Shares:
         """What the timeline of the first rank says."""
@@ -227,6 +246,13 @@ class Meter:
             path = os.path.join(directory, "timeline.json")
             self.measure(case, way, HOROVOD_TIMELINE=path)
             return shares(read_timeline(path), self._effort.warmup_steps)
+
+
+def overlap(found: Sequence[Mapping[str, float]], steps: int) -> float:
+    """The share of the longest measurement of some processes in which all of them measured `steps` steps."""
+    seconds = [steps * each["latency_train_mean"] / 1000.0 for each in found]
+    begun = max(each["ended"] - own for each, own in zip(found, seconds))
+    return (min(each["ended"] for each in found) - begun) / max(seconds)
 
 
 def training(case: Case, batch_size: int) -> List[str]:

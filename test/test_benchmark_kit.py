@@ -177,7 +177,7 @@ def test_a_benchmark_is_asked_for_as_a_user_would(monkeypatch):
     def stub(words, limit, environment, memory_bytes, together):
         seen.append((list(words), limit, environment, memory_bytes))
         directory = words[words.index("--log_dir") + 1]
-        record = {"type": "LOG", "step": [], "data": {"latency_train_50": 250.0}}
+        record = {"type": "LOG", "step": [], "timestamp": "1.5", "data": {"latency_train_50": 250.0}}
         with open(f"{directory}/log.json", "w") as stream:
             stream.write(f"DLLL {json.dumps(record)}\n")
         return Said("", "")

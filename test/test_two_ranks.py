@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import sys
@@ -12,6 +13,7 @@ from benchmark import two_ranks
 from benchmark.kit import results
 from benchmark.kit.timeline import Shares
 from benchmark.two_ranks import Case, Way
+from utils.errors import UserError
 from utils.files import write_json
 
 MACHINE = {"processor": "Abacus", "cores": 2, "memory_gib": 24, "date": "2026-01-02", "versions": {"TensorFlow": "2"}}
@@ -48,10 +50,10 @@ def test_ways_share_the_cores():
 
 
 class Stand:
-    """Runs that only note how they were asked for; a step takes 500 ms."""
+    """Runs that only note how they were asked for; a step takes 500 ms, and each ends `late` seconds behind another."""
 
-    def __init__(self, monkeypatch):
-        self.asked = []
+    def __init__(self, monkeypatch, late=0.0):
+        self.asked, self.steps, self.ends = [], [], itertools.count(0.0, late)
         monkeypatch.setattr(two_ranks, "benchmark", self.benchmark)
         monkeypatch.setattr(two_ranks, "shares", lambda events, warmup: Shares(0.1, 0.2))
         monkeypatch.setattr(two_ranks, "read_timeline", lambda path: [])
@@ -62,7 +64,9 @@ class Stand:
         batch = arguments[arguments.index("--batch_size") + 1]
         self.asked.append((" ".join(around.launcher), batch, around.environment.get("TF_NUM_INTRAOP_THREADS"),
                            "HOROVOD_TIMELINE" in around.environment))
-        return {"latency_train_50": 500.0, "peak_memory_mib": 10.0}
+        self.steps.append(effort.steps)
+        return {"latency_train_50": 500.0, "latency_train_mean": 500.0, "peak_memory_mib": 10.0,
+                "ended": next(self.ends)}
 
 
 def test_ways_are_measured_in_turn_and_traced_behind_the_rounds(tmp_path, monkeypatch):
@@ -86,6 +90,32 @@ def test_ways_are_measured_in_turn_and_traced_behind_the_rounds(tmp_path, monkey
     for more in (["--cycle_ms", "5"], ["--rounds", "3"], ["--steps", "9"]):
         stand.asked.clear()
         assert two_ranks.main([*given, *more]) == 0 and stand.asked
+
+
+def test_processes_overlap_where_all_of_them_measure():
+    """From 2 to 12 and from 7 to 13: 5 of 10 s."""
+    found = [{"ended": 12.0, "latency_train_mean": 1000.0}, {"ended": 13.0, "latency_train_mean": 600.0}]
+    assert two_ranks.overlap(found, 10) == pytest.approx(0.5)
+    assert two_ranks.overlap(found[:1], 10) == pytest.approx(1.0)
+    assert two_ranks.overlap([found[0], {**found[1], "ended": 20.0}], 10) < 0.0
+
+
+@pytest.mark.parametrize("late, steps", [(0.5, [6, 6]), (2.0, [6, 6, 24, 24]), (9.0, [6, 6, 24, 24, 96, 96])])
+def test_processes_apart_measure_at_the_same_time(monkeypatch, late, steps):
+    """Of 3, 12 and 48 s; one rank, and ranks that talk, are a single process here."""
+    stand = Stand(monkeypatch, late)
+    meter = two_ranks.Meter(flags(), MACHINE, "launch")
+    assert meter.measure(CASE, Way("apart", 2, False, THREAD)).images_per_second == 4.0
+    assert stand.steps == steps
+    assert meter.measure(CASE, Way("ranks", 2, True, THREAD)).images_per_second == 4.0
+    assert stand.steps == [*steps, 6]
+
+
+def test_processes_that_never_measure_at_the_same_time_are_told(monkeypatch):
+    stand = Stand(monkeypatch, late=30.0)
+    with pytest.raises(UserError, match="apart measured together for 38% of the time"):
+        two_ranks.Meter(flags(), MACHINE, "launch").measure(CASE, Way("apart", 2, False, THREAD))
+    assert len(stand.steps) == 2 * two_ranks.TRIES
 
 
 def test_a_process_has_its_part_of_the_batch_without_xla():

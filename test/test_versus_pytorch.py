@@ -123,10 +123,12 @@ def test_a_convolution_is_timed():
 
 def test_the_log_of_a_benchmark(tmp_path):
     records = [{"type": "LOG", "step": "PARAMETER", "data": {"model": "unet"}}, {"type": "METADATA", "metric": "x"},
-               {"type": "LOG", "step": [], "data": {"latency_train_50": 250.0, "peak_memory_mib": 7.0}},
-               {"type": "LOG", "step": [], "data": {"latency_test_50": 800.0}}]
+               {"type": "LOG", "step": [], "timestamp": "5.0", "data": {"latency_train_50": 250.0}},
+               {"type": "LOG", "step": [], "timestamp": "6.5", "data": {"latency_test_50": 800.0,
+                                                                        "peak_memory_mib": 7.0}}]
     path = tmp_path / "log.json"
     path.write_text("".join(f"DLLL {json.dumps(record)}\n" for record in records))
+    assert runs.read_log(str(path))["ended"] == 6.5
     assert ours.measurement(runs.read_log(str(path)), CASE) == (0.25, 7.0)
     # An image of 2 x 8 windows is two batches of 8.
     assert ours.measurement(runs.read_log(str(path)), Case("fcn", "predict", "float32", 8, 64)) == (0.4, 7.0)

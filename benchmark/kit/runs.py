@@ -55,7 +55,7 @@ ALONE = Surroundings()
 
 
 def benchmark(arguments: Sequence[str], effort: Effort, around: Surroundings = ALONE) -> Dict[str, float]:
-    """What `main.py --benchmark` measures on the processor, by name, and the "seconds" of the whole process.
+    """What `main.py --benchmark` measures on the processor, as `read_log` tells it, and the whole process' "seconds".
 
     Args:
         arguments: what to measure, as flags; no run is touched.
@@ -110,12 +110,12 @@ def _carried_out(arguments: Sequence[str], effort: Effort, around: Surroundings,
 
 
 def read_log(path: str) -> Dict[str, float]:
-    """The figures in the log of a benchmark, by name."""
+    """The figures in the log of a benchmark, by name, and when the measured steps had "ended": seconds since 1970."""
     found: Dict[str, float] = {}
     with open(path, encoding="utf-8") as stream:
         for record in (json.loads(line[len(_PREFIX):]) for line in stream):
             if record["type"] == "LOG" and record["step"] == [] and isinstance(record["data"], Mapping):
-                found.update(record["data"])
+                found.update(record["data"], ended=float(record["timestamp"]))
     return found
 
 
