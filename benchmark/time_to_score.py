@@ -64,9 +64,14 @@ def parser(text: str, recipes: Sequence[str] = ()) -> argparse.ArgumentParser:
     return found
 
 
-def this_machine() -> Dict[str, Any]:
-    """What must be the same for minutes to be compared. The process that looks imports TensorFlow, not this one."""
-    return ask("kit.machine", {"modules": {}}, LIMIT, {})
+def this_machine(flags: Sequence[str]) -> Dict[str, Any]:
+    """What must be the same for minutes to be compared. The process that looks imports TensorFlow, not this one.
+
+    Args:
+        flags: further ones of main.py, which may leave a GPU idle.
+    """
+    on_cpu = "--device cpu" in " ".join(flags).replace("=", " ")
+    return ask("kit.machine", {"modules": {}, "gpu": not on_cpu}, LIMIT, {})
 
 
 def _compare(flags: argparse.Namespace) -> None:
@@ -112,7 +117,7 @@ class Lab:
     def machine(self) -> Mapping[str, Any]:
         """The machine, looked at when it is first asked for."""
         if self._machine is None:
-            self._machine = this_machine()
+            self._machine = this_machine(self.flags.flags)
         return self._machine
 
     def records(self) -> List[Record]:

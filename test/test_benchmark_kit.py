@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from benchmark.kit import results, runs
+from benchmark.kit import machine, results, runs
 from benchmark.kit.processes import Said, finished
 from benchmark.kit.timeline import read_timeline, shares
 from runtime.devices import kernel_gradients
@@ -79,6 +79,29 @@ def test_records_of_another_machine_stay_and_do_not_count(tmp_path):
     (tmp_path / "results.json").write_text(json.dumps(stored))
     asked, _, (records, _) = go(flags(tmp_path), [Case("a")])
     assert asked == [Case("a")] and [each["machine"]["cores"] for each in records] == [64, 2]
+
+
+def test_what_the_environment_says_otherwise_makes_another_machine():
+    """Records of before that was told are of a machine of which nothing is said otherwise."""
+    said = {"TF_ENABLE_ONEDNN_OPTS": "1", "TF_NUM_INTEROP_THREADS": "", "HOME": "here"}
+    assert machine.otherwise(said) == []
+    found = machine.otherwise({**said, "TF_ENABLE_ONEDNN_OPTS": "0", "TF_NUM_INTRAOP_THREADS": "1"})
+    assert found == ["TF_ENABLE_ONEDNN_OPTS=0", "TF_NUM_INTRAOP_THREADS=1"]
+    record, other = made(Case("a")), {**MACHINE, "otherwise": found, "gpu": "Slide rule"}
+    assert results.same(record, Case("a"), {**MACHINE, "otherwise": [], "gpu": ""})
+    assert not results.same(record, Case("a"), other)
+    assert results.described(other) == ("Abacus, 2 cores, 24 GiB, Slide rule; TensorFlow 2; TF_ENABLE_ONEDNN_OPTS=0; "
+                                        "TF_NUM_INTRAOP_THREADS=1")
+
+
+def test_the_first_gpu_is_named_where_it_is_asked_for(monkeypatch):
+    import tensorflow.compat.v1 as tf
+
+    monkeypatch.setattr(tf.config.experimental, "list_physical_devices", lambda kind: ["one", "other"])
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: {"device_name": gpu}, raising=False)
+    assert machine.machine({})["gpu"] == "" and machine.machine({}, gpu=True)["gpu"] == "one"
+    monkeypatch.setattr(tf.config.experimental, "list_physical_devices", lambda kind: [])
+    assert machine.machine({}, gpu=True)["gpu"] == ""
 
 
 def test_what_was_measured_in_fewer_steps_or_is_not_complete_is_not_known():

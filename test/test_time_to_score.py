@@ -181,6 +181,14 @@ def test_another_machine_is_measured_beside(tmp_path, command, stand, monkeypatc
     assert len(json.loads((tmp_path / "results.json").read_text())) == 4
 
 
+@pytest.mark.parametrize("more, gpu", [([], True), (["--", "--device", "cpu"], False), (["--", "--device=cpu"], False)])
+def test_a_gpu_belongs_to_the_machine_where_it_is_used(tmp_path, command, monkeypatch, more, gpu):
+    asked = []
+    monkeypatch.setattr(time_to_score, "ask", lambda module, question, *_: asked.append(question) or MACHINE)
+    assert command(flags(tmp_path, *more)) == 0
+    assert asked == [{"modules": {}, "gpu": gpu}]
+
+
 def test_a_cell_that_fails_does_not_keep_the_others_from_it(tmp_path, command, stand, capsys):
     stand.failing = ["0"]
     assert command(flags(tmp_path)) == 2

@@ -149,7 +149,8 @@ def load() -> float:
 def described(machine: Mapping[str, Any]) -> str:
     """A machine in words: what must be the same for figures to be compared."""
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    return f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB; {versions}"
+    parts = [machine["processor"], f"{machine['cores']} cores", f"{machine['memory_gib']} GiB", machine.get("gpu")]
+    return "; ".join([", ".join(filter(None, parts)), versions, *machine.get("otherwise", ())])
 
 
 def by_machine(records: Sequence[Record], effort: Callable[[Sequence[Record]], str]

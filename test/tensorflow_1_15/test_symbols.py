@@ -14,6 +14,8 @@ from .check import Symbols, offences
 from .collect import LEFT_OUT, LIST, collect
 
 FOR_NEWER = {
+    ("benchmark/kit/machine.py", "tf.config.experimental.get_device_details"):
+        "looked for by getattr; without it a GPU has no name",
     ("runtime/devices/base.py", "tf.config.experimental.enable_op_determinism"):
         "looked for by getattr; without it TF_DETERMINISTIC_OPS is set",
     ("runtime/devices/gpu.py", "tf.config.experimental.get_memory_info"):
