@@ -20,7 +20,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
 from benchmark.kit.processes import stoppable  # noqa: E402
-from benchmark.kit.results import write_section  # noqa: E402
+from benchmark.kit.results import Record, write_section  # noqa: E402
 from benchmark.time_to_score import Lab, parser, wanted  # noqa: E402
 from benchmark.timed import rescored  # noqa: E402
 from benchmark.timed.ablation_page import ablation_page  # noqa: E402
@@ -80,7 +80,7 @@ def _average(lab: Lab, cell: Cell) -> None:
     """Score a trained cell with its predictions averaged."""
     record = lab.found(cell)
     for part in AVERAGED:
-        if record is not None and (lab.flags.again or lab.found(cell._replace(variant=part.variant)) is None):
+        if record is not None and not _scored(lab, cell._replace(variant=part.variant), [record]):
             kept, found = rescored.evaluated(record, cell, lab.place(cell), part.variant, part.flags)
             lab.keep(found, kept)
 
@@ -88,11 +88,22 @@ def _average(lab: Lab, cell: Cell) -> None:
 def _ensemble(lab: Lab, members: Sequence[Cell]) -> None:
     """Score the mean of all folds' networks where there are images that none of them has seen."""
     known = [record for record in map(lab.found, members) if record is not None]
-    there = lab.found(members[0]._replace(fold=None, variant=ENSEMBLE.variant)) is not None
-    if members[0].dataset in BY_FOLDS or len(known) < FOLDS or (there and not lab.flags.again):
+    together = members[0]._replace(fold=None, variant=ENSEMBLE.variant)
+    if members[0].dataset in BY_FOLDS or len(known) < FOLDS or _scored(lab, together, known):
         return
     for cell, record in rescored.of_folds(known, members, lab.place(members[0]), (SINGLE, ENSEMBLE.variant)):
         lab.keep(record, cell)
+
+
+def _scored(lab: Lab, cell: Cell, trained: Sequence[Record]) -> bool:
+    """Whether a cell that is scored by networks of others is there, and by the networks that these have now.
+
+    No two trainings take the same minutes. Records of before all of them were kept tell those of the first alone.
+    """
+    found, minutes = lab.found(cell), [record["minutes"] for record in trained]
+    if found is None or lab.flags.again:
+        return False
+    return bool(found.get("trained", [found["minutes"], *minutes[1:]]) == minutes)
 
 
 def _by_seed(own: Sequence[Cell]) -> List[List[Cell]]:

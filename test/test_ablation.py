@@ -157,6 +157,29 @@ def test_every_ingredient_is_measured_once(tmp_path, stand):
     assert ablation.main(flags(tmp_path)) == 0 and stand.modes == []
 
 
+def test_what_was_scored_of_another_training_is_scored_anew(tmp_path, stand):
+    """The base of the first fold has been trained again, in other minutes; then that of the third one."""
+    results = tmp_path / "results.json"
+
+    def trained_again(fold):
+        kept = json.loads(results.read_text())
+        next(each for each in kept if (each["case"]["variant"], each["case"]["fold"]) == ("", fold))["minutes"] += 0.5
+        results.write_text(json.dumps(kept))
+        del stand.modes[:]
+        assert ablation.main(flags(tmp_path, "--folds", "all")) == 0
+        assert set(stand.modes) == {"rescore"}
+        return len(stand.modes)
+
+    assert ablation.main(flags(tmp_path, "--folds", "all")) == 0
+    assert trained_again(0) == trained_again(2) == len(AVERAGED) + 5 + 1
+    # Of before the minutes of all were kept.
+    kept = [{name: value for name, value in each.items() if name != "trained"}
+            for each in json.loads(results.read_text())]
+    results.write_text(json.dumps(kept))
+    del stand.modes[:]
+    assert ablation.main(flags(tmp_path, "--folds", "all")) == 0 and stand.modes == []
+
+
 def test_a_training_that_fails_keeps_nothing_else_from_being_scored(tmp_path, stand, capsys):
     stand.failing = ["1"]
     assert ablation.main(flags(tmp_path, "--seeds", "2")) == 2
