@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import pytest
@@ -17,10 +18,10 @@ from utils.files import write_json
 from .conftest import write_recipe
 
 MACHINE = {"processor": "Abacus", "cores": 2, "memory_gib": 24, "date": "2026-01-02", "versions": {"TensorFlow": "2"}}
-ALONE = {"first": {"images_per_second": 10.0, "cpu_ms": 150.0}, "later": {"images_per_second": 80.0, "cpu_ms": 20.0},
+ALONE = {"reading": {"images_per_second": 10.0, "cpu_ms": 150.0}, "input": {"images_per_second": 80.0, "cpu_ms": 20.0},
          "images": 6, "batch_size": 16, "threads": 2, "memory_mib": 500.0}
 RECORD = {"case": {"recipe": "drive-fcn", "data": "phantom"}, "machine": MACHINE, "load": 0.5, "steps": 6,
-          "warmup_steps": 4, "input": ALONE, "batch_size": 16, "step_ms": 812.0, "wait": 0.0123, "memory_mib": 900.0}
+          "warmup_steps": 4, "alone": ALONE, "batch_size": 16, "step_ms": 812.0, "wait": 0.0123, "memory_mib": 900.0}
 
 
 def cells(record):
@@ -43,6 +44,13 @@ def test_a_row():
 def test_waiting_beyond_the_goal_and_a_smaller_batch_stand_out():
     found = cells({**RECORD, "wait": 0.034, "batch_size": 4})
     assert found[2] == "4 (of 16)" and found[4] == "**3.4%**"
+
+
+@pytest.mark.parametrize("batch, step_ms, cell", [(16, 199.0, "**200**"), (16, 201.0, "200"), (4, 49.0, "**200**"),
+                                                  (4, 51.0, "200")])
+def test_input_that_is_slower_than_a_step_stands_out(batch, step_ms, cell):
+    """Whatever the waiting: 16 images take it 200 ms, and 4 images 50."""
+    assert cells({**RECORD, "batch_size": batch, "step_ms": step_ms})[-2] == cell
 
 
 def test_every_recipe_has_a_row_and_more_where_there_are_more_data():
@@ -96,6 +104,10 @@ def test_the_command_measures_keeps_and_writes(tmp_path, monkeypatch):
     again = Stand(monkeypatch, most=4)
     assert input_wait.main(given) == 0 and again.batches == [16, 8, 4]
     assert len(json.loads((tmp_path / "results.json").read_text())) == 2
+    # So is what was measured before reading was told by itself.
+    old = {name: value for name, value in records[0].items() if name != "alone"}
+    write_json(str(tmp_path / "results.json"), [old, records[1]])
+    assert input_wait.main(given) == 0 and len(again.batches) == 6
 
 
 def test_a_row_that_cannot_be_measured_is_told(tmp_path, monkeypatch, capsys):
@@ -131,11 +143,25 @@ def test_input_alone(phantom, tiny_recipe):
     found = pipeline_figures(["--recipe", tiny_recipe, "--data_dir", phantom, "--batch_size", "2", "--device", "cpu"],
                              0.05)
     assert (found["images"], found["batch_size"]) == (5, 2)
-    assert all(number > 0.0 for part in ("first", "later") for number in found[part].values())
+    assert all(number > 0.0 for part in ("reading", "input") for number in found[part].values())
 
 
-def test_input_that_comes_later_reads_no_image_again(phantom, tmp_path, monkeypatch):
-    """However images are drawn, and even where there was no time for the first pass."""
+def test_reading_reads_each_image_once():
+    places = []
+    assert list(pipeline_alone._reads(places.append, 11, 2)) == [8, 3]
+    assert sorted(map(int, places)) == list(range(11))
+
+
+def test_figures_end_with_the_images_or_the_time():
+    """Of twelve images there is time for all; of those without end for one look at the clock."""
+    found = pipeline_alone._figures(iter([8, 4]), 60.0)
+    assert found["images_per_second"] > 12 / 60.0 and found["cpu_ms"] >= 0.0
+    takes = itertools.repeat(8)
+    assert pipeline_alone._figures(takes, 0.0)["images_per_second"] > 0.0
+
+
+def test_input_reads_no_image_again(phantom, tmp_path, monkeypatch):
+    """However images are drawn, and even where there was no time to read them all before."""
     noted, snapshots = [], []
 
     def assembled(*parts):
@@ -144,10 +170,10 @@ def test_input_that_comes_later_reads_no_image_again(phantom, tmp_path, monkeypa
         run.dataset.read = lambda name: noted.append(name) or read(name)
         return run
 
-    def figures(take, batch, most, seconds):
+    def figures(takes, seconds):
         snapshots.append(list(noted))
-        for _ in range(0 if most else 10):
-            take()
+        for _ in range(0 if len(snapshots) == 1 else 10):
+            next(takes)
         snapshots.append(list(noted))
         return {}
 
