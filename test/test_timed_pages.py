@@ -75,6 +75,22 @@ def test_the_interval_of_a_mean_is_over_the_images_of_all_folds():
     assert scores.interval(row, "eval_dice_score") == pytest.approx((0.3, 0.9))
 
 
+def test_an_image_weighs_as_often_as_it_was_scored():
+    """One of four images is scored three times, with 0, the others once, with 1. In 5 % of the draws three of four are
+    that image, in 0.4 % all: 1 of 3 * 3 + 1 scores is 1 at the lower end.
+    """
+    row = [of_slices(CELL._replace(fold=0), {"a": 0.0, "b": 1.0, "c": 1.0, "d": 1.0}),
+           *(of_slices(CELL._replace(fold=fold), {"a": 0.0}) for fold in (1, 2))]
+    assert scores.interval(row, "eval_dice_score") == pytest.approx((0.1, 1.0))
+
+
+def test_what_was_measured_of_other_data_is_a_row_of_its_own():
+    row = [record(), record(CELL._replace(seed=1), official_counts_hold=False),
+           record(CELL._replace(seed=2), official_counts_hold=None)]
+    assert scores.grouped(row) == [[each] for each in row]
+    assert page.page(row, {}).count("| stare-fast, **other data** |") == 1
+
+
 def test_a_changed_recipe_leaves_its_old_figures_behind():
     row = [record(CELL._replace(seed=seed, digest=digest)) for seed, digest in ((0, "old"), (1, "old"), (0, "new"))]
     longer = [record(CELL._replace(minutes=10.0, digest=digest)) for digest in ("old", "new")]
@@ -192,6 +208,10 @@ def test_lines_across_are_what_the_figures_may_be_compared_with():
     assert levels("stare", [record(second_observer=seen)]) == [("published: 0.8284", 0.8284, "--"),
                                                                ("second observer", 0.7611, ":")]
     assert levels("stare", [record(CELL._replace(data="phantom"), second_observer=seen)]) == []
+    # Of the published split, as the page tells it, and not of a fold.
+    of_fold = record(CELL._replace(fold=0), second_observer={"images": 2, "scores": {"Dice_vessel": 0.5}})
+    assert levels("stare", [of_fold, record(second_observer=seen)])[-1] == ("second observer", 0.7611, ":")
+    assert levels("stare", [of_fold])[-1] == ("second observer", 0.5, ":")
     defects = CELL._replace(dataset="dagm2007", flags="--class_id 1")
     ((_, of_class, _),) = levels("dagm2007", [{**record(defects), "score": "IoU_THS_0.99"}])
     known = published.published("dagm2007", "1")

@@ -6,9 +6,8 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from benchmark.kit.results import NOTHING, Record, busy, described
 from benchmark.timed.ingredients import ENSEMBLE, SINGLE
-from benchmark.timed.page import MINUTES_SAY_LITTLE, mean_and_deviation, table
+from benchmark.timed.page import MINUTES_SAY_LITTLE, mean_and_deviation, of_data, table
 from benchmark.timed.scores import figure, newest, shared
-from datasets.options import PHANTOM
 
 HEAD = ("ingredient", "score", "with", "without", "difference ± sd", "seeds", "folds")
 ADDED, TAKEN = "with ", "without "
@@ -30,7 +29,7 @@ def ablation_page(records: Sequence[Record]) -> str:
     for record in newest(records):
         cell = record["case"]
         place = (cell["dataset"], cell["recipe"], cell["data"], cell["split_rule"], cell["flags"],
-                 cell["minutes"], record["precision"], described(record["machine"]))
+                 cell["minutes"], record["precision"], described(record["machine"]), of_data(record))
         groups.setdefault(place, []).append(record)
     found = [_group(own) for _, own in sorted(groups.items())]
     return "\n\n".join(filter(None, found)) or NOTHING
@@ -80,7 +79,7 @@ def _group(records: Sequence[Record]) -> str:
         return ""
     cell, machine = records[-1]["case"], records[-1]["machine"]
     words = [cell["recipe"], cell["split_rule"], cell["flags"], f"{cell['minutes']:g} minutes each",
-             "**synthetic data**" if cell["data"] == PHANTOM else "", records[-1]["precision"]]
+             of_data(records[-1]), records[-1]["precision"]]
     return "\n\n".join([f"{', '.join(filter(None, words))}; {described(machine)}.", table(HEAD, rows),
                         *busy(records, MINUTES_SAY_LITTLE)])
 

@@ -7,7 +7,7 @@ from typing import Any, List, Sequence, Tuple
 from benchmark.kit.results import Record
 from benchmark.timed.page import class_of, title
 from benchmark.timed.published import best, published
-from benchmark.timed.scores import complete, curve, figure, grouped, per_seed
+from benchmark.timed.scores import complete, curve, figure, grouped, observed, per_seed
 from datasets.options import PHANTOM
 from utils.chart import chart
 
@@ -52,6 +52,6 @@ def levels(dataset: str, records: Sequence[Record]) -> List[Tuple[str, float, st
     name = real[-1]["score"]
     top = best(published(dataset, class_of(real)), name)
     found = [(f"published: {top.value:.4f}", top.value, "--")] if top else []
-    seen = next((record["second_observer"] for record in real if record.get("second_observer")), None)
-    value = (seen or {"scores": {}})["scores"].get(name)
+    seen = observed(real)
+    value = seen and seen["second_observer"]["scores"].get(name)
     return found + ([("second observer", value, ":")] if value is not None else [])

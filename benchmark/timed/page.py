@@ -8,12 +8,13 @@ from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 from benchmark.kit import results
 from benchmark.kit.results import NOTHING, Record, described
 from benchmark.timed.published import published
-from benchmark.timed.scores import COMPARED, complete, figure, folds, grouped, interval, per_seed
+from benchmark.timed.scores import COMPARED, complete, figure, folds, grouped, interval, observed, per_seed
 from datasets.options import PHANTOM
 
 HEAD = ("recipe", "minutes: given", "taken", "steps", "precision", "score", "mean ± sd", "seeds", "95 % over images",
         "others")
 MINUTES_SAY_LITTLE = "the minutes say little"
+OTHER_DATA = "**other data**"
 THEIRS = ("published", "score", "figure", "their machine", "their minutes")
 
 
@@ -47,9 +48,15 @@ def mean_and_deviation(values: Sequence[float]) -> str:
 def title(record: Record) -> str:
     """What a row is of: the recipe, and what else was said."""
     cell = record["case"]
-    parts = [cell["recipe"], cell["variant"], cell["split_rule"], cell["flags"],
-             "**synthetic data**" if cell["data"] == PHANTOM else ""]
+    parts = [cell["recipe"], cell["variant"], cell["split_rule"], cell["flags"], of_data(record)]
     return ", ".join(filter(None, parts))
+
+
+def of_data(record: Record) -> str:
+    """What data a record is of, where it is not that which was published."""
+    if record["case"]["data"] == PHANTOM:
+        return "**synthetic data**"
+    return OTHER_DATA if record["official_counts_hold"] is False else ""
 
 
 def _section(dataset: str, records: Sequence[Record], picture: Optional[str]) -> str:
@@ -98,22 +105,19 @@ def _others(row: Sequence[Record], name: str) -> str:
 
 def _observer(records: Sequence[Record]) -> str:
     """The second observer, on the images of the published split where that was measured."""
-    known = [record for record in records if record.get("second_observer") and record["case"]["data"] != PHANTOM]
-    known.sort(key=lambda record: record["case"]["fold"] is not None)
-    if not known:
+    found = observed(records)
+    if found is None:
         return ""
-    seen = known[0]["second_observer"]
-    names = [name for name in COMPARED[known[0]["case"]["dataset"]] if seen["scores"].get(name) is not None]
-    fold = known[0]["case"]["fold"]
-    where = "" if fold is None else f" of fold {fold}"
+    seen, cell = found["second_observer"], found["case"]
+    names = [name for name in COMPARED[cell["dataset"]] if seen["scores"].get(name) is not None]
+    where = "" if cell["fold"] is None else f" of fold {cell['fold']}"
     told = ", ".join(f"{name} {seen['scores'][name]:.4f}" for name in names)
     return f"The second observer reaches on the same {seen['images']} images{where}: {told}."
 
 
 def _remarks(records: Sequence[Record]) -> List[str]:
     said = results.busy(records, MINUTES_SAY_LITTLE)
-    partial = [record for record in records if record["official_counts_hold"] is False
-               and record["case"]["data"] != PHANTOM]
+    partial = [record for record in records if of_data(record) == OTHER_DATA]
     if partial:
         counts = ", ".join(f"{number} {name}" for name, number in partial[-1]["counts"].items())
         said.append(f"The data differs from the published set ({counts}): the figures are no comparison.")

@@ -8,6 +8,7 @@ from typing import AbstractSet, Any, Dict, Hashable, List, Mapping, NamedTuple, 
 import numpy as np
 
 from benchmark.kit.results import Record
+from datasets.options import PHANTOM
 from utils.bootstrap import intervals
 
 _VESSELS = ("Dice_vessel", "mDice", "AUC")
@@ -37,7 +38,7 @@ def group_of(record: Record) -> Tuple[Hashable, ...]:
     """What records have in common that are one row of a table: all but fold and seed."""
     cell = record["case"]
     return (cell["dataset"], cell["recipe"], cell["variant"], cell["data"], cell["split_rule"], cell["flags"],
-            cell["fold"] is not None, record["precision"], cell["minutes"])
+            cell["fold"] is not None, record["precision"], cell["minutes"], record["official_counts_hold"])
 
 
 def grouped(records: Sequence[Record]) -> List[List[Record]]:
@@ -99,7 +100,7 @@ def figure(values: Sequence[float]) -> Optional[Figure]:
 def interval(row: Sequence[Record], name: str) -> Optional[Tuple[float, float]]:
     """Where the headline would lie with other images.
 
-    Of a mean over images: draws of all images of all folds, each with its mean over seeds. Of a pooled score on one
+    Of a mean over images: draws of all images of all folds, each as often as it was scored. Of a pooled score on one
     split: the ends that the runs tell, each the mean over the seeds. Of a pooled score on several folds: None.
     """
     if all(record["images"] for record in row):
@@ -116,8 +117,17 @@ def _over_images(row: Sequence[Record]) -> Optional[Tuple[float, float]]:
     for record in row:
         for image, value in record["images"].items():
             values.setdefault(image, []).append(value)
-    means = np.array([statistics.mean(own) for _, own in sorted(values.items())])
-    return intervals(lambda drawn: {"mean": float(drawn["mean"].mean())}, {"mean": means}, 0).get("mean")
+    own = [values[image] for image in sorted(values)]
+    counts = {"sum": np.array(list(map(sum, own))), "times": np.array(list(map(len, own)))}
+    return intervals(lambda drawn: {"mean": float(drawn["sum"].sum() / drawn["times"].sum())}, counts, 0).get("mean")
+
+
+def observed(records: Sequence[Record]) -> Optional[Record]:
+    """The record whose "second_observer" stands beside the figures of some records: of the published split where that
+    was measured, of a fold otherwise; None where there is none, or all data is synthetic.
+    """
+    known = [record for record in records if record.get("second_observer") and record["case"]["data"] != PHANTOM]
+    return min(known, key=lambda record: record["case"]["fold"] is not None, default=None)
 
 
 def curve(row: Sequence[Record]) -> List[Tuple[float, float]]:
