@@ -8,18 +8,21 @@ A row of Markdown for each: seconds, largest memory, loss of the last step. It e
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import subprocess
 import sys
 import tempfile
-import time
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import List, Optional, Sequence
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
-from runtime.settings.recipes import load_recipe, recipe_names  # noqa: E402
+from benchmark.kit import results  # noqa: E402
+from benchmark.kit.processes import MAIN, finished  # noqa: E402
+from benchmark.kit.recipes import named, needed  # noqa: E402
+from benchmark.kit.runs import logged  # noqa: E402
+from utils.errors import UserError  # noqa: E402
+
+COLUMNS = ("recipe", "seconds", "peak MiB", "loss")
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
@@ -30,49 +33,35 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     parser.add_argument("--only", nargs="+", default=[], help="recipes whose names hold one of these words")
     parser.add_argument("more", nargs="*", help="further arguments of main.py, behind --")
     flags = parser.parse_args(arguments)
-    names = [name for name in recipe_names() if not flags.only or any(word in name for word in flags.only)]
-    print("| recipe | seconds | peak MiB | loss |\n|---|---|---|---|", flush=True)
-    failed = [name for name in names if not _trained(name, flags)]
+    return results.command(lambda: _every(flags))
+
+
+def _every(flags: argparse.Namespace) -> List[str]:
+    """The recipes that failed."""
+    results.require_positive(steps=flags.steps, batch_size=flags.batch_size)
+    names, failed = named(flags.only), []
+    print("\n".join(results.head(COLUMNS, 1)), flush=True)
+    for name in names:
+        try:
+            cells = _trained(name, flags)
+        except UserError as error:
+            failed.append(name)
+            cells = ["", "", " ".join(error.found.split())]
+        print(results.row([name, *cells]), flush=True)
     print(f"{len(names) - len(failed)} of {len(names)} trained" + "".join(f"\nfailed: {name}" for name in failed))
-    return 1 if failed else 0
+    return failed
 
 
-def _trained(name: str, flags: argparse.Namespace) -> bool:
+def _trained(name: str, flags: argparse.Namespace) -> List[str]:
     with tempfile.TemporaryDirectory(prefix="every-recipe-") as scratch:
         directory = os.path.join(scratch, "run")
-        words = [sys.executable, os.path.join(ROOT, "main.py"), "--recipe", name, "--exec_mode", "train",
-                 "--data_dir", "phantom", "--max_steps", str(flags.steps), "--batch_size", str(flags.batch_size),
-                 "--log_every", "1", "--model_dir", directory, *_needed(name), *flags.more]
-        started = time.perf_counter()
-        code, output, peak = _watched(words)
-        seconds = time.perf_counter() - started
-        if code:
-            print(f"| {name} | {seconds:.0f} | {peak:.0f} | exit code {code}: {output.strip()[-300:]} |", flush=True)
-            return False
-        print(f"| {name} | {seconds:.0f} | {peak:.0f} | {_last_loss(directory):.4f} |", flush=True)
-        return True
-
-
-def _needed(name: str) -> List[str]:
-    return ["--class_id", "1"] if load_recipe(name).settings["dataset"] == "dagm2007" else []
-
-
-def _watched(words: List[str]) -> Tuple[int, str, float]:
-    """Exit code, what was printed, and the largest memory in MiB, which a process between them tells."""
-    watcher = ("import resource, subprocess, sys; code = subprocess.call(sys.argv[1:]);"
-               "print('peak', resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(code)")
-    done = subprocess.run([sys.executable, "-c", watcher, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          text=True, check=False)
-    output, _, peak = done.stdout.rpartition("peak ")
-    return done.returncode, output, int(peak) / 1024.0
-
-
-def _last_loss(directory: str) -> float:
-    records: List[Dict[str, Any]] = []
-    with open(os.path.join(directory, "log.json"), encoding="utf-8") as stream:
-        records = [json.loads(line[len("DLLL "):]) for line in stream]
-    return [record["data"]["train_total_loss"] for record in records
-            if record["type"] == "LOG" and "train_total_loss" in record["data"]][-1]
+        ended = finished([
+            sys.executable, MAIN, "--recipe", name, "--exec_mode", "train", "--data_dir", "phantom", "--max_steps",
+            str(flags.steps), "--batch_size", str(flags.batch_size), "--log_every", "1", "--model_dir", directory,
+            *needed(name), *flags.more])
+        losses = [record["data"]["train_total_loss"] for record in logged(os.path.join(directory, "log.json"))
+                  if "train_total_loss" in record["data"]]
+        return [f"{ended.seconds:.0f}", f"{ended.memory_mib:.0f}", f"{losses[-1]:.4f}"]
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ where a row could not be measured. docs/performance.md says what the columns mea
 from __future__ import annotations
 
 import argparse
-import functools
 import os
 import sys
 import tempfile
@@ -22,11 +21,10 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
 from benchmark.kit import results  # noqa: E402
-from benchmark.kit.processes import ask  # noqa: E402
-from benchmark.kit.recipes import digest_of, of_today  # noqa: E402
-from benchmark.kit.runs import Effort, Surroundings, benchmark  # noqa: E402
+from benchmark.kit.processes import Surroundings, ask  # noqa: E402
+from benchmark.kit.recipes import dataset_of, digest_of, named, needed, of_today  # noqa: E402
+from benchmark.kit.runs import Effort, benchmark  # noqa: E402
 from datasets.options import PHANTOM  # noqa: E402
-from runtime.settings.recipes import load_recipe, recipe_names  # noqa: E402
 from runtime.settings.tree import fields  # noqa: E402
 from utils.contracts import PLAIN  # noqa: E402
 from utils.errors import UserError, unknown_name  # noqa: E402
@@ -128,24 +126,13 @@ def cases(words: Sequence[str], real: Mapping[str, str], published_sizes: bool) 
     Raises:
         UserError: no recipe's name holds one of the words.
     """
-    there = recipe_names()
-    names = [name for name in there if not words or any(word in name for word in words)]
-    if not names:
-        raise UserError(f"--only {' '.join(words)}", f"words of the names {', '.join(there)}",
-                        "give others, or leave --only out")
     found = []
-    for name in names:
+    for name in named(words):
         dataset = dataset_of(name)
         found.append(Case(name, PHANTOM))
         found += [Case(name, PUBLISHED)] if published_sizes and dataset in PUBLISHED_SIZES else []
         found += [Case(name, REAL)] if dataset in real else []
     return found
-
-
-@functools.lru_cache(maxsize=None)
-def dataset_of(recipe: str) -> str:
-    """The data set of a recipe."""
-    return str(load_recipe(recipe).settings.get("dataset", "sstem"))
 
 
 class Meter:
@@ -183,11 +170,11 @@ class Meter:
 
     def arguments(self, case: Case) -> List[str]:
         """The flags of `main.py`; XLA slows a processor down, and measuring gradients of kernels the first runs."""
-        dataset = dataset_of(case.recipe)
-        return ["--exec_mode", "train", "--recipe", case.recipe, "--data_dir", self._directory(case, dataset),
-                "--no-use_xla", "--kernel_gradient", PLAIN, *(["--class_id", "1"] if dataset == "dagm2007" else [])]
+        return ["--exec_mode", "train", "--recipe", case.recipe, "--data_dir", self._directory(case),
+                "--no-use_xla", "--kernel_gradient", PLAIN, *needed(case.recipe)]
 
-    def _directory(self, case: Case, dataset: str) -> str:
+    def _directory(self, case: Case) -> str:
+        dataset = dataset_of(case.recipe)
         if case.data != PUBLISHED:
             return PHANTOM if case.data == PHANTOM else self._real[dataset]
         directory = os.path.join(self._scratch, dataset)

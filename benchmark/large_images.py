@@ -16,16 +16,19 @@ import filecmp
 import os
 import shutil
 import signal
-import subprocess
 import sys
-import time
-from typing import List, NamedTuple, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
 import numpy as np  # noqa: E402
 
+from benchmark.kit import results  # noqa: E402
+from benchmark.kit.processes import MAIN, Surroundings, carried_out, finished  # noqa: E402
+from runtime.checkpoints.find import newest_sound  # noqa: E402
+from utils.errors import UserError  # noqa: E402
+from utils.files import write_text  # noqa: E402
 from utils.processor import processor_name, usable_cores  # noqa: E402
 from utils.pyramid import Form, PyramidWriter, mean_of_four  # noqa: E402
 
@@ -39,18 +42,10 @@ settings:
   window_stride: {stride}
   blending: gaussian
   global_batch_size: 4
-  max_steps: 4
+  max_steps: {steps}
 """
+STEPS = 4
 NAMES = ("masks", "probabilities")
-
-
-class Measure(NamedTuple):
-    """Of a process: its exit code, seconds, seconds of processors, and MiB of memory at most."""
-
-    code: int
-    seconds: float
-    processor_seconds: float
-    memory: float
 
 
 def make_image(path: str, side: int) -> None:
@@ -65,38 +60,26 @@ def make_image(path: str, side: int) -> None:
     os.replace(path + ".partial", path)
 
 
-def measured(arguments: List[str], kill_after: float = 0.0) -> Measure:
-    """Run the command; killed after some seconds where these are given."""
-    begun = time.monotonic()
-    process = subprocess.Popen([sys.executable, os.path.join(ROOT, "main.py"), *arguments], cwd=ROOT)
-    if kill_after:
-        try:
-            process.wait(kill_after)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-    # The one way to the memory of this child alone.
-    _, status, usage = os.wait4(process.pid, 0) if process.returncode is None else (0, process.returncode << 8, None)
-    code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
-    spent, memory = (usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024.0) if usage else (0.0, 0.0)
-    return Measure(code, time.monotonic() - begun, spent, memory)
-
-
 def train(out: str, window: int, stride: int) -> str:
-    """The directory of a narrow run."""
-    directory, recipe = os.path.join(out, "run"), os.path.join(out, "narrow.yaml")
-    with open(recipe, "w", encoding="utf-8") as stream:
-        stream.write(RECIPE.format(window=window, stride=stride))
-    if not os.path.isdir(directory):
-        found = measured(["--exec_mode", "train", "--recipe", recipe, "--data_dir", "phantom", "--device", "cpu",
-                          "--model_dir", directory])
-        if found.code:
-            raise SystemExit(f"training ended with {found.code}")
+    """The directory of a narrow run, trained to its end.
+
+    Raises:
+        UserError: training failed.
+    """
+    directory = os.path.join(out, f"run-{window}-{stride}")
+    trained = newest_sound(directory)
+    if trained is None or trained.step < STEPS:
+        shutil.rmtree(directory, ignore_errors=True)
+        write_text(directory + ".yaml", RECIPE.format(window=window, stride=stride, steps=STEPS))
+        finished([sys.executable, MAIN, "--exec_mode", "train", "--recipe", directory + ".yaml", "--data_dir",
+                  "phantom", "--device", "cpu", "--model_dir", directory], Surroundings(path=directory + ".txt"))
     return directory
 
 
 def predicting(run: str, image: str, output: str) -> List[str]:
     """The command."""
-    return ["--exec_mode", "predict", "--model_dir", run, "--input", image, "--output", output, "--stream"]
+    return [sys.executable, MAIN, "--exec_mode", "predict", "--model_dir", run, "--input", image, "--output", output,
+            "--stream"]
 
 
 def files_of(output: str, image: str) -> List[str]:
@@ -110,33 +93,40 @@ def predict(run: str, out: str, side: int) -> Tuple[str, str]:
     if not os.path.exists(image):
         make_image(image, side)
     shutil.rmtree(output, ignore_errors=True)
-    found, megapixels = measured(predicting(run, image, output)), side * side / 1e6
-    if found.code:
-        raise SystemExit(f"{side}: ended with {found.code}")
+    found, megapixels = finished(predicting(run, image, output), Surroundings(path=output + ".txt")), side * side / 1e6
     size = sum(os.path.getsize(path) for path in files_of(output, image)) / 2 ** 20
-    print(f"{side} x {side}: {megapixels:.0f} megapixels, {found.memory:.0f} MiB of memory at most, "
+    print(f"{side} x {side}: {megapixels:.0f} megapixels, {found.memory_mib:.0f} MiB of memory at most, "
           f"{found.seconds:.0f} s, {found.seconds / megapixels:.2f} s a megapixel "
           f"({found.processor_seconds / megapixels:.2f} s of processors); {size:.0f} MiB written", flush=True)
     return image, output
 
 
 def kill_and_compare(run: str, image: str, expected: str, kill_after: float) -> None:
-    """Predict again, killed again and again, and compare."""
+    """Predict again, killed again and again, and compare.
+
+    Raises:
+        UserError: it failed by itself, was never killed, or gave other bytes.
+    """
     output, kills = expected + "-killed", 0
     shutil.rmtree(output, ignore_errors=True)
-    code = -signal.SIGKILL
-    while code == -signal.SIGKILL:
-        code = measured(predicting(run, image, output), kill_after * (1 + kills)).code
-        kills += code == -signal.SIGKILL
-    if code:
-        raise SystemExit(f"ended with {code}")
-    same = all(filecmp.cmp(*pair, shallow=False) for pair in zip(files_of(expected, image), files_of(output, image)))
-    print(f"killed {kills} times: {'the same bytes' if same else 'OTHER BYTES'}", flush=True)
-    if not same:
-        raise SystemExit(1)
+    while True:
+        around = Surroundings(limit=kill_after * (1 + kills), path=output + ".txt")
+        ended = carried_out(predicting(run, image, output), around)
+        if ended.code != -signal.SIGKILL:
+            break
+        kills += 1
+    if ended.code:
+        raise UserError(f"{image}: exit code {ended.code} behind {kills} kills", "a prediction that goes on to its end",
+                        f"see {around.path}")
+    if not kills:
+        raise UserError(f"--kill {kill_after:g}: the prediction was done in {ended.seconds:.1f} s",
+                        "fewer seconds than it takes", "give fewer, or a larger first side")
+    if not all(filecmp.cmp(*pair, shallow=False) for pair in zip(files_of(expected, image), files_of(output, image))):
+        raise UserError(f"{output}: other bytes behind {kills} kills", f"those of {expected}", "mend the prediction")
+    print(f"killed {kills} times: the same bytes", flush=True)
 
 
-def main() -> None:
+def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", required=True, help="a directory for images, the run and predictions")
@@ -144,16 +134,22 @@ def main() -> None:
     parser.add_argument("--window", type=int, default=256, help="pixels of a window's side")
     parser.add_argument("--stride", type=int, default=224, help="pixels from one window to the next")
     parser.add_argument("--kill", type=float, default=0.0, help="seconds until the first kill")
-    flags = parser.parse_args()
-    os.makedirs(flags.out, exist_ok=True)
+    flags = parser.parse_args(arguments)
+    return results.command(lambda: _measure(flags))
+
+
+def _measure(flags: argparse.Namespace) -> None:
+    results.require_positive(sides=min(flags.sides), window=flags.window, stride=flags.stride, kill=flags.kill or 1.0)
+    out = os.path.abspath(flags.out)
+    os.makedirs(out, exist_ok=True)
     print(f"windows of {flags.window} pixels, {flags.stride} apart; {usable_cores()} cores "
           f"({processor_name()})", flush=True)
-    run = train(flags.out, flags.window, flags.stride)
+    run = train(out, flags.window, flags.stride)
     for number, side in enumerate(flags.sides):
-        image, output = predict(run, flags.out, side)
+        image, output = predict(run, out, side)
         if flags.kill and number == 0:
             kill_and_compare(run, image, output, flags.kill)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

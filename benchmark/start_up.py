@@ -17,7 +17,6 @@ import contextlib
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -35,8 +34,6 @@ PHASES = ("imports", "settings and data", "graph", "session", "first step", "fir
 FIRST_STEP = PHASES.index("first step") + 1
 Mark = Tuple[float, float]
 """Seconds by the clock, and of all cores, since a process began."""
-_SHOWN = 800
-"""Of the last words of a run that failed, in characters."""
 
 
 def differences(marks: Sequence[Mark]) -> List[Mark]:
@@ -66,17 +63,14 @@ def measured(arguments: Sequence[str]) -> Tuple[List[Mark], str]:
     Raises:
         UserError: it failed, or did not come to its first save.
     """
+    from benchmark.kit.processes import finished
+
     with tempfile.TemporaryDirectory(prefix="unet-start-up-") as directory:
         told = os.path.join(directory, "marks.json")
-        command = [sys.executable, os.path.abspath(__file__), "--marks", told, str(time.time()), "--", *arguments,
-                   "--model_dir", os.path.join(directory, "run")]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode or not os.path.exists(told):
-            last = (done.stderr.strip() or done.stdout.strip())[-_SHOWN:]
-            raise UserError(f"main.py {' '.join(arguments)}: exit code {done.returncode}: {last}",
-                            "a training that comes to its first save", "mend what stands behind --")
+        ended = finished([sys.executable, os.path.abspath(__file__), "--marks", told, str(time.time()), "--",
+                          *arguments, "--model_dir", os.path.join(directory, "run")])
         with open(told, encoding="utf-8") as stream:
-            return [(clock, cores) for clock, cores in json.load(stream)], done.stderr
+            return [(clock, cores) for clock, cores in json.load(stream)], ended.errors
 
 
 def run_marked(begun: float, arguments: Sequence[str]) -> List[Mark]:
@@ -151,7 +145,11 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     parser.add_argument("--marks", nargs=2, metavar=("FILE", "BEGUN"), help=argparse.SUPPRESS)
     parser.add_argument("further", nargs="*", help="for main.py, behind --")
     flags = parser.parse_args(arguments)
-    return exit_code(lambda: (_keep if flags.marks else _measure)(flags), debug=False)
+    if flags.marks:
+        return exit_code(lambda: _keep(flags), debug=False)
+    from benchmark.kit.results import command
+
+    return command(lambda: _measure(flags))
 
 
 def _keep(flags: argparse.Namespace) -> None:

@@ -28,9 +28,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
 from benchmark.kit import results  # noqa: E402
-from benchmark.kit.processes import ask, ended_together  # noqa: E402
-from benchmark.kit.recipes import digest_of, of_today  # noqa: E402
-from benchmark.kit.runs import Effort, Surroundings, benchmark  # noqa: E402
+from benchmark.kit.processes import Surroundings, ask, ended_together  # noqa: E402
+from benchmark.kit.recipes import digest_of, needed, of_today  # noqa: E402
+from benchmark.kit.runs import Effort, benchmark  # noqa: E402
 from benchmark.kit.timeline import Shares, read_timeline, shares  # noqa: E402
 from utils.contracts import PLAIN  # noqa: E402
 from utils.errors import UserError  # noqa: E402
@@ -237,8 +237,8 @@ class Meter:
         launcher = (self._launcher, "-np", str(way.processes), "--gloo") if way.talking else ()
         count = 1 if way.talking else way.processes
         with ThreadPoolExecutor(count) as pool, ended_together() as together:
-            around = Surroundings(launcher, {**way.environment, **more}, together=together)
-            return list(pool.map(lambda _: benchmark(arguments, effort, around), range(count)))
+            around = Surroundings(environment={**way.environment, **more}, together=together)
+            return list(pool.map(lambda _: benchmark(arguments, effort, around, launcher), range(count)))
 
     def traced(self, case: Case, way: Way) -> Shares:
         """What the timeline of the first rank says."""
@@ -263,7 +263,7 @@ def training(case: Case, batch_size: int) -> List[str]:
     recipe, _ = NETWORKS[case.network]
     return ["--exec_mode", "train", "--recipe", recipe, "--data_dir", "phantom", "--batch_size", str(batch_size),
             "--no-use_xla", "--kernel_gradient", PLAIN, "--use_amp" if case.precision == BFLOAT16 else "--no-use_amp",
-            *(["--class_id", "1"] if case.network == "tinyunet" else [])]
+            *needed(recipe)]
 
 
 def rows(record: results.Record) -> List[str]:

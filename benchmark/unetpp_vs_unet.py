@@ -10,11 +10,8 @@ that all had the same steps. With --published_split the published validation ima
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import subprocess
 import sys
-import time
 from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
@@ -23,11 +20,12 @@ import yaml
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
+from benchmark.kit import results  # noqa: E402
+from benchmark.kit.processes import MAIN, Surroundings, finished  # noqa: E402
 from runtime.checkpoints.find import newest_sound  # noqa: E402
 from runtime.checkpoints.mark import read_mark  # noqa: E402
 from runtime.settings.recipes import load_recipe  # noqa: E402
-from utils.commands import exit_code  # noqa: E402
-from utils.errors import UserError  # noqa: E402
+from utils.files import read_json, write_text  # noqa: E402
 
 NETWORKS: Dict[str, Dict[str, Any]] = {
     "U-Net": {"model": "plain_unet", "deep_supervision": False},
@@ -43,7 +41,7 @@ EQUAL = {"evaluate_every": None, "early_stopping_patience": None}
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Train and score them one after the other, and print the table."""
     flags = _parser().parse_args(arguments)
-    return exit_code(lambda: _compare(flags), debug=False)
+    return results.command(lambda: _compare(flags))
 
 
 def _compare(flags: argparse.Namespace) -> None:
@@ -58,8 +56,7 @@ def _compare(flags: argparse.Namespace) -> None:
         filters = round(filters * WIDE_FILTERS / FILTERS) if name.startswith("wide") else filters
         directory = os.path.join(flags.output, name.lower().replace(" ", "_").replace(",", ""))
         seconds = _trained(directory, {**settings, **own, "filters": filters}, flags)
-        with open(os.path.join(directory, "evaluation.json"), encoding="utf-8") as stream:
-            scores = json.load(stream)["scores"]
+        scores = read_json(os.path.join(directory, "evaluation.json"))["scores"]
         if not shown:
             shown = _shown(scores, settings)
             print("| network | parameters | " + " | ".join(shown) + " | seconds |\n" + "|---" * (len(shown) + 3) + "|")
@@ -82,17 +79,10 @@ def _parser() -> argparse.ArgumentParser:
 def _trained(directory: str, settings: Dict[str, Any], flags: argparse.Namespace) -> float:
     """Train and evaluate one network; the seconds that it took."""
     os.makedirs(flags.output, exist_ok=True)
-    recipe = directory + ".yaml"
-    with open(recipe, "w", encoding="utf-8") as stream:
-        yaml.safe_dump({"settings": settings}, stream)
-    started = time.perf_counter()
-    words = [sys.executable, os.path.join(ROOT, "main.py"), "--recipe", recipe, "--exec_mode", "train_and_evaluate",
-             "--data_dir", flags.data_dir, "--max_steps", str(flags.steps), "--model_dir", directory, *flags.more]
-    with open(directory + ".txt", "w", encoding="utf-8") as output:
-        code = subprocess.run(words, stdout=output, stderr=subprocess.STDOUT, check=False).returncode
-    if code:
-        raise UserError(f"exit code {code} of {' '.join(words)}", "a run that ends well", f"see {directory}.txt")
-    return time.perf_counter() - started
+    write_text(directory + ".yaml", yaml.safe_dump({"settings": settings}))
+    words = [sys.executable, MAIN, "--recipe", directory + ".yaml", "--exec_mode", "train_and_evaluate", "--data_dir",
+             flags.data_dir, "--max_steps", str(flags.steps), "--model_dir", directory, *flags.more]
+    return finished(words, Surroundings(path=directory + ".txt")).seconds
 
 
 def _parameters(directory: str) -> int:

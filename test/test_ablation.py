@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmark import ablation, time_to_score
+from benchmark.kit.processes import Ended
 from benchmark.kit.results import NOTHING
 from benchmark.timed import rescored, runs
 from benchmark.timed.ablation_page import ablation_page, pairs
@@ -110,10 +111,10 @@ def test_a_recipe_of_other_ingredients_is_refused():
 class Evaluating(Stand):
     """Evaluates into --output, too; of an ensemble, 0.1 more than of a single network."""
 
-    def __call__(self, words, path):
+    def __call__(self, words, around):
         given = dict(zip(words, words[1:]))
         if "--output" not in given:
-            return super().__call__(words, path)
+            return super().__call__(words, around)
         self.words.append(list(words))
         self.modes.append("rescore")
         first = Path(given.get("--ensemble") or given["--model_dir"])
@@ -124,14 +125,14 @@ class Evaluating(Stand):
         output = Path(given["--output"])
         output.mkdir()
         (output / "evaluation.json").write_text(json.dumps(document))
-        return ""
+        return Ended(0)
 
 
 @pytest.fixture()
 def stand(monkeypatch):
     found = Evaluating()
     for module in (runs, rescored):
-        monkeypatch.setattr(module, "carried_out", found)
+        monkeypatch.setattr(module, "finished", found)
     monkeypatch.setattr(runs.time, "time", lambda: BEGUN)
     monkeypatch.setattr(time_to_score, "ask", lambda *question: MACHINE)
     return found

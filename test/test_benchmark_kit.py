@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 from typing import NamedTuple
@@ -12,9 +13,10 @@ from typing import NamedTuple
 import pytest
 
 from benchmark.kit import machine, results, runs
-from benchmark.kit.processes import Said, finished
+from benchmark.kit.processes import Ended, Surroundings, carried_out, finished, stoppable
 from benchmark.kit.timeline import read_timeline, shares
 from runtime.devices import kernel_gradients
+from utils.commands import exit_code
 from utils.contracts import Convolution
 from utils.errors import UserError
 
@@ -153,9 +155,58 @@ def test_sections_of_one_page_do_not_touch_each_other(tmp_path):
 
 def test_a_process_that_wants_more_memory_than_it_may_have_fails_alone():
     code = "import os; block = bytearray(2 ** 29); os.write(1, str(len(block)).encode())"
-    assert finished([sys.executable, "-c", code], 60.0, {}, 2 ** 30).output == str(2 ** 29)
+    assert finished([sys.executable, "-c", code], Surroundings(memory_bytes=2 ** 30)).output == str(2 ** 29)
     with pytest.raises(UserError, match="MemoryError"):
-        finished([sys.executable, "-c", code], 60.0, {}, 2 ** 28)
+        finished([sys.executable, "-c", code], Surroundings(memory_bytes=2 ** 28))
+
+
+def test_what_a_process_took_is_told():
+    code = ("import os, resource, sys; block = bytearray(2 ** 28); "
+            "os.write(1, str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss).encode()); os.write(2, b'well'); "
+            "sys.exit(3)")
+    ended = carried_out([sys.executable, "-c", code])
+    assert (ended.code, ended.errors) == (3, "well")
+    assert ended.memory_mib == pytest.approx(int(ended.output) / 1024.0, rel=0.05) and ended.memory_mib > 2 ** 8
+    assert 0.0 < ended.seconds < 60.0 and 0.0 < ended.processor_seconds < 60.0
+
+
+def test_a_process_that_is_killed_says_so():
+    hanging = [sys.executable, "-c", "import signal; signal.pause()"]
+    assert carried_out(hanging, Surroundings(limit=0.1)).code == -signal.SIGKILL
+    with pytest.raises(UserError, match="not done after 0 s"):
+        finished(hanging, Surroundings(limit=0.1))
+    # Not by its limit.
+    with pytest.raises(UserError, match="exit code -9"):
+        finished([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"], Surroundings(limit=60.0))
+
+
+def test_a_process_that_fails_is_told_in_its_own_words(tmp_path):
+    told = ("import sys; sys.stderr.write('said before\\nerror: --train_minutes 1: no time\\n  expected: time\\n"
+            "  repair:   give 2\\n'); sys.exit(2)")
+    path = tmp_path / "output.txt"
+    for around in (Surroundings(), Surroundings(path=str(path))):
+        with pytest.raises(UserError) as caught:
+            finished([sys.executable, "-c", told], around)
+        assert caught.value.args == ("--train_minutes 1: no time", "time", "give 2")
+        with pytest.raises(UserError, match="exit code 3: no luck"):
+            finished([sys.executable, "-c", "import os; os.write(2, b'no luck'); os._exit(3)"], around)
+        assert finished([sys.executable, "-c", "print('well')"], around).output == "well\n"
+    assert path.read_text() == "well\n"
+
+
+def test_a_process_ends_with_the_command(tmp_path, capfd):
+    """The child tells this process to end, and must be gone when that has heeded it."""
+    code = ("import os, signal, time\n"
+            "def stop(*heard):\n    print('saved', flush=True)\n    raise SystemExit(0)\n"
+            "signal.signal(signal.SIGTERM, stop)\nos.kill(os.getppid(), signal.SIGINT)\n"
+            "while True:\n    time.sleep(60)")
+    output = tmp_path / "output.txt"
+    before = signal.getsignal(signal.SIGINT)
+    ended = exit_code(lambda: stoppable(
+        lambda: finished([sys.executable, "-c", code], Surroundings(path=str(output))) and None), debug=False)
+    assert ended == 130 and output.read_text() == "saved\n"
+    assert "to go on: repeat the command" in capfd.readouterr().err
+    assert signal.getsignal(signal.SIGINT) == before
 
 
 ENDLESS = """
@@ -163,14 +214,14 @@ import os, signal, sys
 from concurrent.futures import ThreadPoolExecutor
 sys.path.insert(0, sys.argv[1])
 from benchmark.kit import results
-from benchmark.kit.processes import ended_together, finished
+from benchmark.kit.processes import Surroundings, ended_together, finished
 CHILD = [sys.executable, "-c",
          "import signal, sys; pipe = open(sys.argv[1], 'w'); print('here', file=pipe, flush=True); signal.pause()",
          sys.argv[2]]
 
 def measure():
     with ThreadPoolExecutor(1) as pool, ended_together() as together:
-        return list(pool.map(lambda _: finished(CHILD, 60.0, {}, together=together), range(1)))
+        return list(pool.map(lambda _: finished(CHILD, Surroundings(60.0, together=together)), range(1)))
 
 sys.exit(results.command(measure))
 """
@@ -197,27 +248,27 @@ def test_a_command_ends_with_1_where_a_case_failed(failures, code):
 def test_a_benchmark_is_asked_for_as_a_user_would(monkeypatch):
     seen = []
 
-    def stub(words, limit, environment, memory_bytes, together):
-        seen.append((list(words), limit, environment, memory_bytes))
+    def stub(words, around):
+        seen.append((list(words), around))
         directory = words[words.index("--log_dir") + 1]
         record = {"type": "LOG", "step": [], "timestamp": "1.5", "data": {"latency_train_50": 250.0}}
         with open(f"{directory}/log.json", "w") as stream:
             stream.write(f"DLLL {json.dumps(record)}\n")
-        return Said("", "")
+        return Ended(0, seconds=1.5)
 
     monkeypatch.setattr(runs, "finished", stub)
-    around = runs.Surroundings(("launch", "-np", "2"), {"A": "b"}, 7)
-    found = runs.benchmark(["--recipe", "r"], runs.Effort(3, 5, 60.0), around)
-    (words, *others), = seen
-    assert found["latency_train_50"] == 250.0 and found["seconds"] >= 0.0
+    around = Surroundings(environment={"A": "b"}, memory_bytes=7)
+    found = runs.benchmark(["--recipe", "r"], runs.Effort(3, 5, 60.0), around, ("launch", "-np", "2"))
+    ((words, given),) = seen
+    assert found == {"latency_train_50": 250.0, "ended": 1.5, "seconds": 1.5}
     assert words[:7] == ["launch", "-np", "2", sys.executable, runs.MAIN, "--benchmark", "--recipe"]
     assert [words[words.index(flag) + 1] for flag in ("--max_steps", "--warmup_steps")] == ["8", "3"]
-    assert others == [60.0, {"A": "b"}, 7]
+    assert given == around._replace(limit=60.0)
 
 
 def test_runs_go_on_until_none_leaves_kernels_to_the_next(monkeypatch):
     said = [f"{runs.LEFT}\n"] * 2 + ["done\n"] * 2
-    monkeypatch.setattr(runs, "finished", lambda *_: Said("", said.pop(0)))
+    monkeypatch.setattr(runs, "finished", lambda *_: Ended(0, "", said.pop(0)))
     runs.settle(["--recipe", "r"], 60.0)
     assert said == ["done\n"]
 
@@ -233,7 +284,7 @@ def test_runs_say_what_they_leave_in_these_words(tmp_path, capsys):
 
 
 def test_runs_that_keep_nothing_are_told(monkeypatch):
-    monkeypatch.setattr(runs, "finished", lambda *_: Said("", runs.LEFT))
+    monkeypatch.setattr(runs, "finished", lambda *_: Ended(0, "", runs.LEFT))
     with pytest.raises(UserError, match="kernels whose gradients are not measured yet"):
         runs.settle([], 60.0)
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import signal
-import sys
 from pathlib import Path
 
 import pytest
 
 import main as command_line
 from benchmark import time_to_score
-from benchmark.kit.processes import stoppable
+from benchmark.kit.processes import Ended
 from benchmark.timed import cells, runs
-from utils.errors import UserError
 
 from .timed_stand_in import BEGUN, CELL, MACHINE, SSTEM, STARE, Stand
 
@@ -25,7 +22,7 @@ from .timed_stand_in import BEGUN, CELL, MACHINE, SSTEM, STARE, Stand
 @pytest.fixture()
 def stand(monkeypatch):
     found = Stand()
-    monkeypatch.setattr(runs, "carried_out", found)
+    monkeypatch.setattr(runs, "finished", found)
     monkeypatch.setattr(runs.time, "time", lambda: BEGUN)
     return found
 
@@ -78,15 +75,15 @@ def test_a_training_that_was_broken_off_is_begun_anew(tmp_path, stand):
 
 
 def test_what_is_trained_and_scored_is_not_done_again(tmp_path, stand, monkeypatch):
-    def stopping(words, path):
+    def stopping(words, around):
         if len(stand.modes) == 2:
             raise KeyboardInterrupt
-        return stand(words, path)
+        return stand(words, around)
 
-    monkeypatch.setattr(runs, "carried_out", stopping)
+    monkeypatch.setattr(runs, "finished", stopping)
     with pytest.raises(KeyboardInterrupt):
         measured(tmp_path)
-    monkeypatch.setattr(runs, "carried_out", stand)
+    monkeypatch.setattr(runs, "finished", stand)
     assert len(measured(tmp_path)["points"]) == 3
     assert stand.modes == ["train_and_evaluate", "evaluate", "evaluate"]
 
@@ -95,33 +92,6 @@ def test_cells_have_directories_of_their_own():
     names = {runs.name_of(cell) for cell in (CELL, CELL._replace(seed=1), CELL._replace(fold=0),
                                              CELL._replace(flags="--use_amp"), CELL._replace(digest="other"))}
     assert len(names) == 5 and min(names).startswith("stare-fast-fold0-seed0-4min-")
-
-
-def test_a_process_that_fails_is_told_in_its_own_words(tmp_path):
-    told = ("import sys; sys.stderr.write('said before\\nerror: --train_minutes 1: no time\\n  expected: time\\n"
-            "  repair:   give 2\\n'); sys.exit(2)")
-    output = str(tmp_path / "output.txt")
-    with pytest.raises(UserError) as caught:
-        runs.carried_out([sys.executable, "-c", told], output)
-    assert caught.value.args == ("--train_minutes 1: no time", "time", "give 2")
-    with pytest.raises(UserError, match="exit code 3: no luck"):
-        runs.carried_out([sys.executable, "-c", "import os; os.write(2, b'no luck'); os._exit(3)"], output)
-    assert runs.carried_out([sys.executable, "-c", "print('well')"], output) == "well\n"
-
-
-def test_a_process_ends_with_the_command(tmp_path, capfd):
-    """The child tells this process to end, and must be gone when that has heeded it."""
-    code = ("import os, signal, time\n"
-            "def stop(*heard):\n    print('saved', flush=True)\n    raise SystemExit(0)\n"
-            "signal.signal(signal.SIGTERM, stop)\nos.kill(os.getppid(), signal.SIGINT)\n"
-            "while True:\n    time.sleep(60)")
-    output = tmp_path / "output.txt"
-    before = signal.getsignal(signal.SIGINT)
-    ended = time_to_score.exit_code(lambda: stoppable(
-        lambda: runs.carried_out([sys.executable, "-c", code], str(output)) and None), debug=False)
-    assert ended == 130 and output.read_text() == "saved\n"
-    assert "to go on: repeat the command" in capfd.readouterr().err
-    assert signal.getsignal(signal.SIGINT) == before
 
 
 # The command ------------------------------------------------------------------------------------------------------
@@ -202,16 +172,16 @@ def test_a_cell_that_fails_does_not_keep_the_others_from_it(tmp_path, command, s
 
 def test_a_cell_of_main_itself(tmp_path, phantom, monkeypatch):
     """Four steps in place of the minutes, and one of the checkpoints on the way; in this process."""
-    def in_process(words, path):
+    def in_process(words, around):
         words = list(words[1:])
         if "--train_minutes" in words:
             place = words.index("--train_minutes")
             words[place:place + 2] = ["--max_steps", "4", "--save_checkpoints_steps", "3"]
         with contextlib.redirect_stdout(io.StringIO()) as said:
             assert command_line.main([*words, "--device", "cpu"]) == 0
-        return said.getvalue()
+        return Ended(0, said.getvalue())
 
-    monkeypatch.setattr(runs, "carried_out", in_process)
+    monkeypatch.setattr(runs, "finished", in_process)
     recipe = tmp_path / "tiny.yaml"
     recipe.write_text("settings: {model: unet_compact, filters: 2, depth: 1, feeding: native_crops, crop_height: 32, "
                       "crop_width: 32, inference: whole, objective: bce_dice, dice_score_size: 48}")

@@ -60,9 +60,9 @@ class Stand:
         monkeypatch.setattr(two_ranks, "require", lambda flags: "launch")
         monkeypatch.setattr(two_ranks, "ask", lambda *question: MACHINE)
 
-    def benchmark(self, arguments, effort, around):
+    def benchmark(self, arguments, effort, around, launcher):
         batch = arguments[arguments.index("--batch_size") + 1]
-        self.asked.append((" ".join(around.launcher), batch, around.environment.get("TF_NUM_INTRAOP_THREADS"),
+        self.asked.append((" ".join(launcher), batch, around.environment.get("TF_NUM_INTRAOP_THREADS"),
                            "HOROVOD_TIMELINE" in around.environment))
         self.steps.append(effort.steps)
         return {"latency_train_50": 500.0, "latency_train_mean": 500.0, "peak_memory_mib": 10.0,

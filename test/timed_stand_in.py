@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+from benchmark.kit.processes import Ended
 from benchmark.timed.cells import Cell, Subject
 from utils.errors import UserError
 
@@ -32,7 +33,7 @@ class Stand:
     def __init__(self, failing=()):
         self.modes, self.words, self.failing = [], [], failing
 
-    def __call__(self, words, path):
+    def __call__(self, words, around):
         given = dict(zip(words, words[1:]))
         self.words.append(list(words))
         self.modes.append(given["--exec_mode"])
@@ -52,4 +53,4 @@ class Stand:
                     "intervals": {"Dice_vessel": [0.1, 0.4]}, "counts": {"training": 10}, "official_counts_hold": True}
         (directory / "evaluation.json").write_text(json.dumps(document))
         (directory / "evaluation.csv").write_text("file,score\na,0.4\nb,0.6\n")
-        return "something\ndevice: cpu, bfloat16, 1 process\n"
+        return Ended(0, "something\ndevice: cpu, bfloat16, 1 process\n")

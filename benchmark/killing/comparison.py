@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import filecmp
 import glob
-import json
 import os
 from typing import Any, Dict, List, Tuple
 
-from benchmark.killing.attempts import read_text
 from benchmark.killing.trap import STEPS
+from benchmark.kit.runs import logged
 from runtime.checkpoints.best import FILE_NAME as VALIDATION_FILE
 from runtime.checkpoints.best import read_best
 from runtime.checkpoints.find import STEM, checkpoint_directory, files_of, newest_sound
@@ -80,14 +78,9 @@ def differing_losses(directory: str, reference: str) -> List[str]:
 
 
 def records(path: str) -> Dict[str, Any]:
-    """The last record of each step and kind in a log; a line that a kill cut short is none."""
-    found: Dict[str, Any] = {}
-    for line in read_text(path).splitlines():
-        with contextlib.suppress(ValueError):
-            record = json.loads(line[len("DLLL "):])
-            if record["type"] == "LOG" and isinstance(record["step"], list):
-                found[f"{record['step']} {sorted(record['data'])[0]}"] = record["data"]
-    return found
+    """The last record of each step and kind in a log."""
+    return {f"{record['step']} {sorted(record['data'])[0]}": record["data"] for record in logged(path)
+            if isinstance(record["step"], list)}
 
 
 def differing_variables(directory: str, reference: str) -> List[str]:

@@ -1,4 +1,4 @@
-"""Which settings a figure belongs to: recipes keep their names when they are changed."""
+"""Recipes by their names, and which settings a figure belongs to: they keep their names when they are changed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,33 @@ import json
 from typing import Any, Callable, Dict, List, Mapping, Sequence
 
 from benchmark.kit.results import Record
-from runtime.settings.recipes import all_recipes
+from runtime.settings.recipes import all_recipes, load_recipe, recipe_names
+from utils.errors import UserError
+
+
+def named(words: Sequence[str]) -> List[str]:
+    """The recipes whose names hold one of some words; all of them where there are no words.
+
+    Raises:
+        UserError: there is none.
+    """
+    there = recipe_names()
+    found = [name for name in there if not words or any(word in name for word in words)]
+    if not found:
+        raise UserError(f"--only {' '.join(words)}", f"words of the names {', '.join(there)}",
+                        "give others, or leave --only out")
+    return found
+
+
+@functools.lru_cache(maxsize=None)
+def dataset_of(recipe: str) -> str:
+    """The data set of a recipe."""
+    return str(load_recipe(recipe).settings.get("dataset", "sstem"))
+
+
+def needed(recipe: str) -> List[str]:
+    """The flags that main.py needs beside a recipe: a class of DAGM2007."""
+    return ["--class_id", "1"] if dataset_of(recipe) == "dagm2007" else []
 
 
 def digest(settings: Mapping[str, Any]) -> str:

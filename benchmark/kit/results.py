@@ -33,17 +33,17 @@ def add_flags(parser: argparse.ArgumentParser, results: str) -> None:
     parser.add_argument("--page", default=PAGE)
 
 
-def command(measure: Callable[[], Sequence[str]]) -> int:
+def command(measure: Callable[[], Optional[Sequence[str]]]) -> int:
     """Carry out a command that measures, until it ends or is stopped.
 
     Args:
-        measure: the work; returns the cases that failed.
+        measure: the work; returns the cases that failed, where it can tell.
 
     Returns:
         1 where some did, else as `exit_code`.
     """
     failures: List[str] = []
-    code = exit_code(lambda: stoppable(lambda: failures.extend(measure())), debug=False)
+    code = exit_code(lambda: stoppable(lambda: failures.extend(measure() or ())), debug=False)
     return code or int(bool(failures))
 
 

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
 import tempfile
-import time
-from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, Iterator, Mapping, NamedTuple, Sequence
 
 import yaml
 
-from benchmark.kit.processes import ROOT, Said, Together, finished
+from benchmark.kit.processes import ALONE, MAIN, Ended, Surroundings, finished
+from dllogger.logger import JSON_PREFIX
 from utils.errors import UserError
 
-_PREFIX = "DLLL "
 _SETTLING = 20
 LEFT = "the rest of the kernels is measured by the next run"
 """What a run says (`runtime.devices.kernel_gradients`) whose time for measuring was over."""
-MAIN = os.path.join(ROOT, "main.py")
 
 
 class Effort(NamedTuple):
@@ -35,41 +34,22 @@ class Effort(NamedTuple):
     limit: float
 
 
-class Surroundings(NamedTuple):
-    """How the process is started.
-
-    Attributes:
-        launcher: the words before the interpreter: of a program that starts several ranks.
-        environment: variables that it has more.
-        memory_bytes: as `finished` takes them.
-        together: likewise.
-    """
-
-    launcher: Sequence[str] = ()
-    environment: Mapping[str, str] = {}
-    memory_bytes: Optional[int] = None
-    together: Optional[Together] = None
-
-
-ALONE = Surroundings()
-
-
-def benchmark(arguments: Sequence[str], effort: Effort, around: Surroundings = ALONE) -> Dict[str, float]:
+def benchmark(arguments: Sequence[str], effort: Effort, around: Surroundings = ALONE,
+              launcher: Sequence[str] = ()) -> Dict[str, float]:
     """What `main.py --benchmark` measures on the processor, as `read_log` tells it, and the whole process' "seconds".
 
     Args:
         arguments: what to measure, as flags; no run is touched.
         effort: how long.
-        around: how it is started.
+        around: what it is carried out in, but for the limit.
+        launcher: the words before the interpreter: of a program that starts several ranks.
 
     Raises:
         UserError: the process failed or took too long.
     """
     with tempfile.TemporaryDirectory(prefix="benchmark-") as directory:
-        begun = time.perf_counter()
-        _carried_out(arguments, effort, around, directory)
-        seconds = time.perf_counter() - begun
-        return dict(read_log(os.path.join(directory, "log.json")), seconds=seconds)
+        ended = _finished(arguments, effort, around, launcher, directory)
+        return dict(read_log(os.path.join(directory, "log.json")), seconds=ended.seconds)
 
 
 def settle(arguments: Sequence[str], limit: float) -> None:
@@ -84,7 +64,7 @@ def settle(arguments: Sequence[str], limit: float) -> None:
     """
     def run() -> str:
         with tempfile.TemporaryDirectory(prefix="benchmark-") as directory:
-            return _carried_out(arguments, Effort(1, 1, limit), ALONE, directory).errors
+            return _finished(arguments, Effort(1, 1, limit), ALONE, (), directory).errors
 
     repeat_until_settled(run)
 
@@ -102,21 +82,31 @@ def repeat_until_settled(run: Callable[[], str]) -> None:
                     "a user cache directory that keeps what runs have measured", "make it writable")
 
 
-def _carried_out(arguments: Sequence[str], effort: Effort, around: Surroundings, directory: str) -> Said:
-    words = [*around.launcher, sys.executable, MAIN, "--benchmark", *arguments, "--device", "cpu",
+def _finished(arguments: Sequence[str], effort: Effort, around: Surroundings, launcher: Sequence[str],
+              directory: str) -> Ended:
+    words = [*launcher, sys.executable, MAIN, "--benchmark", *arguments, "--device", "cpu",
              "--warmup_steps", str(effort.warmup_steps), "--max_steps", str(effort.warmup_steps + effort.steps),
              "--model_dir", os.path.join(directory, "unused"), "--log_dir", directory]
-    return finished(words, effort.limit, around.environment, around.memory_bytes, around.together)
+    return finished(words, around._replace(limit=effort.limit))
 
 
 def read_log(path: str) -> Dict[str, float]:
     """The figures in the log of a benchmark, by name, and when the measured steps had "ended": seconds since 1970."""
     found: Dict[str, float] = {}
-    with open(path, encoding="utf-8") as stream:
-        for record in (json.loads(line[len(_PREFIX):]) for line in stream):
-            if record["type"] == "LOG" and record["step"] == [] and isinstance(record["data"], Mapping):
-                found.update(record["data"], ended=float(record["timestamp"]))
+    for record in logged(path):
+        if record["step"] == [] and isinstance(record["data"], Mapping):
+            found.update(record["data"], ended=float(record["timestamp"]))
     return found
+
+
+def logged(path: str) -> Iterator[Mapping[str, Any]]:
+    """The records of steps, and of what comes beside them, in the log of a run; a line that was cut short is none."""
+    with open(path, encoding="utf-8", errors="replace") as stream:
+        for line in stream:
+            with contextlib.suppress(ValueError):
+                record = json.loads(line[len(JSON_PREFIX):])
+                if record["type"] == "LOG":
+                    yield record
 
 
 def write_recipe(directory: str, settings: Mapping[str, Any]) -> str:

@@ -8,9 +8,10 @@ import shutil
 import statistics
 from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
 
+from benchmark.kit.processes import Surroundings, finished
 from benchmark.kit.results import Record
 from benchmark.timed.cells import Cell
-from benchmark.timed.runs import Place, carried_out, name_of, run_of
+from benchmark.timed.runs import KEPT, Place, name_of, run_of
 from utils.errors import UserError
 from utils.files import read_json, write_json
 
@@ -57,15 +58,14 @@ def _mean(values: Sequence[Any]) -> Any:
 
 def _changed(record: Record, cell: Cell, variant: str, evaluation: Mapping[str, Any]) -> Tuple[Cell, Record]:
     own = cell._replace(variant=variant)
-    kept: Dict[str, Any] = {key: evaluation.get(key) for key in ("scores", "intervals", "second_observer", "counts",
-                                                                 "official_counts_hold")}
+    kept = {key: evaluation.get(key) for key in KEPT}
     return own, {**record, **kept, "case": own._asdict(), "points": [], "images": {}}
 
 
 def _evaluation(words: Sequence[str], output: str, place: Place) -> Dict[str, Any]:
     # What was broken off before is begun anew; main.py overwrites nothing.
     shutil.rmtree(output, ignore_errors=True)
-    carried_out([*place.command, *words, "--output", output], output + ".txt")
+    finished([*place.command, *words, "--output", output], Surroundings(path=output + ".txt"))
     return read_json(os.path.join(output, "evaluation.json"))
 
 

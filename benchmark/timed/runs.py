@@ -16,16 +16,14 @@ import os
 import re
 import shlex
 import shutil
-import signal
-import subprocess
 import sys
 import time
 from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
 
 import yaml
 
+from benchmark.kit.processes import MAIN, Surroundings, finished
 from benchmark.kit.results import load
-from benchmark.kit.runs import MAIN
 from benchmark.timed.cells import Cell, Subject
 from benchmark.timed.scores import headline
 from utils.errors import UserError
@@ -33,12 +31,10 @@ from utils.files import read_json, write_json, write_text
 
 COMMAND = (sys.executable, MAIN)
 CHECKPOINTS, MARK = "model_checkpoint", re.compile(r"model\.ckpt-(\d+)\.complete$")
-TOLD = re.compile(r"error: (?P<found>.*?)\n  expected: (?P<expected>.*?)\n  repair:   (?P<repair>[^\n]*)", re.DOTALL)
+KEPT = ("scores", "intervals", "second_observer", "counts", "official_counts_hold")
+"""Of an evaluation."""
 DEVICE = re.compile(r"^device: (\w+), (\w+)", re.MULTILINE)
-GRACE = 60.0
-"""Seconds that a process that is told to stop may take to save."""
 _SAME = 1e-6
-_SHOWN = 600
 
 
 class Place(NamedTuple):
@@ -80,12 +76,10 @@ def measured(cell: Cell, subject: Subject, place: Place) -> Dict[str, Any]:
               for step, minutes in (begun["points"][:-1] if place.points else [])]
     step, minutes = begun["points"][-1]
     shutil.rmtree(os.path.join(directory, "points"), ignore_errors=True)
-    kept = {key: evaluation.get(key) for key in ("scores", "intervals", "second_observer", "counts",
-                                                 "official_counts_hold")}
     return {"case": cell._asdict(), "device": begun["device"], "precision": begun["precision"], "steps": step,
             "minutes": minutes, "points": [*points, {"step": step, "minutes": minutes,
                                                      "score": evaluation["scores"][name]}],
-            "asked_points": place.points, "score": name, **kept,
+            "asked_points": place.points, "score": name, **{key: evaluation.get(key) for key in KEPT},
             "images": _images(run_of(directory), name, evaluation["scores"][name]),
             "load": begun["load"], "date": begun["date"]}
 
@@ -118,8 +112,9 @@ def _train(cell: Cell, subject: Subject, place: Place, directory: str) -> None:
     words += ["--split_rule", cell.split_rule] if cell.split_rule else []
     words += [] if cell.fold is None else ["--crossvalidation_idx", str(cell.fold)]
     before, begun = load(), time.time()
-    text = carried_out([*place.command, *words, *shlex.split(cell.flags)], os.path.join(directory, "output.txt"))
-    device, precision = (DEVICE.findall(text) or [("", "")])[0]
+    around = Surroundings(path=os.path.join(directory, "output.txt"))
+    said = finished([*place.command, *words, *shlex.split(cell.flags)], around).output
+    device, precision = (DEVICE.findall(said) or [("", "")])[0]
     write_json(os.path.join(directory, "trained.json"), {
         "points": _points(run_of(directory), begun), "asked_points": place.points, "device": device,
         "precision": precision, "load": round(before, 2), "date": datetime.date.today().isoformat()})
@@ -149,45 +144,8 @@ def _scores_at(step: int, directory: str, place: Place) -> Mapping[str, Any]:
             if name.startswith(f"model.ckpt-{step}."):
                 shutil.copy(os.path.join(run, CHECKPOINTS, name), os.path.join(point, CHECKPOINTS))
         words = ["--exec_mode", "evaluate", "--model_dir", point, "--data_dir", place.data]
-        carried_out([*place.command, *words], os.path.join(directory, f"output-{step}.txt"))
+        finished([*place.command, *words], Surroundings(path=os.path.join(directory, f"output-{step}.txt")))
     return read_json(result)["scores"]
-
-
-def carried_out(words: Sequence[str], path: str) -> str:
-    """The output of a command that ends well, which is written to `path`. Where this process is stopped, so is it.
-
-    Raises:
-        UserError: what it told, or its last words.
-    """
-    with open(path, "w", encoding="utf-8") as output:
-        # In a session of its own Ctrl-C does not reach it, and it is stopped once.
-        process = subprocess.Popen(words, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
-        try:
-            code = process.wait()
-        except BaseException:
-            _end(process)
-            raise
-    with open(path, encoding="utf-8", errors="replace") as stream:
-        text = stream.read()
-    if code:
-        raise _failure(code, text, path)
-    return text
-
-
-def _end(process: subprocess.Popen) -> None:
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(GRACE)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _failure(code: int, text: str, path: str) -> UserError:
-    told = TOLD.search(text)
-    if told:
-        return UserError(**told.groupdict())
-    return UserError(f"exit code {code}: {text.strip()[-_SHOWN:]}", "a process that ends well", f"see {path}")
 
 
 def _images(run: str, name: str, score: Any) -> Dict[str, float]:
