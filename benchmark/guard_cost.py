@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import math
 import os
 import sys
 import tempfile
 import time
-from typing import Any, Dict, Iterator, List, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 from unittest import mock
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -31,6 +30,7 @@ ask_for_onednn()
 import numpy as np  # noqa: E402
 import tensorflow.compat.v1 as tf  # noqa: E402
 
+from benchmark.kit import results  # noqa: E402
 from datasets.pipeline import training_batches  # noqa: E402
 from runtime import model_fn  # noqa: E402
 from runtime.assembly import Run, assemble  # noqa: E402
@@ -40,9 +40,10 @@ from runtime.hooks.stopping import StopHook  # noqa: E402
 from runtime.optimisers import build_optimiser  # noqa: E402
 from runtime.settings.tree import settings_from  # noqa: E402
 from runtime.update import Update  # noqa: E402
+from utils.errors import UserError  # noqa: E402
 from utils.processor import processor_name, usable_cores  # noqa: E402
 
-WARMUP_PAIRS = 2
+WARMUP_PAIRS, LEAST_PAIRS = 2, 6
 
 
 def bare_update(run: Run, minimised: Any, losses: Dict[str, Any], rate: Any) -> Update:
@@ -95,26 +96,32 @@ def measure(run: Run, pairs: int) -> np.ndarray:
 def median_interval(values: Sequence[float]) -> Tuple[float, float, float]:
     """The median, and the order statistics that enclose the true one with at least 95 % probability."""
     ordered, count = sorted(values), len(values)
-    tail, rank = 0.0, 0
+    # In whole numbers: of 2^count ways to lie on the two sides of the median, those with `rank` or fewer on one side.
+    ways, tail, rank = 1, 0, 0
     while rank < count // 2:
-        tail += math.factorial(count) / math.factorial(rank) / math.factorial(count - rank) * 0.5 ** count
-        if tail > 0.025:
+        tail += ways
+        if 40 * tail > 2 ** count:
             break
+        ways = ways * (count - rank) // (rank + 1)
         rank += 1
     return float(np.median(ordered)), ordered[max(rank - 1, 0)], ordered[min(count - rank, count - 1)]
 
 
-def main() -> None:
+def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=30)
     parser.add_argument("--filters", type=int, default=64)
     parser.add_argument("--use_amp", action="store_true")
     parser.add_argument("--skip_loss_spikes", action="store_true")
-    flags = parser.parse_args()
-    # A median says little about fewer pairs, and its interval needs six.
-    if flags.pairs < 6:
-        parser.error("--pairs must be at least 6")
+    flags = parser.parse_args(arguments)
+    return results.command(lambda: _measure(flags))
+
+
+def _measure(flags: argparse.Namespace) -> None:
+    results.require_positive(filters=flags.filters)
+    if flags.pairs < LEAST_PAIRS:
+        raise UserError(f"--pairs {flags.pairs}", f"{LEAST_PAIRS} or more: the interval needs them", "raise it")
     settings = settings_from({"data_dir": "phantom", "device": "cpu", "filters": flags.filters, "max_steps": 10 ** 6,
                               "use_amp": flags.use_amp, "skip_loss_spikes": flags.skip_loss_spikes,
                               "model_dir": os.path.join(tempfile.gettempdir(), "unused")})
@@ -131,4 +138,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

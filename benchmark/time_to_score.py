@@ -100,12 +100,14 @@ class Lab:
         failures: the cells that failed, and why.
 
     Raises:
-        UserError: data is missing.
+        UserError: data is missing, or fewer than no points are asked for.
     """
 
     def __init__(self, flags: argparse.Namespace, subjects: Sequence[Subject],
                  machine: Optional[Mapping[str, Any]] = None,
                  measured: Callable[[Cell, Subject, runs.Place], Record] = runs.measured) -> None:
+        if flags.points < 0:
+            raise UserError(f"--points {flags.points}", "0 or more", "raise it")
         self.flags, self._measured = flags, measured
         self._subjects = {(own.name, own.digest): own for own in subjects}
         self._places = places.located(known_names(subjects), flags.data_dir)

@@ -142,6 +142,11 @@ def test_what_was_measured_without_points_is_measured_with_them(tmp_path, comman
     assert command(flags(tmp_path, "--points", "0")) == 0 and stand.modes == []
 
 
+def test_fewer_than_no_points_are_refused(tmp_path, command, stand, capsys):
+    assert command(flags(tmp_path, "--points", "-1")) == 2
+    assert "--points -1" in capsys.readouterr().err and stand.modes == []
+
+
 def test_another_machine_is_measured_beside(tmp_path, command, stand, monkeypatch):
     command(flags(tmp_path))
     monkeypatch.setattr(time_to_score, "ask", lambda *question: {**MACHINE, "cores": 64})

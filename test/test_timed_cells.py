@@ -35,6 +35,12 @@ def test_settings_tell_recipes_of_one_name_apart():
     assert Subject("/here/own.yaml", "", {}).name == "own.yaml"
 
 
+def test_a_recipe_may_be_named_twice_and_stand_beside_its_variants():
+    variant = cells.varied(STARE, "without scale", {"log_scale": 0.0})
+    subjects = [STARE, STARE._replace(settings=dict(STARE.settings)), variant]
+    assert len(cells.cells(subjects, WANTED, {"stare": "data"})) == 3 * 2
+
+
 @pytest.mark.parametrize("subjects, changes, words", [
     ([STARE], {"minutes": (0.0,)}, "--minutes 0"),
     ([STARE], {"minutes": (float("nan"),)}, "--minutes nan"),
@@ -45,6 +51,8 @@ def test_settings_tell_recipes_of_one_name_apart():
     ([STARE], {"split_rules": ["nvidia"]}, "a recipe on sstem"),
     ([STARE], {"flags": ("--crossvalidation_idx", "0")}, "use --folds in front of --"),
     ([STARE], {"flags": ("--weights", "other")}, "--weights behind --"),
+    ([STARE], {"flags": ("--dataset", "drive")}, "use --recipes in front of --"),
+    ([STARE, STARE._replace(recipe="/own/stare-fast", settings={})], {}, "two of the name stare-fast"),
     ([STARE], {"flags": ("--max_steps=5",)}, "--max_steps=5 behind --"),
 ])
 def test_what_means_nothing_is_refused(subjects, changes, words):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Iterable, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from benchmark.kit.recipes import digest
 from runtime.settings.recipes import canonical_recipe, load_recipe
@@ -19,10 +19,11 @@ BY_FOLDS = (RULED, "folder")
 """Data sets that validate nothing without a fold."""
 FIXED = ("dagm2007", "cityscapes")
 """Those that have no folds."""
-OWN = ("--recipe", "--exec_mode", "--model_dir", "--log_dir", "--output", "--overwrite", "--resume_training", "--seed",
-       "--crossvalidation_idx", "--split_rule", "--data_dir", "--max_steps", "--train_minutes", "--benchmark",
-       "--save_checkpoints_steps", "--save_checkpoints_minutes", "--keep_checkpoint_max", "--checkpoint", "--ensemble",
-       "--weights", "--input", "--compare_levels", "--resume_with_changes")
+OWN = ("--recipe", "--dataset", "--exec_mode", "--model_dir", "--log_dir", "--output", "--overwrite",
+       "--resume_training", "--seed", "--crossvalidation_idx", "--split_rule", "--data_dir", "--max_steps",
+       "--train_minutes", "--benchmark", "--save_checkpoints_steps", "--save_checkpoints_minutes",
+       "--keep_checkpoint_max", "--checkpoint", "--ensemble", "--weights", "--input", "--compare_levels",
+       "--resume_with_changes")
 """Flags of main.py that are the benchmark's to give."""
 
 
@@ -132,8 +133,8 @@ def cells(subjects: Sequence[Subject], wanted: Wanted, data: Mapping[str, str]) 
         data: by data set what `places.kind` says of it.
 
     Raises:
-        UserError: a number is too small, a flag is the benchmark's own, a fold or a rule says nothing about the data
-            set, or nothing would validate.
+        UserError: a number is too small, a flag is the benchmark's own, two recipes have one name, a fold or a rule
+            says nothing about the data set, or nothing would validate.
     """
     _check(subjects, wanted)
     flags = quoted(wanted.flags)
@@ -177,6 +178,7 @@ def _check(subjects: Sequence[Subject], wanted: Wanted) -> None:
     if least <= 0 or not all(minutes < float("inf") for minutes in wanted.minutes):
         raise UserError(f"--seeds {wanted.seeds}, --minutes {' '.join(f'{each:g}' for each in wanted.minutes)}",
                         "one seed or more, and minutes above 0", "mend the numbers")
+    _require_names(subjects)
     for flag in wanted.flags:
         if flag.split("=")[0] in OWN:
             raise UserError(f"{flag} behind --", "flags that the benchmark does not give itself",
@@ -186,9 +188,19 @@ def _check(subjects: Sequence[Subject], wanted: Wanted) -> None:
                         "leave --split_rule out")
 
 
+def _require_names(subjects: Sequence[Subject]) -> None:
+    """Make sure that no two recipes would be taken for one."""
+    digests: Dict[Tuple[str, str], str] = {}
+    for own in subjects:
+        if digests.setdefault((own.name, own.variant), own.digest) != own.digest:
+            raise UserError(f"--recipes: two of the name {own.name} with different settings",
+                            "recipes of names of their own", "rename one of the files")
+
+
 def _instead(flag: str) -> str:
     known = ("--recipes", "--folds", "--split_rule", "--data_dir", "--minutes", "--seeds", "--out")
-    close = {"--crossvalidation_idx": "--folds", "--train_minutes": "--minutes"}.get(flag, nearest(flag, known))
+    close = {"--crossvalidation_idx": "--folds", "--train_minutes": "--minutes",
+             "--dataset": "--recipes"}.get(flag, nearest(flag, known))
     return f"leave it out, or use {close} in front of --" if close else "leave it out"
 
 
