@@ -34,7 +34,9 @@ from benchmark.killing.comparison import (  # noqa: E402
 )
 from benchmark.killing.subjects import prepare, subjects  # noqa: E402
 from benchmark.killing.trap import BUDGET, EVALUATION, EVERY_RANK, MEASUREMENT, SAVE, Plan, attempt  # noqa: E402
+from benchmark.kit import results  # noqa: E402
 from runtime.settings.saved import FILE_NAME as SETTINGS_FILE  # noqa: E402
+from utils.commands import Stopped  # noqa: E402
 from utils.files import read_json  # noqa: E402
 from utils.onednn import ask_for_onednn  # noqa: E402
 from utils.processor import processor_name, usable_cores  # noqa: E402
@@ -213,7 +215,7 @@ def campaign(options: argparse.Namespace, data: str) -> List[Outcome]:
 
 
 def _collected(futures: Sequence[Any], kills: int) -> List[Outcome]:
-    """What the runs gave, told as they end; Ctrl-C leaves the rest out and reports what was done."""
+    """What the runs gave, told as they end; a signal leaves the rest out, and what was done is reported."""
     outcomes: List[Outcome] = []
     try:
         for future in concurrent.futures.as_completed(futures):
@@ -221,7 +223,7 @@ def _collected(futures: Sequence[Any], kills: int) -> List[Outcome]:
             done = sum(len(outcome.kills) for outcome in outcomes)
             bad = sum(not outcome.good for outcome in outcomes)
             print(f"{done} of {kills} kills, {bad} runs differ", file=sys.stderr, flush=True)
-    except KeyboardInterrupt:
+    except Stopped:
         for future in futures:
             future.cancel()
     return outcomes
@@ -283,10 +285,13 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     if options.attempt:
         command, plan = read_json(options.attempt)
         return attempt(command, Plan(*plan) if plan else None, os.path.dirname(options.attempt))
-    return _told(options)
+    return results.command(lambda: _told(options))
 
 
-def _told(options: argparse.Namespace) -> int:
+def _told(options: argparse.Namespace) -> List[str]:
+    """The directories of the runs that differ."""
+    results.require_positive(kills=options.kills, kills_per_run=options.kills_per_run, ranks=options.ranks,
+                             workers=options.workers)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     ask_for_onednn()
     started = time.monotonic()
@@ -307,7 +312,7 @@ def _told(options: argparse.Namespace) -> int:
         print("\n" + complaints(outcome))
     if not bad:
         shutil.rmtree(data)
-    return int(bool(bad))
+    return [outcome.directory for outcome in bad]
 
 
 if __name__ == "__main__":

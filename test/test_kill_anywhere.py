@@ -58,6 +58,12 @@ def test_two_ranks_killed_and_resumed_too(tmp_path):
     assert (kills, differing) == (2, [0, 0, 0])
 
 
+@pytest.mark.parametrize("flag", ["--kills", "--kills_per_run", "--ranks", "--workers"])
+def test_no_kills_and_no_workers_are_refused(capsys, flag):
+    assert kill_anywhere.main([flag, "0"]) == 2
+    assert f"{flag} 0" in capsys.readouterr().err
+
+
 # What the comparison must find -------------------------------------------------------------------------------------
 
 
