@@ -19,14 +19,12 @@ from typing import Dict, List, Optional, Sequence
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
-from benchmark.kit.processes import stoppable  # noqa: E402
-from benchmark.kit.results import Record, write_section  # noqa: E402
+from benchmark.kit.results import Record, command, write_section  # noqa: E402
 from benchmark.time_to_score import Lab, parser, wanted  # noqa: E402
 from benchmark.timed import rescored  # noqa: E402
 from benchmark.timed.ablation_page import ablation_page  # noqa: E402
 from benchmark.timed.cells import BY_FOLDS, FIXED, FOLDS, NONE, Cell, Subject, cells, subject, varied  # noqa: E402
 from benchmark.timed.ingredients import AVERAGED, ENSEMBLE, SINGLE, trained  # noqa: E402
-from utils.commands import exit_code  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 
 SECTION = "ablation"
@@ -38,7 +36,7 @@ class AblationLab(Lab):
 
     def write(self) -> None:
         """Write the table of ingredients."""
-        write_section(self.flags.page, SECTION, ablation_page(self.records()))
+        write_section(self.flags.page, SECTION, ablation_page(self.book.records()))
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
@@ -46,26 +44,21 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     found = parser(str(__doc__), RECIPES)
     found.set_defaults(folds=["0"], minutes=[4.0], points=0)
     flags = found.parse_args(arguments)
-    return exit_code(lambda: stoppable(lambda: _ablate(flags)), debug=False)
+    return command(lambda: _ablate(flags))
 
 
-def _ablate(flags: argparse.Namespace) -> None:
+def _ablate(flags: argparse.Namespace) -> List[str]:
     bases = [subject(name) for name in flags.recipes]
     _require_folds(bases, flags.folds)
     variants = [varied(base, part.variant, part.changes) for base in bases for part in trained(base)]
     lab = AblationLab(flags, [*bases, *variants])
     own = cells(bases, wanted(flags), lab.kinds)
-    failure = None
-    try:
-        lab.measure([*own, *cells(variants, wanted(flags), lab.kinds)])
-    except UserError as error:
-        failure = error
+    failures = lab.measure([*own, *cells(variants, wanted(flags), lab.kinds)])
     for cell in own:
         _average(lab, cell)
     for members in _by_seed(own):
         _ensemble(lab, members)
-    if failure is not None:
-        raise failure
+    return failures
 
 
 def _require_folds(bases: Sequence[Subject], folds: Sequence[str]) -> None:
@@ -80,19 +73,19 @@ def _average(lab: Lab, cell: Cell) -> None:
     """Score a trained cell with its predictions averaged."""
     record = lab.found(cell)
     for part in AVERAGED:
-        if record is not None and not _scored(lab, cell._replace(variant=part.variant), [record]):
-            kept, found = rescored.evaluated(record, cell, lab.place(cell), part.variant, part.flags)
-            lab.keep(found, kept)
+        averaged = cell._replace(variant=part.variant)
+        if record is not None and not _scored(lab, averaged, [record]):
+            lab.keep(averaged, rescored.evaluated(record, cell, lab.place(cell), part.variant, part.flags))
 
 
 def _ensemble(lab: Lab, members: Sequence[Cell]) -> None:
     """Score the mean of all folds' networks where there are images that none of them has seen."""
     known = [record for record in map(lab.found, members) if record is not None]
-    together = members[0]._replace(fold=None, variant=ENSEMBLE.variant)
+    single, together = (members[0]._replace(fold=None, variant=variant) for variant in (SINGLE, ENSEMBLE.variant))
     if members[0].dataset in BY_FOLDS or len(known) < FOLDS or _scored(lab, together, known):
         return
-    for cell, record in rescored.of_folds(known, members, lab.place(members[0]), (SINGLE, ENSEMBLE.variant)):
-        lab.keep(record, cell)
+    for cell, record in zip((single, together), rescored.of_folds(known, members, lab.place(members[0]))):
+        lab.keep(cell, record)
 
 
 def _scored(lab: Lab, cell: Cell, trained: Sequence[Record]) -> bool:

@@ -86,13 +86,12 @@ def _parser() -> argparse.ArgumentParser:
 def _measure(flags: argparse.Namespace) -> List[str]:
     points = cases(flags.sizes, flags.batches, flags.images)
     results.require_positive(steps=flags.steps, warmup_steps=flags.warmup_steps)
-    machine = ask("kit.machine", {"modules": {}}, flags.limit, {})
+    book = results.Book(flags.results, Case, ask("kit.machine", {"modules": {}}, flags.limit, {}))
     with tempfile.TemporaryDirectory(prefix="growth-") as scratch:
-        records, failures = results.measure_all(
-            points, flags, lambda case: record(case, flags, machine, scratch),
-            lambda case, records: results.known(case, machine, records, flags.steps),
-            lambda record: print(_said(record), flush=True))
-    here = [each for each in records if results.described(each["machine"]) == results.described(machine)]
+        failures = results.measure_all(
+            points, book, lambda case: measured(case, flags, scratch), lambda record: print(_said(record), flush=True),
+            lambda record: not flags.again and record["steps"] >= flags.steps, flags.minutes)
+    here = [each for each in book.records() if results.described(each["machine"]) == results.described(book.machine)]
     if here:
         draw(here, flags.plot)
         results.write_section(flags.page, SECTION, page(here, os.path.relpath(flags.plot, os.path.dirname(flags.page))))
@@ -115,9 +114,8 @@ def cases(sizes: Sequence[int], batches: Sequence[int], images: Sequence[int]) -
             *(Case(IMAGES, count, "train") for count in sorted(set(images)))]
 
 
-def record(case: Case, flags: argparse.Namespace, machine: Mapping[str, Any], scratch: str) -> Dict[str, Any]:
+def measured(case: Case, flags: argparse.Namespace, scratch: str) -> Dict[str, Any]:
     """Draw the data, and measure; raises as `benchmark`."""
-    load = results.load()
     with tempfile.TemporaryDirectory(dir=scratch) as directory:
         side = {SIZE: case.value, BATCH: USUAL, IMAGES: SMALL}[case.grows]
         write_images(directory, case.value if case.grows == IMAGES else 1, side)
@@ -128,8 +126,7 @@ def record(case: Case, flags: argparse.Namespace, machine: Mapping[str, Any], sc
                            "--kernel_gradient", PLAIN],
                           Effort(flags.warmup_steps, flags.steps, flags.limit))
     name = "train" if case.mode == "train" else "test"
-    return {"case": case._asdict(), "machine": machine, "load": load, "steps": flags.steps,
-            "warmup_steps": flags.warmup_steps, "step_ms": found[f"latency_{name}_50"],
+    return {"steps": flags.steps, "warmup_steps": flags.warmup_steps, "step_ms": found[f"latency_{name}_50"],
             "memory_mib": found["peak_memory_mib"],
             "start_seconds": found["seconds"] - flags.steps * found[f"latency_{name}_mean"] / 1000.0}
 

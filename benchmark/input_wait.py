@@ -81,23 +81,21 @@ def _measure(flags: argparse.Namespace) -> List[str]:
     results.require_positive(steps=flags.steps, warmup_steps=flags.warmup_steps, seconds=flags.seconds)
     real = real_data(flags.data)
     rows = cases(flags.only, real, flags.published_sizes)
-    machine = ask("kit.machine", {"modules": {}}, flags.limit, {})
+    book = results.Book(flags.results, Case, ask("kit.machine", {"modules": {}}, flags.limit, {}))
     print("\n".join(results.head(COLUMNS, 2)), flush=True)
     with tempfile.TemporaryDirectory(prefix="input-wait-") as scratch:
-        meter = Meter(flags, machine, real, scratch)
-        records, failures = results.measure_all(
-            rows, flags, meter.record,
-            lambda case, records: results.known(case, machine, _of_today(records), flags.steps),
-            lambda record: print(row(record), flush=True))
-    records = _of_today(records)
+        failures = results.measure_all(
+            rows, book, Meter(flags, real, scratch).measure, lambda record: print(row(record), flush=True),
+            lambda record: not flags.again and current(record) and record["steps"] >= flags.steps, flags.minutes)
+    records = list(filter(current, book.records()))
     if records:
         results.write_section(flags.page, SECTION, page(records))
     return failures
 
 
-def _of_today(records: Sequence[results.Record]) -> List[results.Record]:
-    """Those of the recipes as they are now, in which reading was measured by itself."""
-    return [record for record in of_today(records, lambda case: str(case["recipe"])) if "alone" in record]
+def current(record: results.Record) -> bool:
+    """Whether a record is of its recipe as it is now, and reading was measured by itself."""
+    return of_today(record, record["case"]["recipe"]) and "alone" in record
 
 
 def real_data(words: Sequence[str]) -> Dict[str, str]:
@@ -140,32 +138,26 @@ class Meter:
 
     Args:
         flags: of the command.
-        machine: what it is measured on.
         real: directories of real data, by data set.
         scratch: a directory for synthetic data.
     """
 
-    def __init__(self, flags: argparse.Namespace, machine: Mapping[str, Any], real: Mapping[str, str],
-                 scratch: str) -> None:
-        self._flags = flags
-        self._machine = machine
-        self._real = real
-        self._scratch = scratch
+    def __init__(self, flags: argparse.Namespace, real: Mapping[str, str], scratch: str) -> None:
+        self._flags, self._real, self._scratch = flags, real, scratch
 
-    def record(self, case: Case) -> Dict[str, Any]:
+    def measure(self, case: Case) -> Dict[str, Any]:
         """Input alone, and the steps of a training.
 
         Raises:
             UserError: a process failed.
         """
-        load = results.load()
         arguments = self.arguments(case)
         alone = ask("kit.pipeline_alone", {"arguments": arguments, "seconds": self._flags.seconds}, self._flags.limit,
                     {})
         batch, found = self._training(arguments, alone["batch_size"])
-        return {"case": case._asdict(), "digest": digest_of(case.recipe), "machine": self._machine, "load": load,
-                "steps": self._flags.steps, "warmup_steps": self._flags.warmup_steps, "alone": alone,
-                "batch_size": batch, "step_ms": found["latency_train_50"], "wait": found["input_wait_train"],
+        return {"digest": digest_of(case.recipe), "steps": self._flags.steps,
+                "warmup_steps": self._flags.warmup_steps, "alone": alone, "batch_size": batch,
+                "step_ms": found["latency_train_50"], "wait": found["input_wait_train"],
                 "memory_mib": found["peak_memory_mib"]}
 
     def arguments(self, case: Case) -> List[str]:

@@ -6,7 +6,7 @@
 Every recipe trains for the same minutes (`--train_minutes`), on each fold with each seed, in a process of main.py, and
 is scored; so are checkpoints on its way. Results are kept in --results, where what is there already is not measured
 again; tables go into --page, curves beside it. A command that was stopped (Ctrl-C) goes on when it is repeated. What
-counts as minutes, and what the columns mean, says docs/accuracy.md. It ends with 2 where a cell failed.
+counts as minutes, and what the columns mean, says docs/accuracy.md. It ends with 1 where a cell failed.
 """
 
 from __future__ import annotations
@@ -16,21 +16,19 @@ import hashlib
 import os
 import shutil
 import sys
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
-from benchmark.kit.processes import ask, stoppable  # noqa: E402
-from benchmark.kit.results import Record, described, read_records, same, write_section  # noqa: E402
+from benchmark.kit.processes import ask  # noqa: E402
+from benchmark.kit.results import Book, Record, command, described, measure_all, write_section  # noqa: E402
 from benchmark.timed import places, runs  # noqa: E402
 from benchmark.timed.cells import Cell, Subject, Wanted, cells, known_names, subject  # noqa: E402
 from benchmark.timed.curves import draw  # noqa: E402
 from benchmark.timed.page import page, pictures_beside  # noqa: E402
 from benchmark.timed.scores import newest  # noqa: E402
-from utils.commands import exit_code  # noqa: E402
 from utils.errors import UserError  # noqa: E402
-from utils.files import write_json  # noqa: E402
 
 SECTION = "measured"
 LIMIT = 300.0
@@ -40,7 +38,7 @@ LIMIT = 300.0
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Measure what is asked for and not there yet, and write tables and curves."""
     flags = parser(str(__doc__)).parse_args(arguments)
-    return exit_code(lambda: stoppable(lambda: _compare(flags)), debug=False)
+    return command(lambda: _compare(flags))
 
 
 def parser(text: str, recipes: Sequence[str] = ()) -> argparse.ArgumentParser:
@@ -74,10 +72,10 @@ def this_machine(flags: Sequence[str]) -> Dict[str, Any]:
     return ask("kit.machine", {"modules": {}, "gpu": not on_cpu}, LIMIT, {})
 
 
-def _compare(flags: argparse.Namespace) -> None:
+def _compare(flags: argparse.Namespace) -> List[str]:
     subjects = [subject(name) for name in flags.recipes]
     lab = Lab(flags, subjects)
-    lab.measure(cells(subjects, wanted(flags), lab.kinds))
+    return lab.measure(cells(subjects, wanted(flags), lab.kinds))
 
 
 def wanted(flags: argparse.Namespace) -> Wanted:
@@ -91,81 +89,55 @@ class Lab:
     Args:
         flags: of the command; `flags` afterwards, too.
         subjects: all that cells may be of.
-        machine: this one; None to look.
-        measured: what measures a cell.
 
     Attributes:
         kinds: by data set what `places.kind` says of it.
-        machine: this one.
-        failures: the cells that failed, and why.
 
     Raises:
         UserError: data is missing, or fewer than no points are asked for.
     """
 
-    def __init__(self, flags: argparse.Namespace, subjects: Sequence[Subject],
-                 machine: Optional[Mapping[str, Any]] = None,
-                 measured: Callable[[Cell, Subject, runs.Place], Record] = runs.measured) -> None:
+    def __init__(self, flags: argparse.Namespace, subjects: Sequence[Subject]) -> None:
         if flags.points < 0:
             raise UserError(f"--points {flags.points}", "0 or more", "raise it")
-        self.flags, self._measured = flags, measured
+        self.flags = flags
         self._subjects = {(own.name, own.digest): own for own in subjects}
         self._places = places.located(known_names(subjects), flags.data_dir)
         self.kinds = {name: places.kind(name, place) for name, place in self._places.items()}
-        self._machine = machine
-        self.failures: Dict[Cell, UserError] = {}
+        self._book: Optional[Book] = None
 
     @property
-    def machine(self) -> Mapping[str, Any]:
-        """The machine, looked at when it is first asked for."""
-        if self._machine is None:
-            self._machine = this_machine(self.flags.flags)
-        return self._machine
-
-    def records(self) -> List[Record]:
-        """What has been kept so far, on any machine."""
-        return read_records(self.flags.results)
+    def book(self) -> Book:
+        """What has been kept; this machine is looked at when it is first asked for."""
+        if self._book is None:
+            self._book = Book(self.flags.results, Cell, this_machine(self.flags.flags))
+        return self._book
 
     def found(self, cell: Cell) -> Optional[Record]:
         """What was measured of a cell on this machine; with points on its way where points are asked for."""
-        return next((record for record in self.records() if same(record, cell, self.machine)
-                     and (record["asked_points"] or not self.flags.points)), None)
+        return self.book.find(cell, self._complete)
 
-    def measure(self, wished: Sequence[Cell]) -> None:
-        """Measure the cells that are not there yet, and keep and tell each as soon as it is done.
+    def _complete(self, record: Record) -> bool:
+        return bool(record["asked_points"] or not self.flags.points)
 
-        Raises:
-            UserError: some failed; the others are measured all the same.
-        """
+    def measure(self, wished: Sequence[Cell]) -> List[str]:
+        """Measure the cells that are not there yet, and keep and tell each as soon as it is done; those that failed."""
         self.write()  # a page that cannot be written is found before anything is measured
-        for number, cell in enumerate(wished, 1):
-            if not self.flags.again and self.found(cell) is not None:
-                continue
-            name = runs.name_of(cell)
-            print(f"{number} of {len(wished)}: {name}", flush=True)
-            if self.flags.again:
-                shutil.rmtree(os.path.join(self.place(cell).out, name), ignore_errors=True)
-            self._measure(cell)
-        self.write()
-        if self.failures:
-            cell, error = next(iter(self.failures.items()))
-            raise UserError(f"{len(self.failures)} of {len(wished)} failed, {runs.name_of(cell)} first: {error.found}",
-                            error.expected, error.repair)
+        return measure_all(wished, self.book, self._measured, self.tell,
+                           lambda record: not self.flags.again and self._complete(record))
 
-    def _measure(self, cell: Cell) -> None:
-        try:
-            record = self._measured(cell, self._subjects[cell.recipe, cell.digest], self.place(cell))
-        except UserError as error:
-            self.failures[cell] = error
-            print(f"failed: {error}", file=sys.stderr, flush=True)
-            return
-        self.keep(record, cell)
+    def _measured(self, cell: Cell) -> Record:
+        place = self.place(cell)
+        if self.flags.again:
+            shutil.rmtree(os.path.join(place.out, str(cell)), ignore_errors=True)
+        return runs.measured(cell, self._subjects[cell.recipe, cell.digest], place)
 
-    def keep(self, record: Record, cell: Cell) -> None:
-        """Write down what was measured of a cell, and tell it."""
-        record = {**record, "machine": self.machine}
-        others = [each for each in self.records() if not same(each, cell, self.machine)]
-        write_json(self.flags.results, [*others, record])
+    def keep(self, cell: Cell, found: Record) -> None:
+        """Write down what was found of a cell, and tell it."""
+        self.tell(self.book.keep(cell, found))
+
+    def tell(self, record: Record) -> None:
+        """Print a record that is kept, and write the page."""
         score = record["scores"][record["score"]]
         told = "not defined" if score is None else f"{score:.4f}"
         print(f"{record['score']} {told} after {record['minutes']:.1f} minutes, {record['steps']} steps", flush=True)
@@ -173,13 +145,13 @@ class Lab:
 
     def place(self, cell: Cell) -> runs.Place:
         """Where a cell is trained: machines that share a disk have directories of their own."""
-        machine = hashlib.sha256(described(self.machine).encode("utf-8")).hexdigest()[:8]
+        machine = hashlib.sha256(described(self.book.machine).encode("utf-8")).hexdigest()[:8]
         out = os.path.join(os.path.abspath(self.flags.out), f"machine-{machine}")
         return runs.Place(out, self._places[cell.dataset], self.flags.points)
 
     def write(self) -> None:
         """Write the tables and the curves; those of variants are not among them."""
-        records = newest([record for record in self.records() if not record["case"]["variant"]])
+        records = newest([record for record in self.book.records() if not record["case"]["variant"]])
         names = sorted({record["case"]["dataset"] for record in records})
         pictures = pictures_beside(self.flags.page, names)
         for name, (path, _) in pictures.items():

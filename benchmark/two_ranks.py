@@ -118,20 +118,22 @@ def _parser() -> argparse.ArgumentParser:
 def _measure(flags: argparse.Namespace) -> List[str]:
     launcher = require(flags)
     machine = ask("kit.machine", {"modules": {"Horovod": "horovod"}}, flags.limit, {})
-    meter = Meter(flags, machine, launcher)
+    meter, book = Meter(flags, machine["cores"], launcher), results.Book(flags.results, Case, machine)
     asked = [Case(network, precision, _batch_size(flags, network), flags.ranks)
              for network, precision in itertools.product(flags.networks, flags.precisions)]
     print("\n".join(results.head(COLUMNS, 4)), flush=True)
-    records, failures = results.measure_all(asked, flags, meter.record, meter.known,
-                                            lambda record: print("\n".join(rows(record)), flush=True))
-    records = _of_today(records)
+    failures = results.measure_all(
+        asked, book, meter.measure, lambda record: print("\n".join(rows(record)), flush=True),
+        lambda record: not flags.again and meter.complete(record), flags.minutes)
+    records = list(filter(current, book.records()))
     if records:
         results.write_section(flags.page, SECTION, page(records))
     return failures
 
 
-def _of_today(records: Sequence[results.Record]) -> List[results.Record]:
-    return of_today(records, lambda case: NETWORKS[case["network"]][0])
+def current(record: results.Record) -> bool:
+    """Whether a record is of its network's recipe as it is now."""
+    return of_today(record, NETWORKS[record["case"]["network"]][0])
 
 
 def require(flags: argparse.Namespace) -> str:
@@ -181,39 +183,36 @@ class Meter:
 
     Args:
         flags: of the command.
-        machine: what it is measured on.
+        cores: that there are.
         launcher: the path of `horovodrun`.
     """
 
-    def __init__(self, flags: argparse.Namespace, machine: Mapping[str, Any], launcher: str) -> None:
+    def __init__(self, flags: argparse.Namespace, cores: int, launcher: str) -> None:
         self._effort = Effort(flags.warmup_steps, flags.steps, flags.limit)
-        self._rounds = flags.rounds
-        self._machine = machine
-        self._launcher = launcher
-        self._ways = ways(flags, machine["cores"])
+        self._rounds, self._launcher = flags.rounds, launcher
+        self._ways = ways(flags, cores)
 
-    def known(self, case: Case, records: Sequence[results.Record]) -> bool:
-        """Whether a record has the case on this machine, with all ways that would be measured, as often."""
-        names = {way.name for way in self._ways}
-        return results.known(case, self._machine, _of_today(records), self._effort.steps, lambda record: (
-            _rounds(record) >= self._rounds and names <= {way["name"] for way in record["ways"]}))
+    def complete(self, record: results.Record) -> bool:
+        """Whether a record is current and has all ways that would be measured, as often."""
+        names = {way.name for way in self._ways} - {way["name"] for way in record["ways"]}
+        return (current(record) and not names and record["steps"] >= self._effort.steps
+                and _rounds(record) >= self._rounds)
 
-    def record(self, case: Case) -> Dict[str, Any]:
+    def measure(self, case: Case) -> Dict[str, Any]:
         """All ways in turn, and then once more with their timelines.
 
         Raises:
             UserError: a process failed.
         """
-        load = results.load()
-        rounds = [[self.measure(case, way) for way in self._ways] for _ in range(self._rounds)]
+        rounds = [[self.once(case, way) for way in self._ways] for _ in range(self._rounds)]
         found = [{"name": way.name, "images_per_second": [each.images_per_second for each in own],
                   "memory_mib": [each.memory_mib for each in own],
                   "allreduce": self.traced(case, way)._asdict() if way.talking else None}
                  for way, own in zip(self._ways, zip(*rounds))]
-        return {"case": case._asdict(), "digest": digest_of(NETWORKS[case.network][0]), "machine": self._machine,
-                "load": load, "steps": self._effort.steps, "warmup_steps": self._effort.warmup_steps, "ways": found}
+        return {"digest": digest_of(NETWORKS[case.network][0]), "steps": self._effort.steps,
+                "warmup_steps": self._effort.warmup_steps, "ways": found}
 
-    def measure(self, case: Case, way: Way, **more: str) -> Measured:
+    def once(self, case: Case, way: Way, **more: str) -> Measured:
         """One round of one way; `more` are variables of the environment.
 
         Raises:
@@ -244,7 +243,7 @@ class Meter:
         """What the timeline of the first rank says."""
         with tempfile.TemporaryDirectory(prefix="two-ranks-") as directory:
             path = os.path.join(directory, "timeline.json")
-            self.measure(case, way, HOROVOD_TIMELINE=path)
+            self.once(case, way, HOROVOD_TIMELINE=path)
             return shares(read_timeline(path), self._effort.warmup_steps)
 
 

@@ -78,8 +78,9 @@ def _compare(flags: argparse.Namespace) -> List[str]:
     require(flags, found["machine"])
     sizes = dict(zip(flags.networks, found["sizes"]))
     with tempfile.TemporaryDirectory(prefix="versus-pytorch-") as scratch:
-        judge = Judge(flags, found["machine"], lambda case: contestants(flags, case, scratch))
-        return measure_all(list(_cases(flags, sizes, found["machine"])), flags, judge)
+        judge = Judge(flags, lambda case: contestants(flags, case, scratch))
+        book = results.Book(flags.results, Case, found["machine"])
+        return measure_all(list(_cases(flags, sizes, found["machine"])), flags, book, judge)
 
 
 def require(flags: argparse.Namespace, machine: Mapping[str, Any]) -> None:
@@ -168,32 +169,28 @@ class Judge:
 
     Args:
         flags: of the command.
-        machine: what it is measured on.
         contestants: those of a case.
         asked: asks a process, as `ask` does.
     """
 
-    def __init__(self, flags: argparse.Namespace, machine: Mapping[str, Any],
-                 contestants: Callable[[Case], List[Contestant]], asked: Callable[..., Any] = ask) -> None:
-        self.machine = machine
+    def __init__(self, flags: argparse.Namespace, contestants: Callable[[Case], List[Contestant]],
+                 asked: Callable[..., Any] = ask) -> None:
         self.contestants = contestants
-        self._flags = flags
-        self._ask = asked
+        self._flags, self._ask = flags, asked
         self._same: Dict[str, Dict[str, float]] = {}
 
-    def known(self, case: Case, records: Sequence[results.Record]) -> bool:
-        """Whether a record has the case on this machine, with all that would be measured, as often."""
-        names = {contestant.name for contestant in self.contestants(case)}
-        return results.known(case, self.machine, records, self._flags.steps, lambda record: (
-            report.rounds(record) >= self._flags.rounds and names <= {each["name"] for each in record["contestants"]}))
+    def complete(self, record: results.Record) -> bool:
+        """Whether a record has all contestants that would be measured, as often."""
+        names = {contestant.name for contestant in self.contestants(Case(**record["case"]))}
+        return (names <= {each["name"] for each in record["contestants"]} and record["steps"] >= self._flags.steps
+                and report.rounds(record) >= self._flags.rounds)
 
-    def record(self, case: Case) -> Dict[str, Any]:
+    def measure(self, case: Case) -> Dict[str, Any]:
         """Compare, then measure in turn.
 
         Raises:
             UserError: the two differ, or a process failed.
         """
-        load = results.load()
         same = self._compared(case.network)
         costs = self._ask("versus.ceiling", case._asdict(), self._flags.limit, {})
         sides = self.contestants(case)
@@ -202,8 +199,8 @@ class Judge:
         found = [{"name": contestant.name, "seconds": [measured.seconds for measured in own],
                   "memory_mib": [measured.memory_mib for measured in own], **more}
                  for contestant, more, own in zip(sides, chosen, zip(*rounds))]
-        return {"case": case._asdict(), "machine": self.machine, "same": same, **costs, "load": load,
-                "warmup_steps": self._flags.warmup_steps, "steps": self._flags.steps, "contestants": found}
+        return {"same": same, **costs, "warmup_steps": self._flags.warmup_steps, "steps": self._flags.steps,
+                "contestants": found}
 
     def _compared(self, network: str) -> Dict[str, float]:
         """How far apart the two are, of each network once."""
@@ -213,11 +210,13 @@ class Judge:
         return self._same[network]
 
 
-def measure_all(cases: Sequence[Case], flags: argparse.Namespace, judge: Judge) -> List[str]:
+def measure_all(cases: Sequence[Case], flags: argparse.Namespace, book: results.Book, judge: Judge) -> List[str]:
     """Measure the cases that are not there yet, and write all into the page; those that failed."""
     print("\n".join(report.head()), flush=True)
-    records, failures = results.measure_all(
-        cases, flags, judge.record, judge.known, lambda record: print("\n".join(report.rows(record)), flush=True))
+    failures = results.measure_all(
+        cases, book, judge.measure, lambda record: print("\n".join(report.rows(record)), flush=True),
+        lambda record: not flags.again and judge.complete(record), flags.minutes)
+    records = book.records()
     if records:
         results.write_section(flags.page, report.SECTION, report.page(records))
     return failures

@@ -183,7 +183,7 @@ def test_what_was_scored_of_another_training_is_scored_anew(tmp_path, stand):
 
 def test_a_training_that_fails_keeps_nothing_else_from_being_scored(tmp_path, stand, capsys):
     stand.failing = ["1"]
-    assert ablation.main(flags(tmp_path, "--seeds", "2")) == 2
+    assert ablation.main(flags(tmp_path, "--seeds", "2")) == 1
     assert stand.modes.count("rescore") == len(AVERAGED) and "give more" in capsys.readouterr().err
 
 

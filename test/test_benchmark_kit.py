@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import signal
@@ -12,6 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
+from benchmark import growth, input_wait, time_to_score, two_ranks, versus_pytorch
 from benchmark.kit import machine, results, runs
 from benchmark.kit.processes import Ended, Surroundings, carried_out, finished, stoppable
 from benchmark.kit.timeline import read_timeline, shares
@@ -33,67 +33,86 @@ class Case(NamedTuple):
         return f"{self.name} {self.value}"
 
 
-def flags(tmp_path, *more):
-    parser = argparse.ArgumentParser()
-    results.add_flags(parser, "some.json")
-    return parser.parse_args(["--results", str(tmp_path / "results.json"), *more])
-
-
 def made(case, **more):
     return {"case": case._asdict(), "machine": MACHINE, "load": 0.5, "steps": 6, "warmup_steps": 3, **more}
 
 
-def go(given, cases, failing=(), **more):
+def book(tmp_path, **more):
+    return results.Book(str(tmp_path / "results.json"), Case, {**MACHINE, **more})
+
+
+def stored(tmp_path):
+    return json.loads((tmp_path / "results.json").read_text())
+
+
+def go(kept, cases, failing=(), steps=6, **more):
+    """The cases that were measured, the records that were told, and the cases that failed."""
     asked, told = [], []
 
-    def record(case):
+    def measure(case):
         asked.append(case)
         if case.name in failing:
             raise UserError("a", "b", "c")
-        return made(case, **more)
+        return {"load": 0.5, "steps": steps, "warmup_steps": 3, **more}
 
-    found = results.measure_all(cases, given, record, lambda case, kept: results.known(case, MACHINE, kept, 6),
-                                told.append)
-    return asked, told, found
+    failures = results.measure_all(cases, kept, measure, told.append, lambda record: record["steps"] >= steps)
+    return asked, told, failures
 
 
 # Records ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_record_is_kept_as_soon_as_it_is_made_and_not_made_again(tmp_path):
-    asked, told, (records, failures) = go(flags(tmp_path), [Case("a"), Case("b")], failing=["a"])
+def test_a_record_is_kept_as_soon_as_it_is_made_and_not_made_again(tmp_path, capsys):
+    asked, told, failures = go(book(tmp_path), [Case("a"), Case("b")], failing=["a"])
     assert asked == [Case("a"), Case("b")] and failures == ["a 1"]
-    assert told == records == json.loads((tmp_path / "results.json").read_text()) == [made(Case("b"))]
-    asked, _, (records, _) = go(flags(tmp_path), [Case("a"), Case("b"), Case("b", 2)])
-    assert asked == [Case("a"), Case("b", 2)] and len(records) == 3
+    assert told == book(tmp_path).records() == stored(tmp_path) == [made(Case("b"))]
+    assert "a 1 failed: a\n  expected: b" in capsys.readouterr().err
+    asked, told, _ = go(book(tmp_path), [Case("a"), Case("b"), Case("b", 2)])
+    assert asked == [Case("a"), Case("b", 2)] and len(stored(tmp_path)) == 3
+
+
+def test_what_others_keep_meanwhile_stays(tmp_path):
+    mine, other = book(tmp_path), book(tmp_path)
+    mine.keep(Case("a"), {"steps": 1})
+    other.keep(Case("b"), {"steps": 2})
+    assert mine.find(Case("b"))["steps"] == 2 and len(mine.records()) == 2
 
 
 def test_what_is_measured_again_takes_the_place_of_what_was_there(tmp_path):
-    go(flags(tmp_path), [Case("a"), Case("b")])
-    asked, _, (records, _) = go(flags(tmp_path, "--again"), [Case("a")], score=3)
-    assert asked == [Case("a")] and records == [made(Case("b")), made(Case("a"), score=3)]
+    go(book(tmp_path), [Case("a"), Case("b")])
+    asked, *_ = go(book(tmp_path), [Case("a")], steps=7)
+    assert asked == [Case("a")] and stored(tmp_path) == [made(Case("b")), made(Case("a"), steps=7)]
+
+
+@pytest.mark.parametrize("parts", ["contestants", "ways"])
+def test_a_record_that_holds_more_stays_until_one_has_all_of_it(tmp_path, parts):
+    """Whatever else the new one has, unless the settings are others by now."""
+    kept, names = book(tmp_path), [{"name": name} for name in "abc"]
+    for own, left in ((names[:2], 1), (names[1:], 2), (names[:2], 2), (names, 1)):
+        kept.keep(Case("a"), {parts: own})
+        assert len(stored(tmp_path)) == left
+    assert kept.find(Case("a"), lambda record: {"name": "c"} in record[parts]) is not None
+    kept.keep(Case("a"), {parts: names[:1], "digest": "other"})
+    assert len(stored(tmp_path)) == 1
 
 
 def test_records_of_another_machine_stay_and_do_not_count(tmp_path):
-    go(flags(tmp_path), [Case("a")])
-    stored = json.loads((tmp_path / "results.json").read_text())
-    stored[0]["machine"]["cores"] = 64
-    (tmp_path / "results.json").write_text(json.dumps(stored))
-    asked, _, (records, _) = go(flags(tmp_path), [Case("a")])
-    assert asked == [Case("a")] and [each["machine"]["cores"] for each in records] == [64, 2]
+    go(book(tmp_path, cores=64), [Case("a")])
+    asked, *_ = go(book(tmp_path), [Case("a")])
+    assert asked == [Case("a")] and [each["machine"]["cores"] for each in stored(tmp_path)] == [64, 2]
 
 
-def test_what_the_environment_says_otherwise_makes_another_machine():
+def test_what_the_environment_says_otherwise_makes_another_machine(tmp_path):
     """Records of before that was told are of a machine of which nothing is said otherwise."""
     said = {"TF_ENABLE_ONEDNN_OPTS": "1", "TF_NUM_INTEROP_THREADS": "", "HOME": "here"}
     assert machine.otherwise(said) == []
     found = machine.otherwise({**said, "TF_ENABLE_ONEDNN_OPTS": "0", "TF_NUM_INTRAOP_THREADS": "1"})
     assert found == ["TF_ENABLE_ONEDNN_OPTS=0", "TF_NUM_INTRAOP_THREADS=1"]
-    record, other = made(Case("a")), {**MACHINE, "otherwise": found, "gpu": "Slide rule"}
-    assert results.same(record, Case("a"), {**MACHINE, "otherwise": [], "gpu": ""})
-    assert not results.same(record, Case("a"), other)
-    assert results.described(other) == ("Abacus, 2 cores, 24 GiB, Slide rule; TensorFlow 2; TF_ENABLE_ONEDNN_OPTS=0; "
-                                        "TF_NUM_INTRAOP_THREADS=1")
+    go(book(tmp_path), [Case("a")])
+    other = book(tmp_path, otherwise=found, gpu="Slide rule")
+    assert book(tmp_path, otherwise=[], gpu="").find(Case("a")) is not None and other.find(Case("a")) is None
+    assert results.described(other.machine) == ("Abacus, 2 cores, 24 GiB, Slide rule; TensorFlow 2; "
+                                                "TF_ENABLE_ONEDNN_OPTS=0; TF_NUM_INTRAOP_THREADS=1")
 
 
 def test_the_first_gpu_is_named_where_it_is_asked_for(monkeypatch):
@@ -106,24 +125,28 @@ def test_the_first_gpu_is_named_where_it_is_asked_for(monkeypatch):
     assert machine.machine({}, gpu=True)["gpu"] == ""
 
 
-def test_what_was_measured_in_fewer_steps_or_is_not_complete_is_not_known():
-    kept = [made(Case("a"))]
-    assert [results.known(Case("a"), MACHINE, kept, steps) for steps in (5, 6, 7)] == [True, True, False]
-    assert not results.known(Case("a"), MACHINE, kept, 6, lambda record: record["load"] > 0.5)
-
-
 def test_all_efforts_are_told():
     records = [made(Case("a")), made(Case("b"), steps=2), made(Case("c"))]
     assert results.effort(records) == "2 steps behind 3; 6 steps behind 3"
     assert results.effort(records[:1], lambda record: 4) == "4 rounds of 6 steps behind 3"
 
 
-@pytest.mark.parametrize("text", ["{", "{}", "[1]", '[{"case": {}}]'])
-def test_a_file_of_something_else_is_refused(tmp_path, text):
+@pytest.mark.parametrize("text, words", [
+    ("{", "no JSON"), ("{}", "no list of records"), ("[1]", "no list of records"), ('[{"case": {}}]', "no list"),
+    ('[{"case": {"grows": 1}, "machine": {}}]', "a record of grows\n  expected: records of name, value\n"),
+])
+def test_a_file_of_something_else_is_refused(tmp_path, text, words):
     (tmp_path / "results.json").write_text(text)
-    with pytest.raises(UserError, match="results.json: no "):
-        go(flags(tmp_path), [Case("a")])
+    with pytest.raises(UserError, match=f"results.json: {words}"):
+        go(book(tmp_path), [Case("a")])
     assert (tmp_path / "results.json").read_text() == text
+
+
+@pytest.mark.parametrize("name, kind", [("performance", versus_pytorch.Case), ("growth", growth.Case),
+                                        ("input_wait", input_wait.Case), ("two_ranks", two_ranks.Case),
+                                        ("accuracy", time_to_score.Cell)])
+def test_the_results_that_are_there_can_be_read(name, kind):
+    assert results.read_records(str(ROOT / "docs" / f"{name}.json"), kind._fields)
 
 
 def test_numbers_must_be_above_0():

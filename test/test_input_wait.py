@@ -133,7 +133,7 @@ def test_what_cannot_be_measured_is_refused(tmp_path, capsys, more, words):
 def test_images_of_the_published_size_are_drawn_once(tmp_path, monkeypatch):
     monkeypatch.setattr(input_wait, "PUBLISHED_SIZES", {"drive": (100, 110)})
     monkeypatch.setattr(input_wait, "PUBLISHED_TRAINING", {"drive": 1})
-    meter = input_wait.Meter(input_wait._parser().parse_args([]), MACHINE, {}, str(tmp_path))
+    meter = input_wait.Meter(input_wait._parser().parse_args([]), {}, str(tmp_path))
     found = [meter.arguments(Case("drive-fcn", PUBLISHED)) for _ in range(2)]
     assert found[0] == found[1] and str(tmp_path / "drive") in found[0]
     assert found[0][found[0].index("--kernel_gradient") + 1] == "plain"

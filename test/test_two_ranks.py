@@ -104,17 +104,17 @@ def test_processes_overlap_where_all_of_them_measure():
 def test_processes_apart_measure_at_the_same_time(monkeypatch, late, steps):
     """Of 3, 12 and 48 s; one rank, and ranks that talk, are a single process here."""
     stand = Stand(monkeypatch, late)
-    meter = two_ranks.Meter(flags(), MACHINE, "launch")
-    assert meter.measure(CASE, Way("apart", 2, False, THREAD)).images_per_second == 4.0
+    meter = two_ranks.Meter(flags(), 2, "launch")
+    assert meter.once(CASE, Way("apart", 2, False, THREAD)).images_per_second == 4.0
     assert stand.steps == steps
-    assert meter.measure(CASE, Way("ranks", 2, True, THREAD)).images_per_second == 4.0
+    assert meter.once(CASE, Way("ranks", 2, True, THREAD)).images_per_second == 4.0
     assert stand.steps == [*steps, 6]
 
 
 def test_processes_that_never_measure_at_the_same_time_are_told(monkeypatch):
     stand = Stand(monkeypatch, late=30.0)
     with pytest.raises(UserError, match="apart measured together for 38% of the time"):
-        two_ranks.Meter(flags(), MACHINE, "launch").measure(CASE, Way("apart", 2, False, THREAD))
+        two_ranks.Meter(flags(), 2, "launch").once(CASE, Way("apart", 2, False, THREAD))
     assert len(stand.steps) == 2 * two_ranks.TRIES
 
 

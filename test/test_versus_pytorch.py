@@ -217,8 +217,8 @@ class Stand:
         return {"logits": 0.0} if module == "versus.same_function" else {"gflop": 1.0, "ceiling": 2.0}
 
     def go(self, given, *cases):
-        judge = versus_pytorch.Judge(given, MACHINE, self.contestants, self.ask)
-        return versus_pytorch.measure_all(cases, given, judge)
+        judge = versus_pytorch.Judge(given, self.contestants, self.ask)
+        return versus_pytorch.measure_all(cases, given, results.Book(given.results, Case, MACHINE), judge)
 
 
 def test_contestants_are_measured_in_turn_behind_the_comparison(tmp_path):
@@ -244,14 +244,13 @@ def test_what_is_there_is_not_measured_again_unless_asked(tmp_path):
     assert len(json.loads((tmp_path / "results.json").read_text())) == 2
 
 
-def test_another_machine_or_another_contestant_is_measured_beside(tmp_path):
-    judge = versus_pytorch.Judge(flags(tmp_path), MACHINE, Stand().contestants)
+def test_a_record_is_complete_with_all_contestants_as_often(tmp_path):
+    judge = versus_pytorch.Judge(flags(tmp_path), Stand().contestants)
     known = {**RECORD, "contestants": [{"name": name, "seconds": [1.0, 1.0]} for name in ("ours", "theirs", "another")]}
-    assert judge.known(CASE, [known])
-    assert not judge.known(CASE, [{**known, "machine": {**MACHINE, "cores": 3}}])
-    assert not judge.known(CASE, [{**known, "contestants": known["contestants"][:1]}])
+    assert judge.complete(known)
+    assert not judge.complete({**known, "contestants": known["contestants"][:1]})
     for more in (["--rounds", "3"], ["--steps", "6"]):
-        assert not versus_pytorch.Judge(flags(tmp_path, *more), MACHINE, Stand().contestants).known(CASE, [known])
+        assert not versus_pytorch.Judge(flags(tmp_path, *more), Stand().contestants).complete(known)
 
 
 def test_a_case_that_fails_does_not_keep_the_others_from_it(tmp_path, capsys):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from typing import Any, Callable, Dict, List, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, Sequence
 
 from benchmark.kit.results import Record
 from runtime.settings.recipes import all_recipes, load_recipe, recipe_names
@@ -47,14 +47,9 @@ def digest_of(recipe: str) -> str:
     return _digests().get(recipe, "")
 
 
-def of_today(records: Sequence[Record], recipe_of: Callable[[Mapping[str, Any]], str]) -> List[Record]:
-    """The records whose "digest" is that of their recipe as it is now.
-
-    Args:
-        records: of cases.
-        recipe_of: the recipe of a case.
-    """
-    return [record for record in records if record.get("digest") == digest_of(recipe_of(record["case"]))]
+def of_today(record: Record, recipe: str) -> bool:
+    """Whether the "digest" of a record is that of a recipe as it is now."""
+    return bool(record.get("digest") == digest_of(recipe))
 
 
 @functools.lru_cache(maxsize=None)

@@ -7,6 +7,7 @@ processes that wanted to run, in the mean of five minutes.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 import time
@@ -18,6 +19,7 @@ from utils.errors import UserError
 from utils.files import read_json, write_json, write_text
 
 Record = Mapping[str, Any]
+Complete = Callable[[Record], bool]
 NOTHING = "Nothing has been measured yet: this takes a machine that nobody else uses."
 BUSY = 1.5
 """Processes a core above which a machine has other work: what was measured just before loads it, too."""
@@ -58,8 +60,44 @@ def require_positive(**numbers: float) -> None:
             raise UserError(f"--{name} {number:g}", "a number above 0", "raise it")
 
 
-def read_records(path: str) -> List[Record]:
-    """The records in the file at `path`; none where there is no file.
+class Book:
+    """The records in a file, which are of this machine and of others.
+
+    Args:
+        path: of the file.
+        kind: of cases: a class of named tuples.
+        machine: this one.
+    """
+
+    def __init__(self, path: str, kind: Any, machine: Mapping[str, Any]) -> None:
+        self.machine = machine
+        self._path, self._kind = path, kind
+
+    def records(self) -> List[Record]:
+        """All of them; none where there is no file.
+
+        Raises:
+            UserError: it holds something else.
+        """
+        return read_records(self._path, self._kind._fields)
+
+    def find(self, case: Any, complete: Complete = lambda record: True) -> Optional[Record]:
+        """What was measured of a case on this machine, and is complete."""
+        return next((record for record in self.records() if self._same(record, case) and complete(record)), None)
+
+    def keep(self, case: Any, found: Record) -> Record:
+        """Write down what was found of a case, in place of what that makes worthless; the record."""
+        record = {"case": case._asdict(), "machine": self.machine, **found}
+        others = [old for old in self.records() if not (self._same(old, case) and _outdated(old, record))]
+        write_json(self._path, [*others, record])
+        return record
+
+    def _same(self, record: Record, case: Any) -> bool:
+        return record["case"] == case._asdict() and described(record["machine"]) == described(self.machine)
+
+
+def read_records(path: str, fields: Sequence[str]) -> List[Record]:
+    """The records of cases of some fields in the file at `path`; none where there is no file.
 
     Raises:
         UserError: it holds something else.
@@ -75,54 +113,51 @@ def read_records(path: str) -> List[Record]:
                                                 for each in records):
         raise UserError(f"{path}: no list of records", "results of this command",
                         "name another --results, or remove it")
+    for record in records:
+        if set(record["case"]) != set(fields):
+            raise UserError(f"{path}: a record of {', '.join(record['case'])}", f"records of {', '.join(fields)}",
+                            "name the --results of this command")
     return records
 
 
-def same(record: Record, case: Any, machine: Mapping[str, Any]) -> bool:
-    """Whether a record is of a case (a named tuple) on a machine."""
-    return record["case"] == case._asdict() and described(record["machine"]) == described(machine)
+def _outdated(old: Record, new: Record) -> bool:
+    """Whether a record of the same case holds nothing that a new one lacks, or was measured with other settings."""
+    parts = [{each["name"] for each in record.get("contestants", record.get("ways", ()))} for record in (old, new)]
+    return parts[0] <= parts[1] or old.get("digest") != new.get("digest")
 
 
-def known(case: Any, machine: Mapping[str, Any], records: Sequence[Record], steps: int,
-          complete: Callable[[Record], bool] = lambda record: True) -> bool:
-    """Whether one of the records is of a case on a machine, of as many steps or more, and complete."""
-    return any(same(record, case, machine) and record["steps"] >= steps and complete(record) for record in records)
-
-
-def measure_all(cases: Sequence[Any], flags: argparse.Namespace, record: Callable[[Any], Record],
-                complete: Callable[[Any, Sequence[Record]], bool], tell: Callable[[Record], None]
-                ) -> Tuple[List[Record], List[str]]:
-    """Measure the cases that are not there yet, and keep each as soon as it is done.
+def measure_all(cases: Sequence[Any], book: Book, measure: Callable[[Any], Record], tell: Callable[[Record], None],
+                complete: Complete, minutes: float = math.inf) -> List[str]:
+    """Measure the cases of which the book has nothing complete, and keep each as soon as it is done.
 
     Args:
         cases: named tuples with words (`str`).
-        flags: as `add_flags` makes them.
-        record: measures a case, or raises a `UserError`.
-        complete: whether records have all of a case.
+        book: of all results.
+        measure: what was found of a case, or a `UserError`.
         tell: shows a new record.
+        complete: whether a record has all that would be measured.
+        minutes: no case begins after so many.
 
     Returns:
-        All records, old and new; the cases that failed, in words.
+        The cases that failed, in words.
     """
-    records = read_records(flags.results)
-    end = time.monotonic() + 60.0 * flags.minutes
-    failures: List[str] = []
-    for case in cases:
-        if not flags.again and complete(case, records):
+    end, failures = time.monotonic() + 60.0 * minutes, []
+    for number, case in enumerate(cases, 1):
+        if book.find(case, complete) is not None:
             continue
         if time.monotonic() > end:
-            print(f"--minutes {flags.minutes:g} are over; the same command goes on", file=sys.stderr)
+            print(f"--minutes {minutes:g} are over; the same command goes on", file=sys.stderr)
             break
+        print(f"{number} of {len(cases)}: {case}", file=sys.stderr, flush=True)
+        before = load()
         try:
-            new = record(case)
+            found = measure(case)
         except UserError as error:
             failures.append(str(case))
             print(f"{case} failed: {error}", file=sys.stderr, flush=True)
-            continue
-        records = [*(old for old in records if not same(old, case, new["machine"])), new]
-        write_json(flags.results, records)
-        tell(new)
-    return records, failures
+        else:
+            tell(book.keep(case, {"load": before, **found}))
+    return failures
 
 
 def effort(records: Sequence[Record], rounds: Optional[Callable[[Record], int]] = None) -> str:

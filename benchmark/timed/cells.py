@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import re
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from benchmark.kit.recipes import digest
@@ -84,6 +87,13 @@ class Cell(NamedTuple):
     minutes: float
     flags: str
     origin: str
+
+    def __str__(self) -> str:
+        """The name of its directory: readable, and its own."""
+        digest = hashlib.sha256(json.dumps(self._asdict(), sort_keys=True).encode("utf-8")).hexdigest()[:8]
+        recipe = re.sub("[^A-Za-z0-9.]+", "-", f"{os.path.splitext(self.recipe)[0]} {self.variant}").strip("-")
+        fold = "" if self.fold is None else f"-fold{self.fold}"
+        return f"{recipe}{fold}-seed{self.seed}-{self.minutes:g}min-{digest}"
 
 
 class Wanted(NamedTuple):

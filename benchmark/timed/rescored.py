@@ -11,13 +11,13 @@ from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
 from benchmark.kit.processes import Surroundings, finished
 from benchmark.kit.results import Record
 from benchmark.timed.cells import Cell
-from benchmark.timed.runs import KEPT, Place, name_of, run_of
+from benchmark.timed.runs import KEPT, Place, run_of
 from utils.errors import UserError
 from utils.files import read_json, write_json
 
 
-def evaluated(record: Record, cell: Cell, place: Place, variant: str, flags: Sequence[str]) -> Tuple[Cell, Record]:
-    """The last checkpoint of a cell with further flags of main.py.
+def evaluated(record: Record, cell: Cell, place: Place, variant: str, flags: Sequence[str]) -> Record:
+    """What the last checkpoint of a cell reaches with further flags of main.py.
 
     Raises:
         UserError: its run is gone, or main.py refused.
@@ -25,41 +25,37 @@ def evaluated(record: Record, cell: Cell, place: Place, variant: str, flags: Seq
     run = _kept(cell, place)
     output = os.path.join(os.path.dirname(run), variant.replace(" ", "_"))
     words = ["--exec_mode", "evaluate", "--model_dir", run, "--data_dir", place.data, *flags]
-    return _changed(record, cell, variant, _evaluation(words, output, place))
+    return _changed(record, _evaluation(words, output, place))
 
 
-def of_folds(records: Sequence[Record], cells: Sequence[Cell], place: Place,
-             variants: Tuple[str, str]) -> List[Tuple[Cell, Record]]:
+def of_folds(records: Sequence[Record], cells: Sequence[Cell], place: Place) -> Tuple[Record, Record]:
     """The networks of all folds on the validation part of the published split, which none of them has seen.
 
     Args:
         records, cells: of the folds of one seed.
         place: of all.
-        variants: what the mean over the single networks is called, and their ensemble.
 
     Returns:
-        Both, as of the published split; "trained" has the minutes of each network.
+        The mean over the single networks, and their ensemble; "trained" has the minutes of each network.
     """
     with _opened([_kept(cell, place) for cell in cells]) as opened:
         single = [_evaluation(["--exec_mode", "evaluate", "--model_dir", run, "--data_dir", place.data],
                               run + "-scored", place) for run in opened]
         ensemble = _evaluation(["--exec_mode", "evaluate", "--ensemble", *opened, "--data_dir", place.data],
                                opened[0] + "-ensemble", place)
-    whole = cells[0]._replace(fold=None)
     mean = dict(single[0], intervals={}, scores={name: _mean([each["scores"][name] for each in single])
                                                  for name in single[0]["scores"]})
     first = {**records[0], "trained": [record["minutes"] for record in records]}
-    return [_changed(first, whole, variant, found) for variant, found in zip(variants, (mean, ensemble))]
+    return _changed(first, mean), _changed(first, ensemble)
 
 
 def _mean(values: Sequence[Any]) -> Any:
     return None if None in values else statistics.mean(values)
 
 
-def _changed(record: Record, cell: Cell, variant: str, evaluation: Mapping[str, Any]) -> Tuple[Cell, Record]:
-    own = cell._replace(variant=variant)
-    kept = {key: evaluation.get(key) for key in KEPT}
-    return own, {**record, **kept, "case": own._asdict(), "points": [], "images": {}}
+def _changed(record: Record, evaluation: Mapping[str, Any]) -> Record:
+    training = {key: value for key, value in record.items() if key != "case"}
+    return {**training, **{key: evaluation.get(key) for key in KEPT}, "points": [], "images": {}}
 
 
 def _evaluation(words: Sequence[str], output: str, place: Place) -> Dict[str, Any]:
@@ -70,7 +66,7 @@ def _evaluation(words: Sequence[str], output: str, place: Place) -> Dict[str, An
 
 
 def _kept(cell: Cell, place: Place) -> str:
-    run = run_of(os.path.join(place.out, name_of(cell)))
+    run = run_of(os.path.join(place.out, str(cell)))
     if not os.path.isdir(run):
         raise UserError(f"{run}: no run", "the trained run of a cell that is in the results",
                         "name the --out that it was trained in, or train it again with --again")

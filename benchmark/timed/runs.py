@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import csv
 import datetime
-import hashlib
-import json
 import math
 import os
 import re
@@ -57,7 +55,7 @@ def measured(cell: Cell, subject: Subject, place: Place) -> Dict[str, Any]:
     """Train and score a cell, or go on where that was broken off: what is trained is not trained again.
 
     Returns:
-        "case", "device", "precision", "steps", "minutes" of the last checkpoint, "points" (each "step", "minutes" and
+        "device", "precision", "steps", "minutes" of the last checkpoint, "points" (each "step", "minutes" and
         "score", the headline's), "asked_points" (`Place.points`), and of the evaluation "score", its name, "scores",
         "intervals", "images" (the headline score of each where it is their mean), "second_observer",
         "counts", "official_counts_hold"; the "load" before and the "date".
@@ -65,7 +63,7 @@ def measured(cell: Cell, subject: Subject, place: Place) -> Dict[str, Any]:
     Raises:
         UserError: main.py refused or failed.
     """
-    directory = os.path.join(place.out, name_of(cell))
+    directory = os.path.join(place.out, str(cell))
     trained = os.path.join(directory, "trained.json")
     if not os.path.exists(trained) or (place.points and not read_json(trained)["asked_points"]):
         _train(cell, subject, place, directory)
@@ -76,20 +74,11 @@ def measured(cell: Cell, subject: Subject, place: Place) -> Dict[str, Any]:
               for step, minutes in (begun["points"][:-1] if place.points else [])]
     step, minutes = begun["points"][-1]
     shutil.rmtree(os.path.join(directory, "points"), ignore_errors=True)
-    return {"case": cell._asdict(), "device": begun["device"], "precision": begun["precision"], "steps": step,
-            "minutes": minutes, "points": [*points, {"step": step, "minutes": minutes,
-                                                     "score": evaluation["scores"][name]}],
+    return {"device": begun["device"], "precision": begun["precision"], "steps": step, "minutes": minutes,
+            "points": [*points, {"step": step, "minutes": minutes, "score": evaluation["scores"][name]}],
             "asked_points": place.points, "score": name, **{key: evaluation.get(key) for key in KEPT},
             "images": _images(run_of(directory), name, evaluation["scores"][name]),
             "load": begun["load"], "date": begun["date"]}
-
-
-def name_of(cell: Cell) -> str:
-    """The name of a cell's directory: readable, and its own."""
-    digest = hashlib.sha256(json.dumps(cell._asdict(), sort_keys=True).encode("utf-8")).hexdigest()[:8]
-    recipe = re.sub("[^A-Za-z0-9.]+", "-", f"{os.path.splitext(cell.recipe)[0]} {cell.variant}").strip("-")
-    fold = "" if cell.fold is None else f"-fold{cell.fold}"
-    return f"{recipe}{fold}-seed{cell.seed}-{cell.minutes:g}min-{digest}"
 
 
 def run_of(directory: str) -> str:
