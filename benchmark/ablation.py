@@ -12,9 +12,10 @@ measured (--folds all), the mean of their networks is, on the published test par
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import sys
-from typing import Dict, List, Optional, Sequence
+from typing import List, Optional, Sequence
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
@@ -56,8 +57,8 @@ def _ablate(flags: argparse.Namespace) -> List[str]:
     failures = lab.measure([*own, *cells(variants, wanted(flags), lab.kinds)])
     for cell in own:
         _average(lab, cell)
-    for members in _by_seed(own):
-        _ensemble(lab, members)
+    for _, members in itertools.groupby(own, lambda cell: cell._replace(fold=None)):
+        _ensemble(lab, list(members))
     return failures
 
 
@@ -97,13 +98,6 @@ def _scored(lab: Lab, cell: Cell, trained: Sequence[Record]) -> bool:
     if found is None or lab.flags.again:
         return False
     return bool(found.get("trained", [found["minutes"], *minutes[1:]]) == minutes)
-
-
-def _by_seed(own: Sequence[Cell]) -> List[List[Cell]]:
-    groups: Dict[Cell, List[Cell]] = {}
-    for cell in own:
-        groups.setdefault(cell._replace(fold=None), []).append(cell)
-    return list(groups.values())
 
 
 if __name__ == "__main__":

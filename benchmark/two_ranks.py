@@ -28,7 +28,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
 from benchmark.kit import results  # noqa: E402
-from benchmark.kit.processes import Surroundings, ask, ended_together  # noqa: E402
+from benchmark.kit.processes import Surroundings, ask  # noqa: E402
 from benchmark.kit.recipes import digest_of, needed, of_today  # noqa: E402
 from benchmark.kit.runs import Effort, benchmark  # noqa: E402
 from benchmark.kit.timeline import Shares, read_timeline, shares  # noqa: E402
@@ -235,8 +235,8 @@ class Meter:
         arguments = training(case, case.batch_size // way.processes)
         launcher = (self._launcher, "-np", str(way.processes), "--gloo") if way.talking else ()
         count = 1 if way.talking else way.processes
-        with ThreadPoolExecutor(count) as pool, ended_together() as together:
-            around = Surroundings(environment={**way.environment, **more}, together=together)
+        around = Surroundings(environment={**way.environment, **more})
+        with ThreadPoolExecutor(count) as pool:
             return list(pool.map(lambda _: benchmark(arguments, effort, around, launcher), range(count)))
 
     def traced(self, case: Case, way: Way) -> Shares:

@@ -11,7 +11,17 @@ from typing import NamedTuple
 
 import pytest
 
-from benchmark import growth, input_wait, time_to_score, two_ranks, versus_pytorch
+from benchmark import (
+    every_recipe,
+    growth,
+    input_wait,
+    large_images,
+    start_up,
+    time_to_score,
+    two_ranks,
+    unetpp_vs_unet,
+    versus_pytorch,
+)
 from benchmark.kit import machine, results, runs
 from benchmark.kit.processes import Ended, Surroundings, carried_out, finished, stoppable
 from benchmark.kit.timeline import read_timeline, shares
@@ -19,6 +29,7 @@ from runtime.devices import kernel_gradients
 from utils.commands import exit_code
 from utils.contracts import Convolution
 from utils.errors import UserError
+from utils.processes import process_alive
 
 from .conftest import ROOT
 
@@ -237,14 +248,14 @@ import os, signal, sys
 from concurrent.futures import ThreadPoolExecutor
 sys.path.insert(0, sys.argv[1])
 from benchmark.kit import results
-from benchmark.kit.processes import Surroundings, ended_together, finished
+from benchmark.kit.processes import finished
 CHILD = [sys.executable, "-c",
          "import signal, sys; pipe = open(sys.argv[1], 'w'); print('here', file=pipe, flush=True); signal.pause()",
          sys.argv[2]]
 
 def measure():
-    with ThreadPoolExecutor(1) as pool, ended_together() as together:
-        return list(pool.map(lambda _: finished(CHILD, Surroundings(60.0, together=together)), range(1)))
+    with ThreadPoolExecutor(1) as pool:
+        return list(pool.map(lambda _: finished(CHILD), range(1)))
 
 sys.exit(results.command(measure))
 """
@@ -263,7 +274,21 @@ def test_sigterm_ends_what_was_started_in_threads_too(tmp_path):
         assert stream.read() == ""
 
 
-@pytest.mark.parametrize("failures, code", [([], 0), (["a case"], 1)])
+@pytest.mark.parametrize("command, name, arguments", [
+    (every_recipe, "MAIN", ["--only", "tinyunet"]), (unetpp_vs_unet, "MAIN", ["--output"]),
+    (large_images, "MAIN", ["--out"]), (start_up, "__file__", ["--runs", "1", "--", "--model_dir"]),
+])
+def test_no_training_goes_on_behind_a_command_that_is_stopped(tmp_path, monkeypatch, command, name, arguments):
+    """What stands in for it tells its number, and has the command stopped."""
+    stand_in, told = tmp_path / "stand_in.py", tmp_path / "told"
+    stand_in.write_text(f"import os, signal\nopen({str(told)!r}, 'w').write(str(os.getpid()))\n"
+                        "os.kill(os.getppid(), signal.SIGTERM)\nsignal.pause()\n")
+    monkeypatch.setattr(command, name, str(stand_in))
+    assert command.main([*arguments, *([] if "tinyunet" in arguments else [str(tmp_path / "runs")])]) == 143
+    assert not process_alive(int(told.read_text()))
+
+
+@pytest.mark.parametrize("failures, code", [([], 0), (["a case"], 1), (None, 0)])
 def test_a_command_ends_with_1_where_a_case_failed(failures, code):
     assert results.command(lambda: failures) == code
 

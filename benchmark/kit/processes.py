@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from typing import IO, Any, Callable, Iterator, List, Mapping, NamedTuple, Optional, Sequence
+from typing import IO, Any, Callable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set
 
 from utils.commands import Stopped
 from utils.errors import UserError
@@ -33,8 +33,7 @@ _TOLD = re.compile(r"error: (?P<found>.*?)\n  expected: (?P<expected>.*?)\n  rep
 _BOUNDED = ("import os, resource, sys; resource.setrlimit(resource.RLIMIT_DATA, 2 * (int(sys.argv[1]),)); "
             "os.execv(sys.argv[2], sys.argv[2:])")
 """A program that becomes another one, within so many bytes."""
-Process = subprocess.Popen  # of bytes, which Python 3.7 cannot say
-Together = List[Process]
+_RUNNING: Set[subprocess.Popen] = set()
 
 
 class Surroundings(NamedTuple):
@@ -44,7 +43,6 @@ class Surroundings(NamedTuple):
         limit: seconds that it may take; it is killed then, and what it started.
         environment: variables that it has more.
         memory_bytes: that it may have for itself: beyond them it fails alone, not whatever the system chooses to kill.
-        together: of `ended_together`, for who waits in a thread.
         path: a file that takes all that it says.
         directory: where it runs; None for that of this process.
     """
@@ -52,7 +50,6 @@ class Surroundings(NamedTuple):
     limit: float = math.inf
     environment: Mapping[str, str] = {}
     memory_bytes: Optional[int] = None
-    together: Optional[Together] = None
     path: Optional[str] = None
     directory: Optional[str] = None
 
@@ -80,8 +77,13 @@ class Ended(NamedTuple):
 
 
 def stoppable(action: Callable[[], None]) -> None:
-    """Run `action`; SIGTERM ends it as Ctrl-C does, and both say how it goes on."""
+    """Run `action`; SIGTERM ends it as Ctrl-C does, and both say how it goes on. What it carries out, in whichever
+    thread, is told to stop with it.
+    """
     def stop(number: int, frame: Any) -> None:
+        for process in list(_RUNNING):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGTERM)
         raise Stopped(number)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -134,9 +136,9 @@ def finished(words: Sequence[str], around: Surroundings = ALONE) -> Ended:
 
 
 def carried_out(words: Sequence[str], around: Surroundings = ALONE) -> Ended:
-    """Carry out a command, however it ends. Where this process is stopped it is told to stop, too, and waited for.
+    """Carry out a command, however it ends; what stops this process (`stoppable`) stops it, and it may save.
 
-    In a session of its own, so that Ctrl-C does not reach it beside that.
+    It has a session of its own, so that Ctrl-C does not reach it beside that.
     """
     ask_for_onednn()  # for all that computes, as main.py does for itself
     bounded = [] if around.memory_bytes is None else [sys.executable, "-c", _BOUNDED, str(around.memory_bytes)]
@@ -145,15 +147,14 @@ def carried_out(words: Sequence[str], around: Surroundings = ALONE) -> Ended:
     with _files(around.path) as said, subprocess.Popen(
             [*bounded, *words], cwd=around.directory, env=environment, stdout=said[0], stderr=said[-1],
             start_new_session=True) as process:
-        if around.together is not None:
-            around.together.append(process)
         try:
+            _RUNNING.add(process)
             usage = _waited(process, around.limit)
-        except BaseException:
-            os.kill(process.pid, signal.SIGTERM)
+        except Stopped:
             _waited(process, GRACE)
             raise
         finally:
+            _RUNNING.discard(process)
             _kill(process)
         seconds = time.monotonic() - begun
         return Ended(process.returncode, _text(said[0]), _text(said[-1]), seconds, usage.ru_utime + usage.ru_stime,
@@ -176,7 +177,7 @@ def _text(said: IO[bytes]) -> str:
     return said.read().decode("utf-8", "replace")
 
 
-def _waited(process: Process, limit: float) -> resource.struct_rusage:
+def _waited(process: subprocess.Popen, limit: float) -> resource.struct_rusage:
     """What a process has used, at its end, which comes after `limit` seconds at the latest."""
     timer = threading.Timer(min(limit, threading.TIMEOUT_MAX), _kill, [process])
     timer.daemon = True
@@ -190,18 +191,7 @@ def _waited(process: Process, limit: float) -> resource.struct_rusage:
     return usage
 
 
-@contextlib.contextmanager
-def ended_together() -> Iterator[Together]:
-    """Processes that threads wait for: what ends this block ends them, too, since no signal reaches the threads."""
-    together: Together = []
-    try:
-        yield together
-    finally:
-        for process in together:
-            _kill(process)
-
-
-def _kill(process: Process) -> None:
+def _kill(process: subprocess.Popen) -> None:
     """With all that it started, if it still runs."""
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
