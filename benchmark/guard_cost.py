@@ -31,6 +31,7 @@ import numpy as np  # noqa: E402
 import tensorflow.compat.v1 as tf  # noqa: E402
 
 from benchmark.kit import results  # noqa: E402
+from benchmark.kit.machine import machine  # noqa: E402
 from datasets.pipeline import training_batches  # noqa: E402
 from runtime import model_fn  # noqa: E402
 from runtime.assembly import Run, assemble  # noqa: E402
@@ -41,7 +42,6 @@ from runtime.optimisers import build_optimiser  # noqa: E402
 from runtime.settings.tree import settings_from  # noqa: E402
 from runtime.update import Update  # noqa: E402
 from utils.errors import UserError  # noqa: E402
-from utils.processor import processor_name, usable_cores  # noqa: E402
 
 WARMUP_PAIRS, LEAST_PAIRS = 2, 6
 
@@ -130,9 +130,8 @@ def _measure(flags: argparse.Namespace) -> None:
     seconds = measure(run, flags.pairs)
     ratio, low, high = median_interval(seconds[:, 0] / seconds[:, 1])
     guarded, bare = np.median(seconds, axis=0)
-    print(f"UNet, {flags.filters} filters, {size} x {size}, batch 1, "
-          f"{run.device.precision}, {usable_cores()} cores ({processor_name()}), "
-          f"TensorFlow {tf.__version__}")
+    print(f"UNet, {flags.filters} filters, {size} x {size}, batch 1, {run.device.precision}; "
+          f"{results.described(machine({}))}")
     print(f"{flags.pairs} pairs: guarded {guarded:.3f} s a step, bare {bare:.3f} s; "
           f"cost {100 * (ratio - 1):+.2f} % (95 % interval {100 * (low - 1):+.2f} to {100 * (high - 1):+.2f} %)")
 

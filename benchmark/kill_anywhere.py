@@ -35,13 +35,14 @@ from benchmark.killing.comparison import (  # noqa: E402
 from benchmark.killing.subjects import prepare, subjects  # noqa: E402
 from benchmark.killing.trap import BUDGET, EVALUATION, EVERY_RANK, MEASUREMENT, SAVE, Plan, attempt  # noqa: E402
 from benchmark.kit import results  # noqa: E402
+from benchmark.kit.machine import machine  # noqa: E402
 from runtime.settings.saved import FILE_NAME as SETTINGS_FILE  # noqa: E402
 from utils.commands import Stopped  # noqa: E402
 from utils.files import read_json  # noqa: E402
 from utils.onednn import ask_for_onednn  # noqa: E402
-from utils.processor import processor_name, usable_cores  # noqa: E402
 
 KILLS_PER_RUN = 10
+COLUMNS = ("kind of kill", "kills", "resumed runs", "lost checkpoints", "differing bytes", "differing losses")
 TIMED_SAVE_SECONDS = 0.06
 """About what a save takes that is slowed down."""
 SCENARIOS: Dict[str, Tuple[str, ...]] = {
@@ -232,30 +233,16 @@ def _collected(futures: Sequence[Any], kills: int) -> List[Outcome]:
 def table(outcomes: Sequence[Outcome]) -> str:
     """What happened, as a Markdown table; a run counts in the row of each kind of kill that it saw."""
     kinds = [kind for kind in KINDS if any(kind in outcome.kills for outcome in outcomes)]
-    lines = ["| kind of kill | kills | resumed runs | lost checkpoints | differing bytes | differing losses |",
-             "|---|---|---|---|---|---|"]
-    lines += [_row(kind, sum(outcome.kills.count(kind) for outcome in outcomes),
-                   [outcome for outcome in outcomes if kind in outcome.kills]) for kind in kinds]
-    return "\n".join([*lines, _row("all", sum(len(outcome.kills) for outcome in outcomes), outcomes)])
+    rows = [_row(kind, sum(outcome.kills.count(kind) for outcome in outcomes),
+                 [outcome for outcome in outcomes if kind in outcome.kills]) for kind in kinds]
+    rows.append(_row("all", sum(len(outcome.kills) for outcome in outcomes), outcomes))
+    return "\n".join([*results.head(COLUMNS, len(COLUMNS)), *rows])
 
 
 def _row(name: str, kills: int, outcomes: Sequence[Outcome]) -> str:
     counts = [kills, len(outcomes)] + [sum(bool(getattr(outcome, what)) for outcome in outcomes)
                                        for what in ("lost", "bytes", "losses")]
-    return "| " + " | ".join([name, *map(str, counts)]) + " |"
-
-
-def surroundings(ranks: int) -> str:
-    """The machine and the versions, in a line."""
-    import numpy as np
-    import tensorflow as tf
-
-    versions = [f"Python {platform.python_version()}", f"TensorFlow {tf.__version__}", f"NumPy {np.__version__}"]
-    if ranks > 1:
-        import horovod
-
-        versions.append(f"Horovod {horovod.__version__}")
-    return ", ".join([f"{usable_cores()} x {processor_name()}", *versions])
+    return results.row([name, *map(str, counts)])
 
 
 def complaints(outcome: Outcome) -> str:
@@ -306,7 +293,8 @@ def _told(options: argparse.Namespace) -> List[str]:
           f"{options.subject}{', a budget' * options.train_minutes}, {options.ranks} rank(s), seed {options.seed}, "
           f"{seconds:.0f} s, "
           f"{seconds / max(1, kills):.2f} s a kill")
-    print(surroundings(options.ranks))
+    versions = {"NumPy": "numpy", **({"Horovod": "horovod"} if options.ranks > 1 else {})}
+    print(f"{results.described(machine(versions))}, Python {platform.python_version()}")
     bad = [outcome for outcome in outcomes if not outcome.good]
     for outcome in bad:
         print("\n" + complaints(outcome))
