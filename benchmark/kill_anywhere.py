@@ -227,6 +227,8 @@ def _collected(futures: Sequence[Any], kills: int) -> List[Outcome]:
     except Stopped:
         for future in futures:
             future.cancel()
+        for worker in multiprocessing.active_children():
+            worker.terminate()
     return outcomes
 
 
