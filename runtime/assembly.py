@@ -21,6 +21,7 @@ from runtime.devices.base import Device
 from runtime.devices.select import fitting, select_device
 from runtime.distributed.base import Distributed
 from runtime.faults import Faults
+from runtime.settings.effect import mode_words
 from runtime.settings.facts import IMAGES, facts_of, load_facts, require_agreement, save_facts
 from runtime.settings.saved import save_settings
 from runtime.settings.tree import Settings, with_values
@@ -116,8 +117,8 @@ def assemble(settings: Settings, distributed: Distributed, stop: Optional[Stop] 
         stop: tells when someone wants the run to end; nobody ever does by default.
 
     Raises:
-        UserError: the device, the data directory or a name is not there, or sizes do not fit; or what must be found
-            out about the data cannot be.
+        UserError: the device, the data directory or a name is not there, or sizes do not fit; what must be found out
+            about the data cannot be; or traces are asked for that nothing makes.
     """
     settings = fitting(settings)
     device = select_device(settings.device, distributed.place.local_rank)
@@ -125,6 +126,7 @@ def assemble(settings: Settings, distributed: Distributed, stop: Optional[Stop] 
         raise UserError(f"ranks that talk through {distributed.transport} on the device {device.name}",
                         f"{' or '.join(device.transports)} for several ranks of it",
                         "give --device npu to the ranks of an Ascend host, and start others with horovodrun")
+    _require_traced(settings, device)
     device.prepare()
     distributed.start(device.collectives_config())
     if settings.model.data_format == "channels_first" and not device.computes_channels_first:
@@ -140,6 +142,18 @@ def assemble(settings: Settings, distributed: Distributed, stop: Optional[Stop] 
     faults = Faults()
     dataset.read = faults.keeping(dataset.read)  # type: ignore[method-assign]
     return Run(settings, distributed, device, location, dataset, network, feeding, objective, faults, stop or Stop())
+
+
+def _require_traced(settings: Settings, device: Device) -> None:
+    """Traces are of training steps, where the device does not make them by itself.
+
+    Raises:
+        UserError: they are asked for, and nothing is trained.
+    """
+    if not settings.trains and device.profile(1, print).wanted:
+        flag = f"--profiling {settings.device.profiling}"
+        raise UserError(f"{flag} with {mode_words(settings)} on the device {device.name}", "training, whose steps are "
+                        "traced", "leave --profiling out, or trace training: --benchmark --exec_mode train")
 
 
 def _require_trained_heads(settings: Settings, network: Network) -> None:

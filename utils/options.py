@@ -69,9 +69,10 @@ def at_least(minimum: float) -> Check:
     return lambda value: None if minimum <= value < math.inf else f"a finite number not below {minimum}"
 
 
-def above(bound: float) -> Check:
-    """A check that a number is finite and exceeds `bound`."""
-    return lambda value: None if bound < value < math.inf else f"a finite number above {bound}"
+def above(bound: float, most: float = math.inf) -> Check:
+    """A check that a number is finite, and exceeds `bound` but not `most`."""
+    limit = "" if most == math.inf else f" and not above {most}"
+    return lambda value: None if bound < value <= most and value < math.inf else f"a finite number above {bound}{limit}"
 
 
 def within(minimum: float, maximum: float) -> Check:

@@ -9,6 +9,7 @@ from datasets.base import TRAIN, VALIDATION
 from runtime.assembly import Run
 from runtime.checkpoints.best import FILE_NAME as VALIDATIONS
 from runtime.checkpoints.find import checkpoint_directory
+from runtime.devices.base import FLOAT16
 from runtime.journal import log_path
 from runtime.modes.error_pictures import FOLDER as PICTURES
 from runtime.modes.evaluate import FILE_NAME as EVALUATION
@@ -39,9 +40,17 @@ def announce(run: Run) -> List[str]:
     if settings.trains:
         lines.append(f"training: {training.max_steps} steps of {training.global_batch_size} images, from "
                      f"{len(run.dataset.ids(TRAIN))} training images{_held_out(run)}")
+        lines += _unscaled(run)
     if settings.benchmark.benchmark:
         lines += _measured_alone(settings)
     return lines + run.device.remarks + _partial(run) + list(run.dataset.remarks(run.splits)) + _fed(run)
+
+
+def _unscaled(run: Run) -> List[str]:
+    scale, precision = run.settings.device.loss_scale, run.device.precision
+    if scale is None or precision == FLOAT16:
+        return []
+    return [f"--loss_scale {scale:g}: without effect in {precision}, a loss is scaled in {FLOAT16} alone"]
 
 
 def _measured_alone(settings: Settings) -> List[str]:

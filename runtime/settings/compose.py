@@ -8,14 +8,13 @@ from typing import Any, Dict, Mapping, Sequence, Tuple
 from datasets.catalogue import defaults_of, recipe_of
 from datasets.options import ALL_FOLDS, DataOptions
 from objectives.options import AUTO
+from runtime.settings.effect import mode_words, refuse_idle
 from runtime.settings.recipes import canonical_recipe, load_recipe
 from runtime.settings.saved import check_unchanged, load_settings
 from runtime.settings.tree import (
     EVALUATE,
-    IMPORT,
     MIXED,
     PREDICT,
-    TRAIN,
     Settings,
     default_model_dir,
     fields,
@@ -53,6 +52,7 @@ def compose(flags: Mapping[str, Any], ranks: int = 1) -> Settings:
     _check_combination(settings)
     _check_import(settings)
     _check_prediction(settings)
+    refuse_idle(settings, given)
     _check_budget(settings, given, base)
     return with_values(settings, **_resolved_batch(settings, given, ranks), **_resolved_schedule(settings))
 
@@ -245,19 +245,13 @@ def _check_prediction(settings: Settings) -> None:
                         f"name them with --input and --exec_mode {PREDICT}, or leave --stream out")
     wanted = [f"--{name}" for name in ("input", "ensemble") if getattr(settings.prediction, name)]
     if wanted and (settings.benchmark.benchmark or mode not in (PREDICT, EVALUATE)):
-        raise UserError(f"{wanted[0]} with {'--benchmark' if settings.benchmark.benchmark else '--exec_mode'} {mode}",
-                        f"--exec_mode {PREDICT} or {EVALUATE}", f"use one of those, or leave {wanted[0]} out")
+        raise UserError(f"{wanted[0]} with {mode_words(settings)}", f"--exec_mode {PREDICT} or {EVALUATE}",
+                        f"use one of those, or leave {wanted[0]} out")
     if wanted and settings.objective.threshold == AUTO:
         raise UserError(f"--threshold {AUTO} with {wanted[0]}", "a number: there are no validation images to take it "
                         "from", "give the one that evaluation told, --threshold 0.5 say")
-    if settings.prediction.error_pictures and (settings.benchmark.benchmark or not settings.evaluates):
-        raise UserError(f"--error_pictures with {'--benchmark' if settings.benchmark.benchmark else '--exec_mode'} "
-                        f"{mode}", "a mode that evaluates", "add it to --exec_mode evaluate or train_and_evaluate")
     if settings.prediction.ensemble and run.compare_levels:
         raise UserError("--compare_levels with --ensemble", "the levels of one run", "leave one of them out")
     if wanted and mode == EVALUATE and run.output is None:
         raise UserError(f"--exec_mode {EVALUATE} with {wanted[0]} and without --output", "a directory: beside the run "
                         "lies its own evaluation", "add --output DIR")
-    if run.output is not None and (settings.benchmark.benchmark or mode in (TRAIN, f"{TRAIN}_and_{EVALUATE}", IMPORT)):
-        raise UserError(f"--output with {'--benchmark' if settings.benchmark.benchmark else '--exec_mode'} {mode}",
-                        "a mode that writes elsewhere than beside its run", "leave --output out")

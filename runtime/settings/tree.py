@@ -18,6 +18,7 @@ TRAIN, EVALUATE, PREDICT, EXPORT, IMPORT, RANK_TABLE, CHECK = (
     "train", "evaluate", "predict", "export", "import", "rank_table", "check")
 NEWEST, BEST = "newest", "best"
 STAIR_STEPS = 500
+YEAR_MINUTES = 365 * 24 * 60
 MEASURED = "measured"
 MIXED, KEPT, NARROW = "allow_mix_precision", "must_keep_origin_dtype", "allow_fp32_to_fp16"
 PRECISION_MODES = (KEPT, MIXED, NARROW, "force_fp32")
@@ -62,7 +63,7 @@ class TrainingOptions:
     max_steps: int = option(1000, "optimiser steps", kind=OPERATIONAL, check=at_least(1))
     train_minutes: Optional[float] = option(
         None, "minutes of training in place of max_steps: a few steps are timed, and as many done as fit",
-        kind=TRAINING, check=above(0.0))
+        kind=TRAINING, check=above(0.0, YEAR_MINUTES))
     budget_steps: Optional[int] = option(None, "the steps that train_minutes came to when the run began",
                                          kind=TRAINING, flag=False, check=at_least(1))
     batch_size: int = option(1, "images a step on each device", kind=TRAINING, check=at_least(1))
@@ -159,7 +160,7 @@ class DeviceOptions:
         None, "Ascend: the adapter's mode (default: must_keep_origin_dtype; allow_mix_precision with --use_amp)",
         kind=TRAINING, choices=PRECISION_MODES)
     profiling: Optional[str] = option(
-        None, "directory for traces of training steps: the adapter's own on Ascend, elsewhere for chrome://tracing, "
+        None, "directory for traces: on Ascend the adapter's own, elsewhere of training steps, for chrome://tracing, "
         "and the ten dearest operations are printed", kind=INVOCATION)
     over_dump: Optional[str] = option(None, "Ascend: directory for the operators whose numbers overflow",
                                       kind=INVOCATION)

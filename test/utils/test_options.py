@@ -48,6 +48,7 @@ def test_kinds_differ() -> None:
 @pytest.mark.parametrize("check, legal, illegal, said", [
     (at_least(1), [1, 7, 1.5], [0.99, -3, NAN, INFINITY, -INFINITY], "not below 1"),
     (above(0), [1e-9, 7], [0, -1, NAN, INFINITY, -INFINITY], "above 0"),
+    (above(0, 9), [1e-9, 9], [0, 9.01, NAN, INFINITY, -INFINITY], "above 0 and not above 9"),
     (within(0, 4), [0, 4, 2.5], [5, -1, NAN, INFINITY, -INFINITY], "from 0 to 4")])
 def test_checks_say_what_was_expected(check: Check, legal: List[float], illegal: List[float], said: str) -> None:
     assert [check(value) for value in legal] == [None] * len(legal)

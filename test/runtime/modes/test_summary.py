@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from runtime.modes.summary import summary, table
+from types import SimpleNamespace
+
+import pytest
+
+from runtime.modes.summary import _unscaled, summary, table
 from runtime.settings.tree import settings_from
 
 NO_FOLDS = {"mean": {"score": 0.5}, "standard_deviation": {"score": 0.1}, "folds": []}
@@ -12,6 +16,13 @@ def published(**values):
     """What stands below the scores."""
     lines = table(settings_from(values), NO_FOLDS)
     return lines[3:]
+
+
+@pytest.mark.parametrize("scale, precision, said", [
+    (1024.0, "float32", True), (1024.0, "bfloat16", True), (1024.0, "float16", False), (None, "float32", False)])
+def test_a_loss_scale_that_scales_nothing_is_told(scale, precision, said):
+    run = SimpleNamespace(settings=settings_from({"loss_scale": scale}), device=SimpleNamespace(precision=precision))
+    assert ["--loss_scale 1024: without effect in" in line for line in _unscaled(run)] == [True] * said
 
 
 def test_published_figures_stand_a_line_each():

@@ -57,6 +57,7 @@ def test_several_values_are_a_tuple_also_from_json():
     ("learning_rate", float("nan"), "above 0"),
     ("learning_rate", float("inf"), "finite"),
     ("weight_decay", -0.1, "not below 0"),
+    ("train_minutes", 1e300, "not above 525600"),
     ("seed", 2 ** 31, "from 0 to"),
     ("crossvalidation_idx", 5, "from 0 to 4"),
     ("crossvalidation_idx", -1, "from 0 to 4"),

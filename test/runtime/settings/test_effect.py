@@ -1,0 +1,68 @@
+"""Flags without effect are refused; what recipes and runs say is left alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from runtime.settings.compose import compose, compose_members
+from utils.errors import UserError
+
+from ...conftest import write_recipe
+from .test_compose import saved_run
+
+
+@pytest.mark.parametrize("flags, words", [
+    ({"exec_mode": "train_and_evaluate", "inference": "slide"}, "--inference slide with the feeding resize_to_window"),
+    ({"window_size": 64}, "--window_size 64 with the feeding resize_to_window"),
+    ({"recipe": "sstem-unet", "blending": "gaussian"}, "--blending gaussian with the feeding resize_to_window"),
+    ({"checkpoint": "best"}, "--checkpoint best with --exec_mode train"),
+    ({"benchmark": True, "exec_mode": "predict", "max_steps": 300, "checkpoint": "best"},
+     "--checkpoint best with --benchmark predict"),
+    ({"overlays": True}, "--overlays with --exec_mode train"),
+    ({"exec_mode": "train_and_evaluate", "save_probabilities": False},
+     "--no-save_probabilities with --exec_mode train_and_evaluate"),
+    ({"benchmark": True, "exec_mode": "predict", "max_steps": 300, "overlays": True},
+     "--overlays with --benchmark predict"),
+    ({"exec_mode": "train_and_predict", "error_pictures": True}, "--error_pictures with --exec_mode train_and_predict"),
+    ({"output": "here"}, "--output with --exec_mode train"),
+    ({"benchmark": True, "max_steps": 300, "resume_training": True}, "--resume_training with --benchmark train"),
+    ({"dice_version": "1.2.2"}, "--dice_version 1.2.2 with the objective cross_entropy_dice"),
+    ({"recipe": "drive-fcn", "dice_version": "published"}, "the objective semantic without a Dice loss"),
+])
+def test_a_flag_without_effect_is_refused(tmp_path, flags, words):
+    with pytest.raises(UserError) as caught:
+        compose({**flags, "model_dir": str(tmp_path)})
+    found = " ".join(caught.value.found.replace(" here", "").split())
+    assert words in found
+    assert caught.value.repair == f"leave {found.split()[0]} out"
+
+
+@pytest.mark.parametrize("flags", [
+    {"recipe": "sstem-fast", "inference": "slide", "window_size": 128, "blending": "gaussian"},
+    {"checkpoint": "newest", "overlays": False, "save_probabilities": True, "error_pictures": False},
+    {"exec_mode": "train_and_evaluate", "checkpoint": "best", "error_pictures": True},
+    {"exec_mode": "train_and_predict", "checkpoint": "best", "overlays": True, "save_probabilities": False,
+     "output": "here"},
+    {"benchmark": True, "max_steps": 300, "resume_training": False},
+    {"recipe": "drive-fcn-dice", "dice_version": "1.2.2"},
+])
+def test_one_with_an_effect_or_as_it_is_anyway_is_not(tmp_path, flags):
+    compose({**flags, "model_dir": str(tmp_path)})
+
+
+def test_what_recipes_and_runs_say_counts_as_nothing_asked_for(tmp_path):
+    said = {"inference": "whole", "window_size": 64, "blending": "gaussian", "dice_version": "1.2.2"}
+    settings = compose({"recipe": write_recipe(tmp_path / "r.yaml", **said)})
+    assert (settings.data.inference, settings.data.feeding) == ("whole", "resize_to_window")
+    directory = saved_run(tmp_path / "run", recipe=write_recipe(tmp_path / "r.yaml", **said))
+    assert compose({"exec_mode": "evaluate", "model_dir": directory}).data.blending == "gaussian"
+
+
+def test_the_run_that_does_not_heed_a_flag_is_named(tmp_path):
+    """Of several that predict together, the one."""
+    crops = saved_run(tmp_path / "crops", recipe="sstem-fast")
+    scaled = saved_run(tmp_path / "scaled", recipe="sstem-unet")
+    given = {"exec_mode": "predict", "ensemble": (crops, scaled), "output": str(tmp_path / "found")}
+    assert len(compose_members(given)) == 2
+    with pytest.raises(UserError, match=f"the feeding resize_to_window of {scaled}"):
+        compose_members({**given, "window_size": 128})
