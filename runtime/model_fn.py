@@ -211,8 +211,8 @@ def window_fn(run: Run) -> ModelFn:
 
 def _native_probabilities(run: Run, features: Dict[str, Tensor], logits: Tensor, split: str) -> Tensor:
     """Probabilities at the images' own size, float32 [batch, height, width, classes]."""
-    # Images of different sizes come one by one.
-    size = features[SIZE][0] if SIZE in features else run.dataset.native_size(split)
+    # Images of different sizes come one by one; a size that is known beforehand leaves no other unknown.
+    size = run.dataset.native_size(split) if run.dataset.uniform(split) else features[SIZE][0]
     return run.feeding.restore(run.objective.probabilities(logits), size)
 
 

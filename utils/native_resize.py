@@ -8,11 +8,10 @@ row and column, which lie in it, and by its `extent`. Beyond the resized image a
 
 from __future__ import annotations
 
-import math
-import operator
 from fractions import Fraction
 from typing import Any, Callable, List, NamedTuple, Sequence, Tuple
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 from utils.contracts import Tensor
@@ -30,13 +29,15 @@ class _Taps(NamedTuple):
         first, stop: int32 scalars, the source pixels that take part.
         lower, upper: int32 [extent], the two that are mixed, counted from `first`.
         weight: float32 [extent, 1, 1], that of the upper one.
+
+    All are tensors, or NumPy's where they are known beforehand.
     """
 
-    first: Tensor
-    stop: Tensor
-    lower: Tensor
-    upper: Tensor
-    weight: Tensor
+    first: Any
+    stop: Any
+    lower: Any
+    upper: Any
+    weight: Any
 
 
 def scaled_size(height: Any, width: Any, ratio: Any) -> Tensor:
@@ -62,11 +63,14 @@ def resize_image(image: Tensor, ratio: Any) -> Tensor:
         ratio: above 0, Python's.
 
     Returns:
-        float32 [scaled height, scaled width, channels], as `resize_window` gives it; of static size where `image` is.
+        float32 [scaled height, scaled width, channels], as `resize_window` gives it. Where the size of `image` is
+        static so is this one's, and no float64 is computed in the graph, which not every device can.
     """
-    known = image.shape[:2].is_fully_defined()
-    sides = image.shape[:2].as_list() if known else tf.unstack(tf.shape(image)[:2])
-    size = _fitted(_AT_ONCE if known else _IN_GRAPH, sides, ratio, 0.5)
+    sides = _sides(image)
+    by = _arithmetic(*sides)
+    size = _fitted(by, sides, ratio, 0.5)
+    if by is _AT_ONCE:
+        size = [int(side) for side in size]
     return _window(image, size, (0, 0), size)
 
 
@@ -136,7 +140,7 @@ def shown(length: Tensor, size: Tensor, offset: Tensor, extent: int) -> Tensor:
     Returns:
         int32 [extent], or [windows, extent]; never descending.
     """
-    places = tf.floor(_numbers(size, offset, extent) * _step(length, size))
+    places = tf.floor(_numbers(_IN_GRAPH, size, offset, extent) * _step(_IN_GRAPH, length, size))
     return tf.minimum(tf.cast(places, tf.int32), length - 1)
 
 
@@ -156,8 +160,9 @@ def pick_turned(part: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     return tf.gather(tf.transpose(tf.gather(part, rows - rows[0])), columns - columns[0])
 
 
-def _window(image: Tensor, size: Tensor, offset: Sequence[Tensor], extent: Sequence[Tensor]) -> Tensor:
-    rows, columns = (_taps(tf.shape(image)[axis], size[axis], offset[axis], extent[axis]) for axis in (0, 1))
+def _window(image: Tensor, size: Any, offset: Sequence[Any], extent: Sequence[Any]) -> Tensor:
+    sides = _sides(image)
+    rows, columns = (_taps(sides[axis], size[axis], offset[axis], extent[axis]) for axis in (0, 1))
     across, down = (_across, _down) if image.dtype == tf.uint8 else (_mixed, _mixed)
     part = image[rows.first:rows.stop, columns.first:columns.stop]
     # As in `pick_turned`: along the first axis.
@@ -183,16 +188,23 @@ def _mixed(pixels: Tensor, taps: _Taps) -> Tensor:
     return tf.gather(pixels, taps.lower) * (1.0 - taps.weight) + tf.gather(pixels, taps.upper) * taps.weight
 
 
-def _coefficient(weight: Tensor) -> Tensor:
+def _coefficient(weight: Any) -> Tensor:
     return tf.round(weight * COEFFICIENT_SCALE)
 
 
-def _taps(length: Tensor, size: Tensor, offset: Tensor, extent: int) -> _Taps:
+def _sides(image: Tensor) -> List[Any]:
+    """Height and width of an image, [height, width, ..]; of Python where they are known."""
+    known = image.shape.as_list()
+    return [tf.shape(image)[axis] if known[axis] is None else known[axis] for axis in (0, 1)]
+
+
+def _taps(length: Any, size: Any, offset: Any, extent: Any) -> _Taps:
+    by = _arithmetic(length, size, offset, extent)
     # OpenCV places a pixel in float64 and goes on in float32.
-    places = tf.cast((_numbers(size, offset, extent) + 0.5) * _step(length, size) - 0.5, tf.float32)
-    below = tf.floor(places)
-    index, last = tf.cast(below, tf.int32), length - 1
-    lower, upper = tf.clip_by_value(index, 0, last), tf.clip_by_value(index + 1, 0, last)
+    places = by.single((_numbers(by, size, offset, extent) + 0.5) * _step(by, length, size) - 0.5)
+    below = by.floor(places)
+    index, last = by.whole(below), length - 1
+    lower, upper = (by.minimum(by.maximum(number, 0), last) for number in (index, index + 1))
     return _Taps(lower[0], upper[-1] + 1, lower - lower[0], upper - lower[0],
                  (places - below)[:, tf.newaxis, tf.newaxis])
 
@@ -201,17 +213,17 @@ def _turned(pixels: Tensor) -> Tensor:
     return tf.transpose(pixels, [1, 0, 2])
 
 
-def _numbers(size: Tensor, offset: Tensor, extent: int) -> Tensor:
+def _numbers(by: _Arithmetic, size: Any, offset: Any, extent: Any) -> Any:
     """The rows or columns of the resized image that a window lies on, float64; shaped as in `shown`."""
-    return tf.cast(tf.minimum(offset + tf.range(extent), size - 1), tf.float64)
+    return by.double(by.minimum(offset + by.range(extent), size - 1))
 
 
-def _step(length: Tensor, size: Tensor) -> Tensor:
+def _step(by: _Arithmetic, length: Any, size: Any) -> Any:
     """Source pixels from one resized pixel to the next, float64.
 
     It is the inverse of the scale, as in OpenCV: the rounding of both divisions decides where `floor` falls.
     """
-    return 1.0 / _divided(tf.cast(size, tf.float64), tf.cast(length, tf.float64))
+    return 1.0 / by.divided(by.double(size), by.double(length))
 
 
 def _divided(first: Tensor, second: Tensor) -> Tensor:
@@ -224,27 +236,38 @@ def _double(number: Any) -> Tensor:
     return tf.cast(number, tf.float64) if isinstance(number, tf.Tensor) else tf.constant(number, tf.float64)
 
 
-# Sizes --------------------------------------------------------------------------------------------------------------
+# Arithmetic ---------------------------------------------------------------------------------------------------------
 
 
 class _Arithmetic(NamedTuple):
-    """What sizes are computed with, in float64 and with equal results.
+    """What sizes and places are computed with, in the graph or at once, with equal results.
 
     Attributes:
-        double, floor, minimum, maximum, divided: of numbers.
-        whole: an integer of a whole number.
+        double, single, whole: numbers in float64, in float32, and whole ones in int32.
+        range: the numbers below one, int32.
+        floor, minimum, maximum, divided: of numbers.
     """
 
     double: Callable[[Any], Any]
+    single: Callable[[Any], Any]
+    whole: Callable[[Any], Any]
+    range: Callable[[Any], Any]
     floor: Callable[[Any], Any]
     minimum: Callable[[Any, Any], Any]
     maximum: Callable[[Any, Any], Any]
     divided: Callable[[Any, Any], Any]
-    whole: Callable[[Any], Any]
 
 
-_IN_GRAPH = _Arithmetic(_double, tf.floor, tf.minimum, tf.maximum, _divided, lambda number: tf.cast(number, tf.int32))
-_AT_ONCE = _Arithmetic(float, math.floor, min, max, operator.truediv, int)
+_IN_GRAPH = _Arithmetic(_double, lambda number: tf.cast(number, tf.float32), lambda number: tf.cast(number, tf.int32),
+                        tf.range, tf.floor, tf.minimum, tf.maximum, _divided)
+_AT_ONCE = _Arithmetic(lambda number: np.asarray(number, np.float64), lambda number: np.asarray(number, np.float32),
+                       lambda number: np.asarray(number, np.int32), lambda number: np.arange(number, dtype=np.int32),
+                       np.floor, np.minimum, np.maximum, np.divide)
+
+
+def _arithmetic(*numbers: Any) -> _Arithmetic:
+    """How something of these numbers is computed: at once where all are Python's."""
+    return _AT_ONCE if all(isinstance(number, int) for number in numbers) else _IN_GRAPH
 
 
 def _fitted(by: _Arithmetic, sides: Sequence[Any], ratio: Any, rounding: float) -> List[Any]:

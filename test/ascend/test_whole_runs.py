@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -11,11 +12,18 @@ import main as command_line
 
 from ..test_end_to_end import losses, weights
 from .double import GENERATIONS, arguments_of, installed
-from .families import FAMILIES, SSTEM
+from .families import FAMILIES, FUNDUS, SSTEM
 
 
 def numbers(directory):
     return {step: data["train_total_loss"] for step, data in losses(directory).items()}
+
+
+def otherwise(family, data, directory):
+    """Another way to predict, of a family whose data it suits: images from anywhere, or other scales."""
+    if family == SSTEM:
+        return ["--input", os.path.join(data, "test-volume.tif"), "--output", str(directory / "found")]
+    return ["--tta_scales", "0.75", "1", "1.5"] if family == FUNDUS else ["--tta", "flip"]
 
 
 @pytest.fixture()
@@ -56,6 +64,7 @@ def test_train_evaluate_and_predict(family, generation, family_arguments, on_cpu
     calls = on_npu(generation, *family_arguments(family), "--exec_mode", "train_and_evaluate", *loop)
     assert arguments_of(calls, "NPURunConfig")["precision_mode"] == "must_keep_origin_dtype"
     on_npu(generation, "--exec_mode", "predict")
+    on_npu(generation, "--exec_mode", "predict", *otherwise(family, family_arguments(family)[1], tmp_path))
     expected = numbers(on_cpu(family))
     assert numbers(directory) == pytest.approx({step: expected[step] for step in (2, 4)}, rel=1e-6)
     trained = weights(directory)

@@ -232,6 +232,20 @@ class TestImage:
             expected = resize_image(tf.placeholder(tf.uint8, [height, width, 1]), ratio).shape[:2].as_list()
             assert session.run(resized_size(tf.constant([height, width]), ratio)).tolist() == expected
 
+    @given(st.integers(1, 120), st.integers(1, 120), st.sampled_from([0.3, 0.5, 0.75, 1.25, 1.75]), st.booleans())
+    @settings(max_examples=25, deadline=None)
+    def test_of_a_size_known_beforehand_no_float64_is_computed_and_no_pixel_differs(
+            self, height: int, width: int, ratio: float, whole: bool) -> None:
+        image = _noise(height, width, 2)
+        image = image if whole else image / np.float32(127.5) - np.float32(1.0)
+        with tf.Graph().as_default() as graph, tf.Session() as session:
+            known = resize_image(tf.constant(image), ratio)
+            types = {tensor.dtype for operation in graph.get_operations() for tensor in operation.outputs}
+            later = resize_image(tf.placeholder_with_default(image, [None, None, 2]), ratio)
+            found, expected = session.run([known, later])
+        assert tf.float64 not in types
+        assert found.shape == tuple(known.shape.as_list()) and found.tobytes() == expected.tobytes()
+
     def test_is_the_window_of_all(self) -> None:
         image = _noise(13, 10, 3)
         resized = _evaluate(lambda: resize_image(tf.placeholder_with_default(image, [None, None, 3]), 1.5))

@@ -75,7 +75,7 @@ def in_memory(one: Member, pixels: np.ndarray) -> Dict[str, np.ndarray]:
     run = one.run
     shown = (pixels[..., np.newaxis] / np.float32(127.5) - np.float32(1.0)).astype(np.float32)
     dataset = types.SimpleNamespace(spec=run.dataset.spec, ids=lambda split: ["large"], read=lambda name: Sample(shown),
-                                    native_size=lambda split: pixels.shape)
+                                    native_size=lambda split: pixels.shape, uniform=lambda split: True)
     alone = types.SimpleNamespace(**dict(vars(run), dataset=dataset))
     estimator = run.device.estimator(predicting_fn(alone, TEST),  # type: ignore[arg-type]
                                      checkpoint_directory(run.settings.run.model_dir), 0)

@@ -128,10 +128,11 @@ class NPUEstimator:
 
     def _augmented(self, model_fn):
         def augmented(features, mode):
-            _check_shapes(features)
+            _check_shapes("input", features)
             spec = model_fn(features=features, mode=mode)
             if not isinstance(spec, tf.estimator.EstimatorSpec):
                 raise RuntimeError("estimator_spec used by NPU train must have type `NPUEstimatorSpec`")
+            _check_shapes("output", spec.predictions or {})
             _check_graph(tf.get_default_graph(), self._steps)
             end_of_step(tf.get_default_graph())
             if mode != tf.estimator.ModeKeys.TRAIN:
@@ -167,10 +168,10 @@ def _check_environment(generation):
         raise AttributeError("'int' object has no attribute 'isdigit'")
 
 
-def _check_shapes(features):
-    for name, feature in features.items():
-        if not feature.shape.is_fully_defined():
-            raise RuntimeError(f"the input {name} has the shape {feature.shape}: graphs are compiled for one")
+def _check_shapes(what, tensors):
+    for name, tensor in tensors.items():
+        if not tensor.shape.is_fully_defined():
+            raise RuntimeError(f"the {what} {name} has the shape {tensor.shape}: graphs are compiled for one")
 
 
 def _check_graph(graph, steps):
