@@ -133,7 +133,7 @@ def predicted(members: Sequence[Member], split: str) -> Pages:
 
 def with_scores(run: Run, pages: Pages) -> Pages:
     """Averaged pages, each with the "score" that a run's objective gives it, float32."""
-    with _on_the_host() as session, contextlib.closing(pages):
+    with on_the_host() as session, contextlib.closing(pages):
         probabilities = tf.placeholder(tf.float32, [1, None, None, run.dataset.spec.classes])
         valid = tf.placeholder(tf.float32, [1, None, None])
         score = run.objective.image_scores(run.objective.logits(probabilities), valid)
@@ -218,7 +218,7 @@ def count_together(members: Sequence[Member], predict: Callable[[Member], Pages]
     """
     run = members[0].run
     fed: Dict[str, Any] = {}
-    with _on_the_host() as session:
+    with on_the_host() as session:
         for pages in together(members, predict):
             maps = _means(pages, ("map",))
             batch = {name: array for name, array in pages[0].items() if name not in maps}
@@ -232,7 +232,7 @@ def count_together(members: Sequence[Member], predict: Callable[[Member], Pages]
 
 
 @contextlib.contextmanager
-def _on_the_host() -> Iterator[tf.Session]:
+def on_the_host() -> Iterator[tf.Session]:
     """A graph of its own, and its session, which no accelerator takes part in."""
     with tf.Graph().as_default(), tf.Session(config=tf.ConfigProto(device_count={"GPU": 0})) as session:
         yield session

@@ -26,7 +26,7 @@ from runtime.checkpoints.find import checkpoint_directory
 from runtime.checkpoints.mark import fingerprint, mark_path
 from runtime.diagnosis import not_finite_error
 from runtime.model_fn import INSIDE, LOGITS, window_fn
-from runtime.modes.ensemble import Member, Pages, averaged
+from runtime.modes.ensemble import Member, Pages, averaged, on_the_host
 from runtime.modes.output import UNFINISHED
 from runtime.modes.say import say
 from runtime.settings.tree import fields
@@ -346,10 +346,9 @@ def _images(run: Run, cover: Cover, image: LargeImage, row: int) -> Callable[[],
 @contextlib.contextmanager
 def _probable(run: Run) -> Iterator[Callable[[np.ndarray], Dict[str, np.ndarray]]]:
     """A function from logits [rows, width, channels] to "probabilities" and "classes", computed by the host."""
-    with tf.Graph().as_default() as graph:
+    with on_the_host() as session:
         logits: Tensor = tf.placeholder(tf.float32, [1, None, None, run.objective.channels])
         probabilities = run.objective.probabilities(logits)
         classes = tf.cast(tf.argmax(probabilities, -1, output_type=tf.int32), tf.uint8)
         wanted = {"probabilities": probabilities[0], "classes": classes[0]}
-    with tf.Session(graph=graph, config=run.device.collectives_config()) as session:
         yield lambda rows: session.run(wanted, {logits: rows[np.newaxis]})

@@ -13,6 +13,8 @@ import tifffile
 
 from datasets.base import TEST, Large, Sample
 from datasets.pipeline import evaluation_batches
+from objectives.catalogue import build_objective
+from objectives.options import ObjectiveOptions
 from runtime.assembly import assemble
 from runtime.checkpoints.find import checkpoint_directory
 from runtime.checkpoints.write import write_checkpoint
@@ -23,7 +25,7 @@ from runtime.modes.ensemble import Member
 from runtime.modes.stream import LargeImage, predict_large, require_same_images, scratch_of
 from runtime.settings.tree import settings_from
 from utils.commands import Stopped
-from utils.contracts import StepContext
+from utils.contracts import DataSpec, StepContext
 from utils.errors import UserError
 from utils.pyramid import PyramidWriter
 
@@ -233,6 +235,17 @@ def test_what_does_not_predict_in_windows_is_refused(same: Member, image: LargeI
     with pytest.raises(UserError) as caught:
         predict_large([changed(same, **values)], image, None, TILE)
     assert words in str(caught.value)
+
+
+def test_the_host_makes_probabilities_of_logits_whatever_the_device() -> None:
+    """No session that a device's adapter would send to it; the graph is left behind."""
+    rows = np.random.RandomState(0).normal(size=[3, 5, 2]).astype(np.float32)
+    objective = build_objective(ObjectiveOptions(), DataSpec("toy", 1, ("dark", "bright"), 0))
+    with stream._probable(types.SimpleNamespace(objective=objective, device=None)) as probable:  # type: ignore[arg-type]
+        found = probable(rows)
+    expected = np.exp(rows) / np.exp(rows).sum(axis=-1, keepdims=True)
+    np.testing.assert_allclose(found["probabilities"], expected, atol=1e-6)
+    np.testing.assert_array_equal(found["classes"], rows.argmax(axis=-1))
 
 
 def test_an_error_of_the_reader_is_told_as_itself(same: Member, image: LargeImage) -> None:
