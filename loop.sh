@@ -132,6 +132,16 @@ chosen() { # arguments; whether they choose what is trained
   return 1
 }
 
+value_of() { # flag, arguments; prints the last value that they give it, nothing without one
+  local flag=$1 last='' found='' argument
+  for argument in "${@:2}"; do
+    if [[ $argument == "$flag="* ]]; then found=${argument#*=}; fi
+    if [[ $last == "$flag" ]]; then found=$argument; fi
+    last=$argument
+  done
+  printf '%s\n' "$found"
+}
+
 next_run() { # the first free number, taken by making the directory, so that two runs never share one
   local number=1
   mkdir -p "$results"
@@ -142,21 +152,27 @@ next_run() { # the first free number, taken by making the directory, so that two
   printf '%s\n' "$results/run_$number"
 }
 
+# The short one is for two cores; minutes that are given stand in place of either.
+long=(--max_steps 1000) short=(--max_steps 90)
+if [[ -n $(value_of --train_minutes "$@") ]]; then long=() short=(); fi
+fold=(--crossvalidation_idx 0)
+case $(value_of --dataset "$@") in dagm2007 | cityscapes) fold=() ;; esac # no folds: published parts
+
 step "environment"
 host_python=$(ascend_python)
 if [[ -n $host_python ]]; then
   ((${RANK_SIZE:-1} == 1)) || fail "RANK_SIZE=$RANK_SIZE, and one device trains here; bash test/train_full_8p.sh uses several"
   # TensorFlow 1.15 and npu_bridge are the host's.
   install "$here/requirements/ascend.txt" --system-site-packages
-  defaults=(--device npu --use_amp --max_steps 1000 --augment)
+  defaults=(--device npu --use_amp ${long[@]+"${long[@]}"} --augment)
 elif has_gpu; then
   install "$here/requirements/gpu.txt"
   check_gpu_is_seen
-  defaults=(--max_steps 1000 --augment)
+  defaults=(${long[@]+"${long[@]}"} --augment)
 else
   install "$here/requirements/cpu.txt"
-  # Short enough for two cores; without bfloat16 a step of the whole UNet would take several seconds.
-  defaults=(--max_steps 90 --learning_rate 0.0003 --log_every 10 --use_amp)
+  defaults=(${short[@]+"${short[@]}"} --learning_rate 0.0003 --log_every 10 --use_amp)
+  # Without bfloat16 a step of the whole UNet would take several seconds.
   if ! has_bfloat16 && ! chosen "$@"; then
     echo "no bfloat16 on this processor: a UNet of a quarter of the width (--model unet for the whole)"
     defaults=(--recipe sstem-quarter-unet)
@@ -165,8 +181,8 @@ fi
 [[ -z ${DATA_DIR:-} ]] || defaults+=(--data_dir "$DATA_DIR")
 
 run=$(next_run)
-step "train and evaluate fold 0, into $run"
-run_main --exec_mode train_and_evaluate --crossvalidation_idx 0 --model_dir "$run" \
+step "train and evaluate${fold[*]:+ fold 0}, into $run"
+run_main --exec_mode train_and_evaluate ${fold[@]+"${fold[@]}"} --model_dir "$run" \
   "${defaults[@]}" "$@" || { code=$?; rmdir "$run" 2>/dev/null || true; exit "$code"; }
 
 # Nothing to predict with after a benchmark or five folds.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from datasets.catalogue import DATASETS
 from runtime.devices import cpu
 
 from .conftest import ROOT
@@ -137,6 +138,33 @@ def test_a_processor_trains_what_it_has_done_in_minutes(tmp_path, bfloat16, give
     training, _ = house.called()
     assert training.endswith(f"/run_1 {options} {given}")
     assert ("a quarter of the width" in ended.stdout) is ("quarter" in options)
+
+
+@pytest.mark.parametrize("given", ["--train_minutes 3", "--train_minutes=3"])
+@pytest.mark.parametrize("has_gpu", [False, True])
+def test_minutes_stand_in_place_of_the_scripts_own_steps(tmp_path, given, has_gpu):
+    house = House(tmp_path, TRAINS)
+    house.has_gpu(has_gpu)
+    assert house.loop(*given.split()).returncode == 0
+    training = house.called()[-2]
+    assert "--max_steps" not in training
+    assert training.endswith(f"{'--augment' if has_gpu else '--use_amp'} {given}")
+
+
+@pytest.mark.parametrize("given, folds", [
+    ("--dataset dagm2007 --class_id 1", False), ("--dataset=cityscapes", False), ("--dataset drive", True),
+    ("--dataset cityscapes --dataset drive", True)])
+def test_data_sets_without_folds_get_none(tmp_path, given, folds):
+    house = House(tmp_path, TRAINS)
+    ended = house.loop(*given.split())
+    training, _ = house.called()
+    assert ended.returncode == 0 and training.endswith(given)
+    assert ("--crossvalidation_idx 0" in training, "evaluate fold 0, into" in ended.stdout) == (folds, folds)
+
+
+def test_those_are_the_data_sets_without_folds():
+    without = [name for name, entry in DATASETS.items() if "crossvalidation_idx" in entry.without]
+    assert f"in {' | '.join(without)}) fold=()" in (ROOT / "loop.sh").read_text()
 
 
 def test_the_script_looks_for_the_instructions_that_training_looks_for():
