@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, List
+from typing import Any, List, Tuple
 
 import horovod.tensorflow as hvd
 import numpy as np
@@ -12,17 +12,26 @@ from runtime.distributed.base import Distributed, Place
 from runtime.distributed.peers import Peers, address
 from utils.contracts import Tensor
 
+_SIGNS = ("Horovod", "Gloo", "NCCL")
+_MISMATCH = "Mismatched"
+"""How Horovod begins when ranks ask for one collective with other types, shapes or operations."""
+_WHERE = "\nNode: "
+"""What TensorFlow puts before the node that failed, and that before what happened there."""
+
 
 class HorovodRanks(Distributed):
     """The ranks that `horovodrun` or `mpirun` started; built once per process."""
 
     transport = "horovod"
-    launcher = ("horovodrun", "-np", "{ranks}")
+    launcher: Tuple[str, ...] = ("horovodrun", "-np", "{ranks}")
 
     def __init__(self) -> None:
         hvd.init()
         super().__init__(Place(hvd.rank(), hvd.size(), hvd.local_rank(), hvd.local_size()))
         self._peers = Peers(self.gather(address()), self.place.rank)
+        hosts = self._peers.hosts
+        if len(hosts) > 1:
+            self.launcher += ("-H", ",".join(f"{host}:{ranks}" for host, ranks in hosts.items()))
 
     def mean(self, tensor: Tensor) -> Tensor:
         """See `Distributed.mean`."""
@@ -45,9 +54,24 @@ class HorovodRanks(Distributed):
         return _run(lambda: hvd.allgather(tf.constant(array), name="gather"))
 
     def explained(self, error: Exception) -> Exception:
-        """See `Distributed.explained`: Horovod fails on every rank as soon as one is gone."""
+        """See `Distributed.explained`: Horovod fails on every rank as soon as one is gone, and also where ranks that
+        are all there ask for different things.
+        """
         text = str(error)
-        return self._peers.loss() if "Horovod" in text or "Gloo" in text or "NCCL" in text else error
+        if not _is_horovods(text) or (_MISMATCH in text and not self._peers.dead):
+            return error
+        return self._peers.loss(told=_told(text))
+
+
+def _is_horovods(text: str) -> bool:
+    return any(sign in text for sign in _SIGNS)
+
+
+def _told(text: str) -> str:
+    """The line of an error that says what Horovod met; before it TensorFlow says where."""
+    where, _, said = text.rpartition(_WHERE)
+    lines = said.splitlines()[bool(where):]
+    return next((line.strip() for line in lines if _is_horovods(line)), "")
 
 
 def _run(build: Any) -> np.ndarray:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import collections
 import os
 import socket
 import time
-from typing import Callable, List, NamedTuple
+from typing import Callable, Dict, List, NamedTuple
 
 import numpy as np
 
@@ -37,14 +38,26 @@ class Peers:
         self.all: List[Peer] = [_peer(number, row) for number, row in enumerate(table)]
         self._own = self.all[rank]
 
-    def loss(self, clock: Callable[[], float] = time.monotonic,
-             pause: Callable[[float], None] = time.sleep) -> UserError:
-        """The error that names the rank that is gone, as far as this host can tell, within `WAIT_SECONDS`."""
+    @property
+    def hosts(self) -> Dict[str, int]:
+        """How many ranks each host has, by its name, in the order of the ranks."""
+        return dict(collections.Counter(peer.host for peer in self.all))
+
+    @property
+    def dead(self) -> List[Peer]:
+        """The ranks of this host whose processes are no more."""
+        return [peer for peer in self.all if peer.host == self._own.host and not process_alive(peer.pid)]
+
+    def loss(self, clock: Callable[[], float] = time.monotonic, pause: Callable[[float], None] = time.sleep,
+             told: str = "") -> UserError:
+        """The error that names the rank that is gone, as far as this host can tell, within `WAIT_SECONDS`; and what was
+        `told` by whoever noticed.
+        """
         deadline = clock() + WAIT_SECONDS
         while True:
-            dead = [peer for peer in self.all if peer.host == self._own.host and not process_alive(peer.pid)]
+            dead = self.dead
             if dead or clock() >= deadline:
-                return _error(dead or [peer for peer in self.all if peer != self._own], certain=bool(dead))
+                return _error(dead or [peer for peer in self.all if peer != self._own], bool(dead), told)
             pause(0.1)
 
 
@@ -62,9 +75,9 @@ def _peer(rank: int, row: np.ndarray) -> Peer:
     return Peer(rank, name, int(np.frombuffer(row[_NAME_BYTES:].tobytes(), np.int64)[0]))
 
 
-def _error(suspects: List[Peer], certain: bool) -> UserError:
+def _error(suspects: List[Peer], certain: bool, told: str) -> UserError:
     names = ", ".join(f"rank {peer.rank} (process {peer.pid} on {peer.host})" for peer in suspects)
     found = "a rank was lost" + (f": {names} died" if certain else f", probably one of {names}" if names else "")
-    return UserError(found, "all ranks to stay until the end",
+    return UserError(f"{found} ({told})" if told else found, "all ranks to stay until the end",
                      "look for its own message above, or for the system having killed it (memory); then go on with "
                      "--resume_training from the last complete checkpoint")

@@ -37,9 +37,16 @@ def test_an_address_is_read_back():
     assert (peer.rank, peer.host, peer.pid) == (0, socket.gethostname(), os.getpid())
 
 
+def test_hosts_are_counted_in_the_order_of_the_ranks():
+    table = np.concatenate([row("b", 1), row("b", 2), row("a", 3), row("c", 4)])
+    assert list(Peers(table, 0).hosts.items()) == [("b", 2), ("a", 1), ("c", 1)]
+
+
 def test_a_dead_rank_of_this_host_is_named(dead):
-    table = np.concatenate([address(), row(socket.gethostname(), dead)])
-    assert f"rank 1 (process {dead} on {socket.gethostname()}) died" in str(Peers(table, 0).loss())
+    peers = Peers(np.concatenate([address(), row(socket.gethostname(), dead), row("elsewhere", dead)]), 0)
+    assert f"rank 1 (process {dead} on {socket.gethostname()}) died" in str(peers.loss())
+    assert peers.loss(told="connection reset").found.endswith("died (connection reset)")
+    assert [peer.rank for peer in peers.dead] == [1]
 
 
 def test_ranks_of_other_hosts_are_suspected_after_a_bounded_wait():
