@@ -30,7 +30,7 @@ def batch_normalisation(inputs: Tensor, context: StepContext, name: str, style: 
         if context.ranks == 1:
             outputs, batch_mean, unbiased = _fused(inputs, gamma, beta, style)
         else:
-            outputs, batch_mean, unbiased = _over_ranks(inputs, gamma, beta, context, style)
+            outputs, batch_mean, unbiased = _over_ranks(inputs, (gamma, beta, mean), context, style)
         for variable, value in ((mean, batch_mean), (variance, unbiased)):
             tf.add_to_collection(MOVING, (variable, MOMENTUM * variable + (1.0 - MOMENTUM) * value))
         return outputs
@@ -66,19 +66,28 @@ def _fused(inputs: Tensor, gamma: Tensor, beta: Tensor, style: Style) -> Tuple[T
     return results.y, tf.stop_gradient(results.batch_mean), tf.stop_gradient(results.batch_variance)
 
 
-def _over_ranks(inputs: Tensor, gamma: Tensor, beta: Tensor, context: StepContext,
+def _over_ranks(inputs: Tensor, variables: Tuple[Tensor, Tensor, Tensor], context: StepContext,
                 style: Style) -> Tuple[Tensor, Tensor, Tensor]:
-    """As `_fused`, over the values of all ranks, which all hold equally many."""
+    """As `_fused`, over the values of all ranks, which all hold equally many; `variables` are gamma, beta, and the
+    moving mean.
+
+    Both statistics come from one collective, and so do their gradients: ranks wait for each. The squares are of what is
+    left without the moving mean, which is the same on all ranks, so that little cancels out.
+    """
+    gamma, beta, moving = variables
     axes = [axis for axis in range(4) if axis != style.channel_axis]
     shape = style.arranged(1, 1, 1, -1)
     values = tf.cast(inputs, tf.float32)
-    mean = context.cross_rank_mean(tf.reduce_mean(values, axes))
-    centred = values - tf.reshape(mean, shape)
-    variance = context.cross_rank_mean(tf.reduce_mean(tf.square(centred), axes))
-    outputs = centred * tf.reshape(gamma * tf.math.rsqrt(variance + EPSILON), shape) + tf.reshape(beta, shape)
+    own = tf.reduce_mean(values, axes)
+    centred, apart = values - tf.reshape(own, shape), own - moving
+    squares = tf.reduce_mean(tf.square(centred), axes) + tf.square(apart)
+    shift, spread = tf.split(context.cross_rank_mean(tf.concat([apart, squares], axis=0)), 2)
+    variance = tf.maximum(spread - tf.square(shift), 0.0)
+    scale = gamma * tf.math.rsqrt(variance + EPSILON)
+    outputs = centred * tf.reshape(scale, shape) + tf.reshape((apart - shift) * scale + beta, shape)
     number = tf.cast(_values(inputs, style) * context.ranks, tf.float32)
     unbiased = variance * number / (number - 1.0)
-    return tf.cast(outputs, inputs.dtype), tf.stop_gradient(mean), tf.stop_gradient(unbiased)
+    return tf.cast(outputs, inputs.dtype), tf.stop_gradient(moving + shift), tf.stop_gradient(unbiased)
 
 
 def _values(inputs: Tensor, style: Style) -> Tensor:

@@ -174,26 +174,52 @@ def _session() -> Iterator[Any]:
         yield session
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
-def test_batch_normalisation_by_hand(session: Any, ranks: int) -> None:
-    """Over two "ranks", whose mean is that of this one and of a second whose values are all 0."""
+@pytest.mark.parametrize("ranks, moving", [(1, 0.0), (2, 0.0), (2, 1.5), (2, -30.0)])
+def test_batch_normalisation_by_hand(session: Any, ranks: int, moving: float) -> None:
+    """Over two "ranks", the second of which has the moving mean for all its values."""
     from model.normalisation import batch_normalisation
     from model.style import Style
 
     values = np.random.RandomState(0).normal(1, 2, [2, 3, 3, 4])
     context = StepContext(True, 0, cross_rank_mean=_halved if ranks == 2 else lambda value: value, ranks=ranks)
-    outputs = batch_normalisation(tf.constant(values, tf.float32), context, "norm", Style())
+    inputs = tf.constant(values, tf.float32)
+    outputs = batch_normalisation(inputs, context, "norm", Style())
     (mean, new_mean), (variance, new_variance) = tf.get_collection(MOVING)
     assert (mean.op.name, variance.op.name) == ("norm/moving_mean", "norm/moving_variance")
     session.run(tf.global_variables_initializer())
+    session.run(tf.assign(mean, tf.fill([4], moving)))
     found, found_mean, found_variance = session.run([outputs, new_mean, new_variance])
-    expected_mean = values.mean(axis=(0, 1, 2)) / ranks
-    # What a rank's mean of squares is halved to, as if the other's were 0: enough to see where the mean is taken.
-    spread = ((values - expected_mean) ** 2).mean(axis=(0, 1, 2)) / ranks
-    number = 18 * ranks
-    np.testing.assert_allclose(found, (values - expected_mean) / np.sqrt(spread + EPSILON), rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(found_mean, 0.1 * expected_mean, rtol=1e-5)
+    both = np.concatenate([values, *[np.full_like(values, moving)] * (ranks - 1)])
+    expected, spread, number = both.mean(axis=(0, 1, 2)), both.var(axis=(0, 1, 2)), 18 * ranks
+    np.testing.assert_allclose(found, (values - expected) / np.sqrt(spread + EPSILON), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found_mean, 0.9 * moving + 0.1 * expected, rtol=1e-5)
     np.testing.assert_allclose(found_variance, 0.9 + 0.1 * spread * number / (number - 1), rtol=1e-5)
+
+
+def test_batch_normalisation_over_ranks_waits_for_one_collective_and_has_the_gradient_of_one(session: Any) -> None:
+    """Of ranks that all hold the same values the statistics are those of each, and so is everything else."""
+    from model.normalisation import batch_normalisation
+    from model.style import Style
+
+    asked: List[Any] = []
+
+    def same(value: Any) -> Any:
+        asked.append(value)
+        return tf.identity(value)
+
+    inputs = tf.constant(np.random.RandomState(0).normal(3, 2, [2, 3, 3, 4]), tf.float32)
+    weights = tf.constant(np.random.RandomState(1).normal(0, 1, [2, 3, 3, 4]), tf.float32)
+    found = []
+    for ranks in (1, 2):
+        context = StepContext(True, 0, cross_rank_mean=same, ranks=ranks)
+        with tf.variable_scope("layer", reuse=tf.AUTO_REUSE):
+            outputs = batch_normalisation(inputs, context, "norm", Style())
+        found.append([outputs, tf.gradients(tf.reduce_sum(outputs * weights), [inputs])[0]])
+    assert len(asked) == 1
+    session.run(tf.global_variables_initializer())
+    alone, together = session.run(found)
+    for one, other in zip(alone, together):
+        np.testing.assert_allclose(other, one, atol=2e-6)
 
 
 def _halved(value: Any) -> Any:
