@@ -197,8 +197,8 @@ def series(case: Case, never: Tuple[str, float], data: str, kills: int, seed: st
     return outcomes
 
 
-def campaign(options: argparse.Namespace, data: str) -> List[Outcome]:
-    """All runs that the command line asks for, over all scenarios in turn."""
+def campaign(options: argparse.Namespace, data: str, outcomes: List[Outcome]) -> None:
+    """All runs that the command line asks for, over all scenarios in turn; what they give is added to `outcomes`."""
     kills, seed, scenarios = options.kills, options.seed, list(SCENARIOS.items())
     shares = [min(options.kills_per_run, kills - done) for done in range(0, kills, options.kills_per_run)]
     named = [scenarios[(number + seed) % len(scenarios)] for number in range(len(shares))]
@@ -212,12 +212,11 @@ def campaign(options: argparse.Namespace, data: str) -> List[Outcome]:
         never = dict(zip(different, pool.map(never_killed, different, [data] * len(different))))
         futures = [pool.submit(series, case, never[case], data, share, f"{seed} {number}")
                    for number, (case, share) in enumerate(zip(cases, shares))]
-        return _collected(futures, kills)
+        _collect(futures, kills, outcomes)
 
 
-def _collected(futures: Sequence[Any], kills: int) -> List[Outcome]:
-    """What the runs gave, told as they end; a signal leaves the rest out, and what was done is reported."""
-    outcomes: List[Outcome] = []
+def _collect(futures: Sequence[Any], kills: int, outcomes: List[Outcome]) -> None:
+    """What the runs give, told as they end; a signal ends those that run, and leaves the rest out."""
     try:
         for future in concurrent.futures.as_completed(futures):
             outcomes.extend(future.result())
@@ -227,9 +226,12 @@ def _collected(futures: Sequence[Any], kills: int) -> List[Outcome]:
     except Stopped:
         for future in futures:
             future.cancel()
-        for worker in multiprocessing.active_children():
-            worker.terminate()
-    return outcomes
+        # A worker that is interrupted takes what was handed out to it before.
+        while any(future.running() for future in futures):
+            for worker in multiprocessing.active_children():
+                worker.terminate()
+            time.sleep(0.5)
+        raise
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
@@ -278,7 +280,11 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
 
 
 def _told(options: argparse.Namespace) -> List[str]:
-    """The directories of the runs that differ."""
+    """The directories of the runs that differ.
+
+    Raises:
+        Stopped: a signal ended the campaign; what was done is told all the same.
+    """
     results.require_positive(kills=options.kills, kills_per_run=options.kills_per_run, ranks=options.ranks,
                              workers=options.workers)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -288,7 +294,12 @@ def _told(options: argparse.Namespace) -> List[str]:
     prepare(options.subject, data)
     if not options.horovodrun:
         import_all(options.ranks)
-    outcomes = campaign(options, data)
+    outcomes: List[Outcome] = []
+    stopped: Optional[Stopped] = None
+    try:
+        campaign(options, data, outcomes)
+    except Stopped as signalled:
+        stopped = signalled
     seconds, kills = time.monotonic() - started, sum(len(outcome.kills) for outcome in outcomes)
     print(table(outcomes))
     print(f"\n{kills} kills, {sum(sum(outcome.cut) for outcome in outcomes)} of them left an unfinished save behind; "
@@ -301,7 +312,9 @@ def _told(options: argparse.Namespace) -> List[str]:
     for outcome in bad:
         print("\n" + complaints(outcome))
     if not bad:
-        shutil.rmtree(data)
+        shutil.rmtree(data, ignore_errors=stopped is not None)
+    if stopped is not None:
+        raise stopped
     return [outcome.directory for outcome in bad]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import importlib.util
+import signal
 import subprocess
 
 import pytest
@@ -10,9 +12,12 @@ import pytest
 from benchmark import kill_anywhere
 from benchmark.killing.comparison import differing_files, differing_losses, differing_variables, inspect
 from benchmark.killing.trap import STEPS
+from utils.commands import Stopped
 
 from .conftest import COMMAND_SECONDS, ROOT
 from .warm import python
+
+OUTCOME = kill_anywhere.Outcome("run", None, [kill_anywhere.ANY_TIME, kill_anywhere.AT_START], [False, False])
 
 
 def kill(tmp_path, *arguments):
@@ -48,6 +53,44 @@ def test_every_family_of_networks_resumes_so(tmp_path, subject, seed):
     """Killed during a save, and during an evaluation (the first) or at any time (the second)."""
     kills, _, *differing = kill(tmp_path, "--kills", "2", "--subject", subject, "--seed", seed)["all"]
     assert (kills, differing) == (2, [0, 0, 0])
+
+
+def test_a_signal_ends_what_runs_and_what_was_done_stays(monkeypatch):
+    """One series is done, one runs in a worker, one was handed out to that worker, and one waits."""
+    done, running, next_one, waiting = futures = [concurrent.futures.Future() for _ in range(4)]
+    done.set_result([OUTCOME])
+    for future in (running, next_one):
+        future.set_running_or_notify_cancel()
+
+    class Worker:
+        @staticmethod
+        def terminate():
+            next(future for future in (running, next_one) if future.running()).set_exception(Stopped(signal.SIGTERM))
+
+    def completed(_):
+        yield done
+        raise Stopped(signal.SIGTERM)
+
+    monkeypatch.setattr(kill_anywhere.concurrent.futures, "as_completed", completed)
+    monkeypatch.setattr(kill_anywhere.multiprocessing, "active_children", lambda: [Worker])
+    monkeypatch.setattr(kill_anywhere.time, "sleep", lambda seconds: None)
+    outcomes = []
+    with pytest.raises(Stopped):
+        kill_anywhere._collect(futures, 4, outcomes)
+    assert outcomes == [OUTCOME] and waiting.cancelled() and not next_one.running()
+
+
+def test_a_campaign_that_was_stopped_says_so_behind_its_table(monkeypatch, capsys):
+    def campaign(options, data, outcomes):
+        outcomes.append(OUTCOME)
+        raise Stopped(signal.SIGINT)
+
+    monkeypatch.setattr(kill_anywhere, "campaign", campaign)
+    for name in ("prepare", "import_all"):
+        monkeypatch.setattr(kill_anywhere, name, lambda *_: None)
+    assert kill_anywhere.main(["--kills", "7"]) == 130
+    said = capsys.readouterr()
+    assert "| all | 2 |" in said.out and "stopped by SIGINT" in said.err
 
 
 @pytest.mark.skipif(importlib.util.find_spec("horovod") is None, reason="Horovod is not installed")

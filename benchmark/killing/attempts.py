@@ -145,14 +145,16 @@ def run_attempt(case: Case, directory: str, data: str, plan: Optional[Plan]) -> 
         started = time.monotonic()
         process: Any = (Launched if case.horovodrun else Forked)(case, arguments, plan, scratch)
         struck = False
-        while process.exit_code() is None and time.monotonic() - started < ATTEMPT_SECONDS:
-            if plan is not None and not plan.call and not struck and _begun(plan, scratch):
-                _strike_later(process, plan, started)
-                struck = True
-            time.sleep(0.001)
-        code = process.exit_code()
-        if code is None:
-            process.strike(EVERY_RANK)
+        try:
+            while process.exit_code() is None and time.monotonic() - started < ATTEMPT_SECONDS:
+                if plan is not None and not plan.call and not struck and _begun(plan, scratch):
+                    _strike_later(process, plan, started)
+                    struck = True
+                time.sleep(0.001)
+        finally:  # also where a signal ends the campaign
+            code = process.exit_code()
+            if code is None:
+                process.strike(EVERY_RANK)
         struck = struck or bool(plan and plan.call and os.path.exists(flag_file(scratch)))
         # A process that is killed at its very start has opened no file yet.
         output = os.path.join(scratch, "output")
