@@ -136,6 +136,17 @@ def test_the_first_gpu_is_named_where_it_is_asked_for(monkeypatch):
     assert machine.machine({}, gpu=True)["gpu"] == ""
 
 
+def test_what_other_programs_kept_busy_is_named():
+    quiet, loud = (dict(made(Case(name)), load=load) for name, load in (("a", 2.9), ("b", 3.4)))
+    for record in (quiet, loud):
+        record["machine"] = {"cores": 2}
+    name = " ".join(map(str, loud["case"].values()))
+    assert results.busy([quiet], "so") == []
+    assert results.busy([quiet, loud], "so") == [
+        f"**Other programs kept the machine busy before {name} (load 3.4): so.**"]
+    assert results.busy([loud], "so") == ["**Other programs kept the machine busy (load 3.4): so.**"]
+
+
 def test_all_efforts_are_told():
     records = [made(Case("a")), made(Case("b"), steps=2), made(Case("c"))]
     assert results.effort(records) == "2 steps behind 3; 6 steps behind 3"

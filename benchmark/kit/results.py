@@ -15,7 +15,7 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Seque
 
 from benchmark.kit.processes import ROOT, stoppable
 from utils.commands import exit_code
-from utils.errors import UserError
+from utils.errors import UserError, few
 from utils.files import read_json, write_json, write_text
 
 Record = Mapping[str, Any]
@@ -169,11 +169,16 @@ def effort(records: Sequence[Record], rounds: Optional[Callable[[Record], int]] 
 
 
 def busy(records: Sequence[Record], so: str) -> List[str]:
-    """The line for records of one machine that had other work; `so` is what follows from that."""
-    busiest = max(record["load"] for record in records)
-    if busiest <= BUSY * records[0]["machine"]["cores"]:
+    """The line for records of one machine that had other work, and which they are where they are not all; `so` is what
+    follows from that.
+    """
+    loaded = [record for record in records if record["load"] > BUSY * record["machine"]["cores"]]
+    if not loaded:
         return []
-    return [f"**Other programs kept the machine busy (load {busiest:.1f}): {so}.**"]
+    names = [" ".join(str(value) for value in record["case"].values() if value is not None) for record in loaded]
+    which = f" before {few(names)}" if len(loaded) < len(records) else ""
+    busiest = max(record["load"] for record in loaded)
+    return [f"**Other programs kept the machine busy{which} (load {busiest:.1f}): {so}.**"]
 
 
 def load() -> float:
