@@ -156,7 +156,7 @@ next_run() { # the first free number, taken by making the directory, so that two
 long=(--max_steps 1000) short=(--max_steps 90)
 if [[ -n $(value_of --train_minutes "$@") ]]; then long=() short=(); fi
 fold=(--crossvalidation_idx 0)
-case $(value_of --dataset "$@") in dagm2007 | cityscapes) fold=() ;; esac # no folds: published parts
+case "$(value_of --dataset "$@") $(value_of --recipe "$@")" in *dagm2007* | *cityscapes*) fold=() ;; esac # no folds
 
 step "environment"
 host_python=$(ascend_python)

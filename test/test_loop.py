@@ -153,6 +153,7 @@ def test_minutes_stand_in_place_of_the_scripts_own_steps(tmp_path, given, has_gp
 
 @pytest.mark.parametrize("given, folds", [
     ("--dataset dagm2007 --class_id 1", False), ("--dataset=cityscapes", False), ("--dataset drive", True),
+    ("--recipe dagm2007-fast --class_id 1", False), ("--recipe=cityscapes-fast", False), ("--recipe drive-fcn", True),
     ("--dataset cityscapes --dataset drive", True)])
 def test_data_sets_without_folds_get_none(tmp_path, given, folds):
     house = House(tmp_path, TRAINS)
@@ -164,7 +165,7 @@ def test_data_sets_without_folds_get_none(tmp_path, given, folds):
 
 def test_those_are_the_data_sets_without_folds():
     without = [name for name, entry in DATASETS.items() if "crossvalidation_idx" in entry.without]
-    assert f"in {' | '.join(without)}) fold=()" in (ROOT / "loop.sh").read_text()
+    assert f"in {' | '.join(f'*{name}*' for name in without)}) fold=()" in (ROOT / "loop.sh").read_text()
 
 
 def test_the_script_looks_for_the_instructions_that_training_looks_for():

@@ -41,6 +41,14 @@ def compose(flags: Mapping[str, Any], ranks: int = 1) -> Settings:
     Raises:
         UserError: a flag, a recipe or a saved run is wrong, or they contradict each other.
     """
+    settings, given = _composed(flags, ranks)
+    if not settings.prediction.ensemble:  # whose members are asked together
+        refuse_idle([settings], given)
+    return settings
+
+
+def _composed(flags: Mapping[str, Any], ranks: int) -> Tuple[Settings, Dict[str, Any]]:
+    """The settings, and what was given by name, with what that implies."""
     given = _with_directories(flags)
     if given.get("recipe"):
         given["recipe"] = canonical_recipe(given["recipe"])
@@ -52,9 +60,9 @@ def compose(flags: Mapping[str, Any], ranks: int = 1) -> Settings:
     _check_combination(settings)
     _check_import(settings)
     _check_prediction(settings)
-    refuse_idle(settings, given)
     _check_budget(settings, given, base)
-    return with_values(settings, **_resolved_batch(settings, given, ranks), **_resolved_schedule(settings))
+    resolved = with_values(settings, **_resolved_batch(settings, given, ranks), **_resolved_schedule(settings))
+    return resolved, given
 
 
 def compose_members(flags: Mapping[str, Any], ranks: int = 1) -> Tuple[Settings, ...]:
@@ -65,7 +73,8 @@ def compose_members(flags: Mapping[str, Any], ranks: int = 1) -> Tuple[Settings,
     """
     _refuse_moved_aside(flags.get("ensemble", ()))
     alone = {name: value for name, value in flags.items() if name != "ensemble"}
-    members = tuple(compose(dict(alone, model_dir=directory), ranks) for directory in flags.get("ensemble", ()))
+    members = tuple(_composed(dict(alone, model_dir=directory), ranks)[0] for directory in flags.get("ensemble", ()))
+    refuse_idle(members, alone)
     for member in members:
         if member.data.crossvalidation_idx == ALL_FOLDS:
             place = member.run.model_dir

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Mapping, NamedTuple, Tuple
+from typing import Any, Callable, Mapping, NamedTuple, Sequence, Tuple
 
 from runtime.settings.tree import BEST, EVALUATE, IMPORT, TRAIN, Settings
 from utils.errors import UserError
@@ -22,11 +22,11 @@ class _Idle(NamedTuple):
     expected: str
 
 
-def refuse_idle(settings: Settings, given: Mapping[str, Any]) -> None:
-    """Make sure that every flag of the table below has an effect.
+def refuse_idle(runs: Sequence[Settings], given: Mapping[str, Any]) -> None:
+    """Make sure that every flag of the table below has an effect on one of the runs at least.
 
     Args:
-        settings: what the command means.
+        runs: what the command means for each.
         given: its flags, by field name. A switch that is given as it is anyway asks for nothing.
 
     Raises:
@@ -34,11 +34,11 @@ def refuse_idle(settings: Settings, given: Mapping[str, Any]) -> None:
     """
     defaults = Settings().values()
     for flags in _FLAGS:
-        why = flags.why(settings)
-        for name in flags.names if why else ():
+        why = [flags.why(settings) for settings in runs]
+        for name in flags.names if why and all(why) else ():
             if name in given and not (isinstance(given[name], bool) and given[name] == defaults[name]):
                 flag, value = _words(name, given[name])
-                raise UserError(f"{flag}{value} with {why}", flags.expected, f"leave {flag} out")
+                raise UserError(f"{flag}{value} with {why[0]}", flags.expected, f"leave {flag} out")
 
 
 def mode_words(settings: Settings) -> str:

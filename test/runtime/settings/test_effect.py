@@ -58,11 +58,13 @@ def test_what_recipes_and_runs_say_counts_as_nothing_asked_for(tmp_path):
     assert compose({"exec_mode": "evaluate", "model_dir": directory}).data.blending == "gaussian"
 
 
-def test_the_run_that_does_not_heed_a_flag_is_named(tmp_path):
-    """Of several that predict together, the one."""
+def test_of_several_runs_that_predict_together_one_must_heed_a_flag(tmp_path):
     crops = saved_run(tmp_path / "crops", recipe="sstem-fast")
     scaled = saved_run(tmp_path / "scaled", recipe="sstem-unet")
-    given = {"exec_mode": "predict", "ensemble": (crops, scaled), "output": str(tmp_path / "found")}
-    assert len(compose_members(given)) == 2
+    given = {"exec_mode": "predict", "window_size": 128, "output": str(tmp_path / "found")}
+    for members in ((crops, scaled), (scaled, crops)):
+        flags = {**given, "ensemble": members}
+        compose(flags)
+        assert [member.data.window_size for member in compose_members(flags)] == [128, 128]
     with pytest.raises(UserError, match=f"the feeding resize_to_window of {scaled}"):
-        compose_members({**given, "window_size": 128})
+        compose_members({**given, "ensemble": (scaled, scaled)})
