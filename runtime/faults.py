@@ -17,14 +17,17 @@ from utils.errors import UserError
 
 def system_reason(error: Exception) -> str:
     """What the system said to a write that failed; TensorFlow hides it in a text of many lines."""
-    text = str(error)
+    return _known_reason(error) or next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def _known_reason(error: Exception) -> str:
     known = [os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)]
-    return next((reason for reason in known if reason in text), next(iter(text.splitlines()), type(error).__name__))
+    return next((reason for reason in known if reason in str(error)), "")
 
 
 @contextlib.contextmanager
 def writing(what: str, place: str, repair: str) -> Iterator[None]:
-    """Tell where the body, in which TensorFlow may write, cannot.
+    """Tell where the body, in which TensorFlow may write, cannot; what else TensorFlow raises there stays what it is.
 
     Args:
         what: it writes.
@@ -37,6 +40,8 @@ def writing(what: str, place: str, repair: str) -> Iterator[None]:
     try:
         yield
     except (OSError, tf.errors.OpError) as error:
+        if isinstance(error, tf.errors.OpError) and not _known_reason(error):
+            raise
         raise UserError(f"{what} could not be written ({system_reason(error)})",
                         f"space and permission to write in {place}", f"mend that, then {repair}") from error
 

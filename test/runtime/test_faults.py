@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import tensorflow.compat.v1 as tf
 
-from runtime.faults import Faults
+from runtime.faults import Faults, writing
 from utils.errors import UserError
 
 MISTAKE = UserError("page 3 is gone", "a page", "restore it")
@@ -46,3 +46,13 @@ def test_other_errors_stay_what_they_are():
     with pytest.raises(tf.errors.InternalError), Faults().told():
         raise tf.errors.InternalError(None, None, "a defect")
     assert Faults().keeping(lambda: 5)() == 5
+
+
+def test_what_no_full_disk_has_caused_stays_what_it_is():
+    full = tf.errors.ResourceExhaustedError(None, None, "a.data-00000; No space left on device\n at save")
+    with pytest.raises(UserError, match=r"the weights could not be written \(No space left on device\)"), \
+            writing("the weights", "--model_dir", "repeat the command"):
+        raise full
+    other = tf.errors.InvalidArgumentError(None, None, "two shapes differ")
+    with pytest.raises(tf.errors.InvalidArgumentError), writing("the weights", "--model_dir", "repeat the command"):
+        raise other
