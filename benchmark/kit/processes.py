@@ -34,6 +34,7 @@ _BOUNDED = ("import os, resource, sys; resource.setrlimit(resource.RLIMIT_DATA, 
             "os.execv(sys.argv[2], sys.argv[2:])")
 """A program that becomes another one, within so many bytes."""
 _RUNNING: Set[subprocess.Popen] = set()
+"""What this process carries out now, in whichever thread: a signal's handler has nobody else to ask."""
 
 
 class Surroundings(NamedTuple):
@@ -151,7 +152,8 @@ def carried_out(words: Sequence[str], around: Surroundings = ALONE) -> Ended:
             _RUNNING.add(process)
             usage = _waited(process, around.limit)
         except Stopped:
-            _waited(process, GRACE)
+            with contextlib.suppress(ChildProcessError):  # it may have ended by itself just then
+                _waited(process, GRACE)
             raise
         finally:
             _RUNNING.discard(process)
