@@ -26,13 +26,14 @@ def _known_reason(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def writing(what: str, place: str, repair: str) -> Iterator[None]:
-    """Tell where the body, in which TensorFlow may write, cannot; what else TensorFlow raises there stays what it is.
+def writing(what: str, place: str, repair: str, computes: bool = False) -> Iterator[None]:
+    """Tell where the body, in which TensorFlow may write, cannot.
 
     Args:
         what: it writes.
         place: the directory, or the flag that names it.
         repair: what to do once that is mended.
+        computes: whether it has TensorFlow do other things, too: an error without a reason of the system's is theirs.
 
     Raises:
         UserError: it could not.
@@ -40,7 +41,7 @@ def writing(what: str, place: str, repair: str) -> Iterator[None]:
     try:
         yield
     except (OSError, tf.errors.OpError) as error:
-        if isinstance(error, tf.errors.OpError) and not _known_reason(error):
+        if computes and isinstance(error, tf.errors.OpError) and not _known_reason(error):
             raise
         raise UserError(f"{what} could not be written ({system_reason(error)})",
                         f"space and permission to write in {place}", f"mend that, then {repair}") from error

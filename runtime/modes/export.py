@@ -158,7 +158,7 @@ def _write(run: Run, form: Format, work: _Work) -> Tuple[str, Dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as scratch:
         made = os.path.join(scratch, form.name)
         os.mkdir(made)
-        with writing(f"--format {form.name}: it", folder, "export again"):
+        with writing(f"--format {form.name}: it", folder, "export again", computes=True):
             signature = {"format": form.name, "file": form.file, **work.signature, **form.write(work.served, made)}
         with form.opened(made) as function:
             parity = _parity(form, function, work)

@@ -48,11 +48,13 @@ def test_other_errors_stay_what_they_are():
     assert Faults().keeping(lambda: 5)() == 5
 
 
-def test_what_no_full_disk_has_caused_stays_what_it_is():
+@pytest.mark.parametrize("computes", [False, True])
+def test_a_write_that_failed_is_told_and_what_is_computed_beside_it_stays_what_it_is(computes):
     full = tf.errors.ResourceExhaustedError(None, None, "a.data-00000; No space left on device\n at save")
     with pytest.raises(UserError, match=r"the weights could not be written \(No space left on device\)"), \
-            writing("the weights", "--model_dir", "repeat the command"):
+            writing("the weights", "--model_dir", "repeat the command", computes):
         raise full
     other = tf.errors.InvalidArgumentError(None, None, "two shapes differ")
-    with pytest.raises(tf.errors.InvalidArgumentError), writing("the weights", "--model_dir", "repeat the command"):
+    with pytest.raises(tf.errors.InvalidArgumentError if computes else UserError, match="two shapes differ"), \
+            writing("the weights", "--model_dir", "repeat the command", computes):
         raise other
