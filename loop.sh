@@ -17,7 +17,7 @@ results=${RESULTS:-runs}
 # shellcheck source=test/env.sh
 source "$here/test/env.sh"
 
-fail() { printf 'loop.sh: %s\n' "$*" >&2; exit 1; }
+fail() { printf 'loop.sh: %s\n' "$*" >&2; exit 2; }
 step() { printf '\n== %s\n' "$*"; }
 
 for argument in "$@"; do
@@ -62,9 +62,9 @@ install() { # requirements file, options of venv ...; sets `python`
     echo "using the environment in $venv"
     return
   fi
+  require_room "$(dirname "$venv")" VENV
   local lock
   if command -v flock >/dev/null; then # a second one that comes meanwhile waits, and finds it made
-    mkdir -p "$(dirname "$venv")"
     exec {lock}>"$venv.lock"
     flock "$lock" || true # there are file systems without locks
     install_alone "$@"
@@ -72,6 +72,10 @@ install() { # requirements file, options of venv ...; sets `python`
   else
     install_alone "$@"
   fi
+}
+
+require_room() { # directory, the variable that names another
+  { mkdir -p "$1" && [[ -w $1 ]]; } 2>/dev/null || fail "nothing can be written in $1; name another place with $2=..."
 }
 
 stamp_of() { # requirements file; what is written beside an environment that has them
@@ -144,7 +148,6 @@ value_of() { # flag, arguments; prints the last value that they give it, nothing
 
 next_run() { # the first free number, taken by making the directory, so that two runs never share one
   local number=1
-  mkdir -p "$results"
   until mkdir "$results/run_$number" 2>/dev/null; do
     [[ -d $results/run_$number ]] || fail "cannot make $results/run_$number"
     number=$((number + 1))
@@ -158,6 +161,7 @@ if [[ -n $(value_of --train_minutes "$@") ]]; then long=() short=(); fi
 fold=(--crossvalidation_idx 0)
 case "$(value_of --dataset "$@") $(value_of --recipe "$@")" in *dagm2007* | *cityscapes*) fold=() ;; esac # no folds
 
+require_room "$results" RESULTS
 step "environment"
 host_python=$(ascend_python)
 if [[ -n $host_python ]]; then

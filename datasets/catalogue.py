@@ -145,6 +145,11 @@ def keeps_facts(name: str) -> bool:
     return name in DATASETS and DATASETS[name].restore is not None
 
 
+def _without(name: str) -> str:
+    """How a flag is taken back, also one that a script has given."""
+    return f"leave --{name} out" + f", or add --{name} {NO_FOLD}" * (name == "crossvalidation_idx")
+
+
 def open_dataset(options: DataOptions, location: Location, seed: int,
                  facts: Optional[Mapping[str, Any]] = None) -> Dataset:
     """The data set that `options` name, at `location`; with the `facts` of a run that began with it, if any.
@@ -156,7 +161,7 @@ def open_dataset(options: DataOptions, location: Location, seed: int,
     for name in entry.without:
         if getattr(options, name) != getattr(default, name):
             raise UserError(f"--{name} {getattr(options, name)} with the data set {options.dataset}, which has no "
-                            f"{_NEEDED[name]}", "a data set that has them", f"leave --{name} out")
+                            f"{_NEEDED[name]}", "a data set that has them", _without(name))
     if options.layout not in ("any", *entry.layouts):
         raise UserError(f"layout {options.layout} with the data set {options.dataset}",
                         " or ".join(("any", *entry.layouts)), "mend the recipe's `layout`")

@@ -37,6 +37,8 @@ launch() { # devices, flags of the script ..., --, arguments of the script ...
     exit 2
   fi
   command=("${PYTHON:-python}" "$(dirname "${BASH_SOURCE[0]}")/../main.py" "${flags[@]}")
+  # Without one, its steps would take days on a processor.
+  case $0 in *GPU.sh) command+=(--device gpu) ;; esac
   command+=(--data_dir "$1" --model_dir "$2")
   shift 2
   if [[ ${1:-} =~ ^[0-9]+$ ]]; then

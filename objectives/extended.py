@@ -15,7 +15,7 @@ from objectives.options import ObjectiveOptions
 from utils import isbi
 from utils.contracts import DataSpec
 from utils.errors import UserError
-from utils.metrics import mean_of_known, means_of_known, ratio
+from utils.metrics import confusion_of, mean_of_known, means_of_known, ratio
 from utils.vessels import centreline_counts, centreline_dice
 
 Counts = Mapping[str, np.ndarray]
@@ -95,7 +95,7 @@ class Isbi(Extended):
         true = isbi.segments(cell)
         pairs = np.array([isbi.rand_and_information(true, isbi.thinned(probability, x)) for x in self.THRESHOLDS])
         errors = [isbi.rand_error(true, isbi.segments(probability > x)) for x in self.THRESHOLDS]
-        pixels = [_confusion(probability > x, cell, truth.valid) for x in self.THRESHOLDS]
+        pixels = [confusion_of(cell, probability > x, truth.valid, 2) for x in self.THRESHOLDS]
         return {"isbi_v_rand": pairs[:, 0], "isbi_v_info": pairs[:, 1], "isbi_rand_error": np.array(errors),
                 "isbi_pixels": np.array(pixels)}
 
@@ -171,8 +171,3 @@ def build_extended(options: ObjectiveOptions, spec: DataSpec) -> Optional[Extend
 def _best(values: np.ndarray) -> int:
     """The threshold with the largest mean over the images, [images, thresholds]; the first where none is defined."""
     return int(np.argmax(means_of_known(values)))
-
-
-def _confusion(found: np.ndarray, cell: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """Pixels by true and found class, int64 [2, 2]."""
-    return np.bincount((2 * cell + found)[valid], minlength=4).reshape(2, 2)

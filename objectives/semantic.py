@@ -31,7 +31,8 @@ class Semantic(Objective):
     """Cross-entropy + `dice_weight` x Dice, + `auxiliary_weight` x the cross-entropy of auxiliary heads.
 
     Logits smaller than the labels are scaled up, half-pixel bilinear, before the loss. Scores come from pixels pooled
-    over the split, never from means over images; they lie in [0, 1], where the published ones are percentages.
+    over the split, but for `eval_ce_loss` and the soft Dice at another size, which are means over images; they lie in
+    [0, 1], where the published ones are percentages.
     """
 
     def loss_parts(self, outputs: Outputs, targets: Targets) -> Dict[str, Tensor]:

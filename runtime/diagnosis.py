@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, List, Optional
 
 import numpy as np
@@ -26,7 +27,9 @@ def bad_numbers_error(run: Run, bad: BadNumbers, first_sample: int) -> UserError
     """
     largest = np.finfo(np.float32).max
     parts = [f"{name} is {value:g}" for name, value in bad.losses.items() if not abs(value) < largest]
-    layer = first_bad_layer(run, bad, first_sample) if bad.weights else None
+    layer: Optional[str] = None
+    with contextlib.suppress(tf.errors.OpError):  # no memory for a second look, say: the step is told all the same
+        layer = first_bad_layer(run, bad, first_sample) if bad.weights else None
     if layer is not None:
         parts.append(f"the first layer with a number that is not finite is {layer}")
     elif bad.bad_gradients:

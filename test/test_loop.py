@@ -42,7 +42,7 @@ def test_what_was_trained_is_told_where_nothing_can_be_predicted(tmp_path):
 
 def test_the_directory_of_a_run_is_the_scripts_own_choice(tmp_path):
     ended = House(tmp_path, TRAINS).loop("--model_dir=mine")
-    assert ended.returncode == 1
+    assert ended.returncode == 2
     assert "RESULTS" in ended.stderr
 
 
@@ -58,11 +58,20 @@ def test_relative_paths_count_from_where_the_caller_stands(tmp_path):
     assert (tmp_path / "here" / "run_1").is_dir()
 
 
+@pytest.mark.parametrize("variable", ["RESULTS", "VENV"])
+def test_a_place_that_cannot_be_written_is_told_before_anything_is_installed(tmp_path, variable):
+    (tmp_path / "file").touch()
+    house = House(tmp_path, TRAINS)
+    ended = house.loop(**{variable: str(tmp_path / "file" / "below")})
+    assert ended.returncode == 2 and house.called() == []
+    assert "nothing can be written in" in ended.stderr and f"{variable}=" in ended.stderr
+
+
 def test_an_interpreter_that_does_not_fit_is_not_replaced(tmp_path):
     house = House(tmp_path, "exit 0")
     other = executable(tmp_path / "other", "exit 1")
     ended = house.loop(VENV=str(tmp_path / "none"), PYTHON=str(other))
-    assert ended.returncode == 1
+    assert ended.returncode == 2
     assert "no Python 3.9" in ended.stderr
 
 
@@ -103,7 +112,7 @@ def test_an_environment_that_was_broken_off_before_pip_was_there_is_named(tmp_pa
     (house.venv / ".installed").unlink()
     (house.venv / "bin" / "pip").unlink()
     ended = house.loop()
-    assert ended.returncode == 1 and house.called() == []
+    assert ended.returncode == 2 and house.called() == []
     assert f"the environment in {house.venv} has no pip; remove it and repeat" in ended.stderr
 
 
@@ -111,7 +120,7 @@ def test_a_failed_installation_is_tried_again(tmp_path):
     house = House(tmp_path, "exit 1")
     (house.venv / ".installed").unlink()
     ended = house.loop()
-    assert ended.returncode == 1
+    assert ended.returncode == 2
     assert "loop.sh: installation failed" in ended.stderr
     assert not (house.venv / ".installed").exists()
     assert house.runs() == []
@@ -179,7 +188,7 @@ def test_a_GPU_that_TensorFlow_does_not_see_is_a_failure(tmp_path):
     house.has_gpu(True)
     (house.venv / ".installed").write_text(stamp("gpu.txt"))
     ended = house.loop()
-    assert ended.returncode == 1
+    assert ended.returncode == 2
     assert "TensorFlow sees no GPU" in ended.stderr
     assert house.runs() == []
 
@@ -213,7 +222,7 @@ def test_VENV_none_installs_nothing(tmp_path):
 def test_several_Ascend_ranks_are_not_for_this_script(tmp_path):
     house = House(tmp_path, TRAINS)
     ended = house.loop(PYTHON=str(executable(tmp_path / "host python", "echo True")), RANK_SIZE="8")
-    assert ended.returncode == 1 and "train_full_8p.sh" in ended.stderr
+    assert ended.returncode == 2 and "train_full_8p.sh" in ended.stderr
     assert house.called() == []
 
 
@@ -246,7 +255,7 @@ def test_a_machine_without_a_fitting_python(bare, there):
     for name in there:
         interpreter(bare.directory / "bin" / name, suits=False)
     ended = bare.loop(PATH=str(bare.directory / "bin"))
-    assert ended.returncode == 1
+    assert ended.returncode == 2
     assert "no Python 3.9, 3.10 or 3.11 found" in ended.stderr
     assert not bare.venv.exists()
 

@@ -129,10 +129,13 @@ def test_an_input_size_that_does_not_fit(fails, phantom, tmp_path):
     assert "204 or 220" in fails("--data_dir", phantom, "--recipe", str(recipe))
 
 
-def test_a_directory_that_holds_a_run(fails, phantom, tmp_path):
+@pytest.mark.parametrize("fold", ["0", "all"])
+def test_a_directory_that_holds_a_run(fails, phantom, tmp_path, monkeypatch, fold):
+    """Found before the data is looked through, which may take long."""
+    monkeypatch.setattr("runtime.modes.dispatch._check_data", lambda run: pytest.fail("looked at the data"))
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / FILE_NAME).write_text("{}")
-    message = fails("--data_dir", phantom, model_dir=tmp_path / "run")
+    message = fails("--data_dir", phantom, "--crossvalidation_idx", fold, model_dir=tmp_path / "run")
     assert "holds a run already" in message
     assert "--resume_training" in message
 

@@ -327,6 +327,27 @@ def test_a_stop_is_a_save_and_the_command_that_is_told_goes_on(place, large, str
     assert "holds masks, probabilities, areas.csv, components.csv already" in capsys.readouterr().err
 
 
+def test_what_goes_on_is_of_the_same_small_images(place, large, tmp_path, monkeypatch, capsys):
+    """Masks of those that were predicted before would stand beside, and be listed nowhere."""
+    monkeypatch.setattr(given, "LARGE_PIXELS", 299 * 40)
+    images, note = tmp_path / "images", Ledger.note
+    shutil.copytree(str(large), str(images))
+
+    def signalled(self, entry):
+        note(self, entry)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Ledger, "note", signalled)
+    predict(place, tmp_path / "out", code=143, images=images)
+    monkeypatch.setattr(Ledger, "note", note)
+    os.rename(str(images / "small.tif"), str(images / "other.tif"))
+    predict(place, tmp_path / "out", code=2, images=images)
+    assert "an unfinished prediction of other images, or with other flags" in capsys.readouterr().err
+    os.rename(str(images / "other.tif"), str(images / "small.tif"))
+    predict(place, tmp_path / "out", images=images)
+    assert sorted(os.listdir(str(tmp_path / "out" / "masks"))) == ["a b.tif", "small.png"]
+
+
 def test_a_stop_in_the_last_rows_of_an_image_stops_before_the_next(place, large, tmp_path, monkeypatch, capsys):
     images, note = tmp_path / "images", Ledger.note
     images.mkdir()

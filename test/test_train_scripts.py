@@ -147,6 +147,18 @@ def test_an_earlier_run_is_kept(asked, tmp_path):
     assert sorted(path.name for path in (tmp_path / "out put").glob("[0-9]*")) == ["5", "5.1", "5.2"]
 
 
+@pytest.mark.parametrize("script, arguments, words", [
+    ("train_full_1p.sh", ["--device=cpu", "--recipe=sstem-unot"], "sstem-unet"),
+    ("train_full_8p.sh", ["--device=cpu", "--devices=0-1"], "horovodrun is not on PATH"),
+    ("train_full_8p.sh", ["--device=npu", "--devices=0-1"], "addresses")])
+def test_no_run_is_moved_for_what_cannot_begin(tmp_path, script, arguments, words):
+    earlier = tmp_path / "out put" / "0" / "ckpt"
+    earlier.mkdir(parents=True)
+    shown = execute(script, *arguments, directory=tmp_path, PATH="/usr/bin:/bin")
+    assert shown.returncode == 2 and words in shown.stderr, shown.stderr
+    assert [path.name for path in (tmp_path / "out put").glob("[0-9]*")] == ["0"] and earlier.is_dir()
+
+
 def test_a_resumed_run_stays_where_it_is(asked, tmp_path):
     asked("train_full_1p.sh", "--device=cpu")
     assert "--resume_training" in asked("train_full_1p.sh", "--device=cpu", "--", "--resume_training")

@@ -124,17 +124,20 @@ choose_devices() { # how many a script of this name has; sets `numbers`
   [[ $1 != 1 || ${#numbers[@]} == 1 ]] || fail "--devices=$devices: this script has one device; use its 8p form"
 }
 
-data_set() { # that the recipe trains on; nothing where the recipe is wrong, which main.py tells
-  "$python" - "$root" "$recipe" <<'PYTHON' 2>/dev/null || true
+data_set() { # that the recipe trains on
+  "$python" - "$root" "$recipe" <<'PYTHON'
 import sys
 sys.path.insert(0, sys.argv[1])
 from runtime.settings.recipes import load_recipe
-print(load_recipe(sys.argv[2]).settings.get("dataset", "sstem"))
+from utils.commands import exit_code
+sys.exit(exit_code(lambda: print(load_recipe(sys.argv[2]).settings.get("dataset", "sstem")), False))
 PYTHON
 }
 
 own_flags() { # acc or perf
-  [[ $(data_set) != sstem ]] || flags+=(--crossvalidation_idx 0)
+  local data
+  data=$(data_set) || exit
+  [[ $data != sstem ]] || flags+=(--crossvalidation_idx 0)
   # On a processor this is a smoke test: the published runs would take weeks there.
   [[ $device != cpu ]] || flags+=(--batch_size 2 --no-use_xla)
   case $1/$device in
@@ -146,16 +149,18 @@ own_flags() { # acc or perf
   esac
 }
 
-own() { # device number: its directory is this script's until all of its processes have ended
-  local directory=$output/$1 number=1 lock
+hold() { # device number: its directory is this script's until all of its processes have ended
+  local lock
   mkdir -p "$output"
   exec {lock}>"$output/.$1.lock"
   locks+=("$lock")
-  flock -n "$lock" || fail "a run is going on in $directory; wait for it, or name another place: OUTPUT=..."
-  if [[ $resumes == yes ]]; then
-    [[ -d $directory ]] || fail "--resume_training: no run in $directory"
-    return
-  fi
+  flock -n "$lock" || fail "a run is going on in $output/$1; wait for it, or name another place: OUTPUT=..."
+  [[ $resumes != yes || -d $output/$1 ]] || fail "--resume_training: no run in $output/$1"
+}
+
+make_room() { # device number
+  local directory=$output/$1 number=1
+  [[ $resumes != yes ]] || return 0
   if [[ -e $directory ]]; then
     while [[ -e $directory.$number ]]; do number=$((number + 1)); done
     mv "$directory" "$directory.$number"
@@ -240,10 +245,14 @@ start_ascend() { # one process for each device
   done
 }
 
+require_launcher() { # of several ranks, but for Ascend's
+  [[ $device == npu || ${#numbers[@]} == 1 ]] || command -v horovodrun >/dev/null ||
+    fail "horovodrun is not on PATH; install Horovod as requirements/horovod.txt says"
+}
+
 start_others() {
   local launcher=() seen=()
   if ((${#numbers[@]} > 1)); then
-    command -v horovodrun >/dev/null || fail "horovodrun is not on PATH; install Horovod as requirements/horovod.txt says"
     launcher=(horovodrun -np "${#numbers[@]}")
   fi
   [[ $device != gpu || $chosen != yes ]] || seen=("CUDA_VISIBLE_DEVICES=$(IFS=,; echo "${numbers[*]}")")
@@ -259,10 +268,12 @@ train_and_report() { # acc or perf, devices, arguments of the script ...
   [[ -z $devices ]] || chosen=yes
   choose_devices "$count"
   [[ -n $device ]] || device=$(device_here "$python")
+  require_launcher
   own_flags "$kind"
   listen
-  for number in "${numbers[@]}"; do own "$number"; done
+  for number in "${numbers[@]}"; do hold "$number"; done
   [[ $device != npu || ${#numbers[@]} == 1 ]] || rank_table
+  for number in "${numbers[@]}"; do make_room "$number"; done
   first=$output/${numbers[0]}
   command=("$python" "$root/main.py" --device "$device" --recipe "$recipe" --model_dir "$first/ckpt" --log_dir "$first")
   command+=("${flags[@]}" ${further[@]+"${further[@]}"})

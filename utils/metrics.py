@@ -32,6 +32,16 @@ def confusion_counts(predicted: Tensor, labels: Tensor, valid: Tensor, classes: 
     return _count_cells(labels * classes + predicted, valid, classes * classes, (classes, classes))
 
 
+def confusion_of(true: np.ndarray, found: np.ndarray, counted: np.ndarray, classes: int) -> np.ndarray:
+    """Pixels of one image by true class (rows) and found class (columns), int64 [classes, classes].
+
+    Args:
+        true, found: class indices of any type, or bool, [height, width].
+        counted: bool [height, width], the pixels that count.
+    """
+    return np.bincount((true * classes + found)[counted], minlength=classes ** 2).reshape(classes, classes)
+
+
 def grey_histogram(images: Tensor, labels: Tensor, valid: Tensor, classes: int) -> Tensor:
     """Pixels per image, by true class and grey level.
 

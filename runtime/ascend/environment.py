@@ -17,8 +17,7 @@ from utils.errors import UserError
 
 CHIEF = ("CM_CHIEF_IP", "CM_CHIEF_PORT", "CM_CHIEF_DEVICE", "CM_WORKER_SIZE", "CM_WORKER_IP")
 TABLE = ("RANK_ID", "RANK_SIZE", "RANK_TABLE_FILE")
-FOREIGN = {"TF_CONFIG": "the adapter takes it for a cluster of parameter servers",
-           "LOCAL_CHECKPOINT_DIR": "the adapter would begin with the weights that lie there",
+FOREIGN = {"LOCAL_CHECKPOINT_DIR": "the adapter would begin with the weights that lie there",
            "RESTORE_FROM": "the adapter would begin with the weights that lie there"}
 """Variables that change what the adapter does with a run, unseen."""
 LARGEST_PORT = 65520

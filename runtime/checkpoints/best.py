@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Container, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from utils.errors import UserError
 from utils.files import read_json, write_json
@@ -23,15 +23,20 @@ class History:
     """The evaluations of a run in training, in the order of their steps; `validation.json` holds them.
 
     Args:
-        metric: the score that decides; one with "loss" in its name is better when lower.
+        metric: the score that decides; losses ("eval_..._loss") and counts of mistakes ("FP_THS_...", "FN_THS_...")
+            are better when lower.
         entries: what was recorded so far, each a dict of "step", "scores" and "made".
         made: how evaluations are made now, as JSON has it; only those that were made so are compared. None for all.
+        lost: steps among them whose checkpoints are gone, and which are no longer the best: another score decided, or
+            evaluations were made in another way, when they went.
     """
 
-    def __init__(self, metric: str, entries: List[Dict[str, Any]], made: Optional[Mapping[str, Any]] = None) -> None:
+    def __init__(self, metric: str, entries: List[Dict[str, Any]], made: Optional[Mapping[str, Any]] = None,
+                 lost: Container[int] = ()) -> None:
         self.metric = metric
         self.entries = entries
         self.made = made
+        self._lost = lost
 
     @property
     def comparable(self) -> List[Dict[str, Any]]:
@@ -46,7 +51,8 @@ class History:
         found: Optional[Best] = None
         for entry in self.comparable:
             value = entry["scores"].get(self.metric)
-            if value is not None and (found is None or self._better(value, found.value)):
+            held = value is not None and entry["step"] not in self._lost
+            if held and (found is None or self._better(value, found.value)):
                 found = Best(entry["step"], self.metric, value)
         return found
 
@@ -67,10 +73,12 @@ class History:
     def _better(self, value: float, than: float) -> bool:
         # Classes may have any name, and their scores bear it.
         is_loss = self.metric.startswith("eval_") and self.metric.endswith("_loss")
-        return value < than if is_loss else value > than
+        lower = is_loss or self.metric.startswith(("FP_THS_", "FN_THS_"))
+        return value < than if lower else value > than
 
 
-def load_history(model_dir: str, metric: str, last_step: int, made: Optional[Mapping[str, Any]] = None) -> History:
+def load_history(model_dir: str, metric: str, last_step: int, made: Optional[Mapping[str, Any]] = None,
+                 held: Optional[Container[int]] = None) -> History:
     """The evaluations recorded up to `last_step`; later ones will be repeated.
 
     Args:
@@ -78,12 +86,14 @@ def load_history(model_dir: str, metric: str, last_step: int, made: Optional[Map
         metric: as `History` takes it.
         last_step: of the weights that there are.
         made: as `History` takes it.
+        held: steps whose checkpoints are there, any of which may be the best; None for all.
 
     Raises:
         UserError: the record is there and cannot be read.
     """
-    document = _read(model_dir)
-    return History(metric, [entry for entry in document.get("evaluations", []) if entry["step"] <= last_step], made)
+    entries = [entry for entry in _read(model_dir).get("evaluations", []) if entry["step"] <= last_step]
+    lost = {entry["step"] for entry in entries if held is not None and entry["step"] not in held}
+    return History(metric, entries, made, lost)
 
 
 def save_history(model_dir: str, history: History, remarks: Sequence[str] = ()) -> None:

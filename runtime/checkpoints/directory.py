@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from typing import Iterator, List
+from typing import Iterator, List, Tuple
 
 from datasets.base import FACTS
 from runtime.checkpoints.lock import FILE_NAME as LOCK
@@ -46,11 +46,11 @@ def claim(model_dir: str, resume: bool, overwrite: bool, resumable: bool = True)
         yield moved
 
 
-def require_free(model_dir: str, overwrite: bool) -> None:
-    """Make sure, before long work, that a new run may begin in `model_dir`; raises as `claim` does."""
+def require_free(model_dir: str, overwrite: bool, resumable: bool = True) -> None:
+    """Make sure, before long work, that a new run may begin in `model_dir`; takes and raises what `claim` does."""
     _refuse_strangers(model_dir)
     if _holds_run(model_dir) and not overwrite:
-        raise _taken(model_dir, resumable=True)
+        raise _taken(model_dir, resumable)
 
 
 def _taken(model_dir: str, resumable: bool) -> UserError:
@@ -111,6 +111,24 @@ def require_writable(directory: str, flag: str, other: str = "") -> None:
             pass
     except OSError as error:
         raise _unusable(directory, flag, error, other) from error
+
+
+def identity(directory: str) -> Tuple[int, int]:
+    """What a directory keeps when it is renamed, and another one of its name does not have."""
+    status = os.stat(directory)
+    return status.st_dev, status.st_ino
+
+
+def require_same(directory: str, before: Tuple[int, int]) -> None:
+    """Make sure that what was found out about a run is not written into another one.
+
+    Raises:
+        UserError: the directory is not the one whose `identity` was `before`.
+    """
+    if not os.path.isdir(directory) or identity(directory) != before:
+        raise UserError(f"{directory}: another directory than when this command began", "the run that it is about",
+                        "repeat the command with --model_dir naming where that run lies now: --overwrite moves it to a "
+                        "numbered sibling")
 
 
 def _contents(model_dir: str) -> List[str]:

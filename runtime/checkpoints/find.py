@@ -65,6 +65,12 @@ def files_of(directory: str) -> Dict[int, List[str]]:
     return dict(sorted(found.items(), reverse=True))
 
 
+def complete_steps(directory: str) -> List[int]:
+    """The steps whose checkpoints have been marked as complete, the first one first; sound or not."""
+    held = files_of(directory)
+    return sorted(step for step in held if f"{STEM}-{step}{SUFFIX}" in held[step])
+
+
 def search(model_dir: str, expected: Mapping[str, Tuple[int, ...]], which: str = NEWEST) -> Search:
     """Look for the newest sound checkpoint of the run in `model_dir`, or for the best one first.
 

@@ -13,7 +13,7 @@ from typing import Dict, List, Optional, Tuple
 
 import tensorflow.compat.v1 as tf
 
-from runtime.checkpoints.find import ASIDE, SAVED, STATE, STEM, Checkpoint, files_of, prefix_of
+from runtime.checkpoints.find import ASIDE, SAVED, STATE, STEM, Checkpoint, complete_steps, files_of, prefix_of
 from runtime.checkpoints.mark import SUFFIX, Mark, fingerprint, write_mark
 from utils.files import fsync_path, write_text
 
@@ -78,8 +78,7 @@ def point_at(checkpoint: Checkpoint) -> None:
 def prune(directory: str, keep: int, best_step: Optional[int]) -> None:
     """Remove the oldest complete checkpoints but for `keep` of them and the best; others are left alone."""
     held = files_of(directory)
-    complete = sorted(step for step in held if f"{STEM}-{step}{SUFFIX}" in held[step])
-    for step in complete[:-keep]:
+    for step in complete_steps(directory)[:-keep]:
         if step != best_step:
             _remove(directory, step, held)
 

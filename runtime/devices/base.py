@@ -48,8 +48,13 @@ class Device(abc.ABC):
         """What must be set, and be there, before the first session of the process.
 
         Raises:
-            UserError: a directory to observe the run in cannot be made.
+            UserError: a directory to observe the run in cannot be made, or TensorFlow would look for a cluster.
         """
+        cluster = os.environ.get("TF_CONFIG")
+        if cluster:
+            raise UserError(f"TF_CONFIG={cluster}: TensorFlow takes it for a cluster, and would wait for its servers",
+                            "a run that its own settings decide; several ranks are started by Horovod",
+                            "`unset TF_CONFIG`")
         for name in _OBSERVERS:
             _make_directory(name, getattr(self.options, name))
         if self.options.deterministic:

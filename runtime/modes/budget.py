@@ -13,12 +13,11 @@ from typing import Any, Dict, NamedTuple, Sequence
 import numpy as np
 
 from runtime.assembly import Run
-from runtime.checkpoints.directory import require_free
 from runtime.modes.benchmark import training_marks
 from runtime.modes.say import say
 from runtime.modes.train import named
 from runtime.restore import Position
-from runtime.settings.tree import RunOptions, with_values
+from runtime.settings.tree import with_values
 from utils.errors import UserError
 
 WARM_UP, MEASURED, MOST = 2, 5, 60
@@ -43,25 +42,22 @@ class Pace(NamedTuple):
         return (self.spent + self.start + steps * self.step) / 60.0
 
 
-def decided_steps(run: Run, command: RunOptions) -> Dict[str, Any]:
+def decided_steps(run: Run) -> Dict[str, Any]:
     """The settings that follow from the budget of a run that begins, by name; none where there is nothing to decide.
 
     One whose weights were brought in begins where it is first gone on with. The chief's clock decides for all ranks.
 
     Args:
         run: that begins, or the first of all folds.
-        command: its options, or those of all folds, which lie below one directory.
 
     Raises:
-        UserError: the directory is not free; the budget is too short for the first evaluation, or for a step; or what
+        UserError: the budget is too short for the first evaluation, or for a step; or what
             training raises.
     """
     settings = run.settings
     training, loop = settings.training, settings.device.iterations_per_loop
     if not training.undecided or not settings.trains:
         return {}
-    if not command.resume_training:
-        run.distributed.on_chief(lambda: require_free(command.model_dir, command.overwrite))
     begun = time.perf_counter()
     with named(run, Position(0, 0)):
         # By the clock of each of several ranks they would not end together.

@@ -136,9 +136,10 @@ def _finished(run: Run) -> Optional[Dict[str, Any]]:
     """The evaluation of a fold that has run to its last step and been scored as the command says, or None.
 
     Pictures and tables of levels may be left from another evaluation: where they are asked for, they are made again.
+    So is what is to lie elsewhere than beside the runs.
     """
     settings = run.settings
-    if settings.prediction.error_pictures or settings.run.compare_levels:
+    if settings.prediction.error_pictures or settings.run.compare_levels or settings.run.output is not None:
         return None
     path = os.path.join(settings.run.model_dir, EVALUATION)
     # Only of the newest checkpoint can it be told by its step that no other one would be evaluated.

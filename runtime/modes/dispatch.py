@@ -32,7 +32,7 @@ from runtime.modes.evaluate import NAMES as EVALUATED
 from runtime.modes.evaluate import evaluate
 from runtime.modes.levels import NAMES as LEVELS
 from runtime.modes.levels import compare_levels
-from runtime.modes.output import check_output
+from runtime.modes.output import check_output, require_place
 from runtime.modes.say import say
 from runtime.modes.summary import announce, summary, table
 from runtime.modes.train import named, train
@@ -107,12 +107,12 @@ def run_once(settings: Settings, distributed: Distributed, stop: Stop,
     run = assemble(settings, distributed, stop)
     checked = _check(run)
     others = _others(run, members[1:])
-    settings = with_values(run.settings, **decided_steps(run, settings.run))
+    settings = with_values(run.settings, **decided_steps(run))
     run = dataclasses.replace(run, settings=settings)
     bring_in = _import(run) if settings.imports else None
     lines = announce(run)
     with contextlib.ExitStack() as held:
-        if (settings.trains and not settings.benchmark.benchmark) or settings.imports:
+        if settings.keeps_run:
             _claim(run, held)
         say(distributed, lines + checked.remarks)
         with open_journal(settings, distributed.is_chief) as logger:
@@ -177,6 +177,7 @@ def _run_modes(run: Run, logger: Logger, chosen: Optional[Choice], others: Seque
 
 
 def _all_folds(settings: Settings, distributed: Distributed, stop: Stop) -> Dict[str, Any]:
+    distributed.on_chief(lambda: require_place(settings))
     # Every fold is looked at before the first one trains: hours later is too late to find the last one empty.
     runs = [assemble(own, distributed, stop) for own in fold_settings(settings)]
     if settings.evaluates:
@@ -184,7 +185,7 @@ def _all_folds(settings: Settings, distributed: Distributed, stop: Stop) -> Dict
     for run in runs:
         _check(run)
     # Folds of one pace: their scores are to be averaged.
-    decided = decided_steps(runs[0], settings.run)
+    decided = decided_steps(runs[0])
     settings = with_values(settings, **decided)
     runs = [dataclasses.replace(run, settings=with_values(run.settings, **decided)) for run in runs]
     with contextlib.ExitStack() as held:
@@ -260,6 +261,7 @@ def _check_directories(settings: Settings) -> None:
     """All places that are written to. What is found out about a run that has ended goes beside it, where nothing says
     otherwise.
     """
+    require_place(settings)
     if settings.reads_run and not settings.trains:
         if not (settings.run.output and settings.run.log_dir):
             require_writable(settings.run.model_dir, "--model_dir",

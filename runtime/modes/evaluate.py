@@ -16,6 +16,7 @@ from datasets.pipeline import Share, evaluation_batches
 from dllogger.logger import Logger, Verbosity
 from objectives.options import AUTO
 from runtime.assembly import Run, deciding
+from runtime.checkpoints.directory import identity, require_same
 from runtime.checkpoints.find import Checkpoint, checkpoint_directory
 from runtime.diagnosis import not_finite_error
 from runtime.model_fn import ModelFn, counting_fn, scored_fn
@@ -47,9 +48,11 @@ def evaluate(members: Sequence[Member], logger: Logger) -> Dict[str, Any]:
         they are wanted and drawn after all is written, what `draw_error_pictures` gives as "error_pictures".
 
     Raises:
-        UserError: a file of the split is missing.
+        UserError: a file of the split is missing, or the run was moved meanwhile.
     """
     run, checkpoint = members[0]
+    model_dir = run.settings.run.model_dir
+    begun = identity(model_dir)
     threshold = choose_threshold(run, checkpoint)
     run = deciding(run, threshold)
     members = [Member(run, checkpoint), *members[1:]]
@@ -73,10 +76,13 @@ def evaluate(members: Sequence[Member], logger: Logger) -> Dict[str, Any]:
     if run.distributed.is_chief:
         logger.log(step=(), data=result["scores"], verbosity=Verbosity.DEFAULT)
         folder = evaluation_folder(run.settings)
-        if run.settings.run.output is not None:  # beside a run its newest evaluation counts
+        if run.settings.run.output is None:  # beside a run its newest evaluation counts
+            require_same(model_dir, begun)
+        else:
             make_room(run, folder, NAMES)
-        write_json(os.path.join(folder, FILE_NAME), result)
         write_csv(os.path.join(folder, TABLE), _table(run, split, counts, threshold))
+        # Last: folds that are gone on with take it for the mark of an evaluation that is done.
+        write_json(os.path.join(folder, FILE_NAME), result)
     if run.settings.prediction.error_pictures:
         scored = Scored(split, counts, next(iter(result["scores"])), threshold)
         result["error_pictures"] = draw_error_pictures(members, scored, evaluation_folder(run.settings))
@@ -126,13 +132,15 @@ def score(run: Run, checkpoint: Checkpoint, split: str, counts: Mapping[str, np.
 
     Returns:
         "scores" by name, "trivial" scores of predictions without training, the "per_image" headline score by id,
-        "remarks" about them, the "protocol" they were made by, and what they were measured on. A score that is not
+        "remarks" about them, the "protocol" they were made by, with which "precision", of which "step" and choice of
+        "checkpoint", and what they were measured on. A score that is not
         defined is None.
     """
     result = {"scores": run.objective.scores(counts),
               "trivial": trivial_scores(counts["histogram"], run.dataset.spec.class_names,
                                         run.objective.hard_score),
               "per_image": _per_image(run, split, counts), "step": checkpoint.step, "split": split,
+              "checkpoint": run.settings.run.checkpoint, "precision": run.device.precision,
               "remarks": list(run.objective.remarks), "protocol": protocol(run), **run.data_record()}
     return _without_nan(result)
 

@@ -116,7 +116,8 @@ def export(run: Run, checkpoint: Checkpoint) -> Dict[str, Any]:
         work = _prepared(run, checkpoint, threshold)
         for name in dict.fromkeys(run.settings.export.format):
             try:
-                path, result["parity"][name] = _write(run, FORMATS[name], work)
+                with _told(name):
+                    path, result["parity"][name] = _write(run, FORMATS[name], work)
                 result["files"].append(path)
             except UserError as error:
                 failures.append(error)
@@ -161,7 +162,7 @@ def _write(run: Run, form: Format, work: _Work) -> Tuple[str, Dict[str, Any]]:
         with writing(f"--format {form.name}: it", folder, "export again", computes=True):
             signature = {"format": form.name, "file": form.file, **work.signature, **form.write(work.served, made)}
         with form.opened(made) as function:
-            parity = _parity(form, function, work)
+            parity = dict(report(function, work.known, work.threshold, work.served.dtype), split=work.split)
         with writing(f"--format {form.name}: it", folder, "export again"):
             write_json(os.path.join(made, SIGNATURE), signature)
             write_json(os.path.join(made, PARITY), parity)
@@ -177,17 +178,24 @@ def _write(run: Run, form: Format, work: _Work) -> Tuple[str, Dict[str, Any]]:
     return target, parity
 
 
+@contextlib.contextmanager
+def _told(name: str) -> Iterator[None]:
+    """Converters and runtimes fail with errors of their own kinds, and must not keep other forms from being written."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        said = (str(error).strip().splitlines() or [""])[0]
+        raise UserError(f"--format {name}: {type(error).__name__}: {said}",
+                        "a network that its converter and its runtime take",
+                        "use another --format; --debug shows where it failed") from error
+
+
 def _worst(parity: Dict[str, Any]) -> str:
     found = parity["max_abs_difference"]
     return (f"probabilities differ by {'no number' if found is None else f'{found:.2g}'} at most from the Estimator's, "
             f"{parity['mask_agreement']:.4%} of the pixels have its class")
-
-
-def _parity(form: Format, function: Any, work: _Work) -> Dict[str, Any]:
-    try:
-        return dict(report(function, work.known, work.threshold, work.served.dtype), split=work.split)
-    except ValueError as error:
-        raise UserError(f"--format {form.name}: {error}", "what the Estimator gives", "use another --format") from error
 
 
 def _failed(failures: Sequence[UserError], written: Sequence[str]) -> UserError:

@@ -9,6 +9,7 @@ import numpy as np
 from datasets.base import Sample
 from objectives.extended import REGION, Truth
 from runtime.assembly import Run
+from utils.metrics import confusion_of
 
 
 def truth_of(sample: Sample) -> Truth:
@@ -49,13 +50,8 @@ def _counts(run: Run, sample_id: str, second: Sample) -> Dict[str, np.ndarray]:
     masks = {"": truth.valid}
     if truth.region is not None:
         masks[REGION] = truth.valid & truth.region
-    counts = {"confusion" + end: _confusion(truth.label, other.label, mask, run.dataset.spec.classes)
+    counts = {"confusion" + end: confusion_of(truth.label, other.label, mask, run.dataset.spec.classes)
               for end, mask in masks.items()}
     if run.objective.extended is not None:
         counts.update(run.objective.extended.counts(other.label.astype(np.float32), truth))
     return counts
-
-
-def _confusion(true: np.ndarray, found: np.ndarray, counted: np.ndarray, classes: int) -> np.ndarray:
-    """Pixels by true and found class, int64 [classes, classes]."""
-    return np.bincount((true * classes + found)[counted], minlength=classes ** 2).reshape(classes, classes)

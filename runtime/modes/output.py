@@ -11,7 +11,7 @@ from datasets.folder_layouts import IMAGES, MASKS, PARTS
 from datasets.folder_pairs import NAME as PAIRS
 from datasets.options import OWN_IMAGES, PHANTOM
 from runtime.assembly import Run
-from runtime.checkpoints.directory import move_aside, require_writable
+from runtime.checkpoints.directory import move_aside, require_free, require_writable
 from runtime.modes.say import say
 from runtime.settings.tree import Settings
 from utils.errors import UserError
@@ -56,6 +56,13 @@ def check_output(settings: Settings, names: Sequence[str]) -> None:
         raise UserError(f"--output {output} holds {', '.join(there)} already", "a directory without them",
                         "use another --output, or add --overwrite, which moves them aside")
     require_writable(output, "--output")
+
+
+def require_place(settings: Settings) -> None:
+    """Make sure that a run may begin where it is to lie: looking through its data, behind this, may take long."""
+    options = settings.run
+    if settings.keeps_run and not options.resume_training:
+        require_free(options.model_dir, options.overwrite, resumable=not settings.imports)
 
 
 def make_room(run: Run, folder: str, names: Sequence[str]) -> None:

@@ -27,7 +27,14 @@ from runtime.modes.results import (
     result_paths,
 )
 from runtime.modes.say import say
-from runtime.modes.stream import LargeImage, forget_unfinished, predict_large, require_same_images, scratch_of
+from runtime.modes.stream import (
+    LargeImage,
+    forget_unfinished,
+    note_unfinished,
+    predict_large,
+    require_same_prediction,
+    scratch_of,
+)
 from runtime.settings.flags import words_of
 from runtime.settings.tree import Settings
 from utils.commands import Stopped, quoted
@@ -86,10 +93,10 @@ def _predict(members: Sequence[Member], threshold: Optional[float]) -> Dict[str,
     if run.distributed.is_chief:
         with told(members), _telling_how_to_go_on(members):
             scores = _write(members, results, folder, threshold)
-        forget_unfinished(folder)
         if run.objective.judges_images:
             files.append(os.path.join(folder, VERDICTS))
             write_csv(files[-1], _verdicts(scores, 0.5 if threshold is None else threshold))
+        forget_unfinished(folder)
     run.distributed.barrier()
     return {"files": files, "images": images, "step": checkpoint.step}
 
@@ -102,10 +109,18 @@ def output_folder(settings: Settings) -> str:
 def _make_room(run: Run, folder: str) -> None:
     """Move aside what is there. What is not finished is gone on with, unless it is moved aside on purpose."""
     if is_unfinished(folder) and not run.settings.run.overwrite:
-        require_same_images(folder, run.dataset.large)
+        require_same_prediction(folder, run.dataset.large, _noted(run))
         say(run.distributed, [f"going on with the prediction in {folder}"])
     else:
         make_room(run, folder, NAMES)
+    if run.dataset.large:
+        note_unfinished(folder, _noted(run))
+
+
+def _noted(run: Run) -> Dict[str, Any]:
+    """What the files of a prediction depend on beside the network; of each large image its own ledger tells more."""
+    return {"images": list(run.dataset.ids(TEST)), "large": [image.name for image in run.dataset.large],
+            "kinds": _kinds(run)}
 
 
 def _kinds(run: Run) -> List[str]:

@@ -34,7 +34,7 @@ from utils.bands import Cover, RunningMean, Window, windows_of
 from utils.commands import Stopped
 from utils.contracts import Tensor
 from utils.errors import UserError
-from utils.files import fsync_path
+from utils.files import fsync_path, read_json, write_json
 from utils.ledger import Ledger, subject_of
 from utils.options import INVOCATION
 from utils.progress import with_bar
@@ -44,7 +44,7 @@ from utils.tiff_parts import opened_page
 STRIP = 16
 """Rows whose probabilities are in memory at a time; a part of every tile."""
 _CLASSES, _PROBABILITY = "masks", "probabilities"
-_LEDGER = "ledger.jsonl"
+_LEDGER, _NOTE = "ledger.jsonl", "prediction.json"
 _FORMAT = 1
 
 
@@ -73,13 +73,33 @@ def scratch_of(folder: str, name: str) -> str:
     return os.path.join(folder, UNFINISHED, hashlib.sha256(os.fsencode(name)).hexdigest()[:16])
 
 
-def require_same_images(folder: str, images: Sequence[Large]) -> None:
-    """Make sure that what is not finished in `folder` is of no other images.
+def note_unfinished(folder: str, prediction: Mapping[str, Any]) -> None:
+    """Write down what a prediction into `folder` is of, for the command that goes on with it."""
+    os.makedirs(os.path.join(folder, UNFINISHED), exist_ok=True)
+    write_json(os.path.join(folder, UNFINISHED, _NOTE), prediction)
+
+
+def require_same_prediction(folder: str, images: Sequence[Large], prediction: Mapping[str, Any]) -> None:
+    """Make sure that what is not finished in `folder` is of no other images, large or small, and of no other files.
+
+    Args:
+        folder: where it is.
+        images: the large ones of this command.
+        prediction: what this command would note.
 
     Raises:
-        UserError: it is; the text names one.
+        UserError: it is; the text names an image.
     """
-    known = {os.path.basename(scratch_of(folder, image.name)) for image in images}
+    _require_same_images(folder, images)
+    path = os.path.join(folder, UNFINISHED, _NOTE)
+    if os.path.exists(path) and read_json(path) != prediction:
+        raise UserError(f"{folder} holds an unfinished prediction of other images, or with other flags",
+                        "what it was begun with", "repeat the command that began it, use another --output, or add "
+                        "--overwrite, which moves it aside")
+
+
+def _require_same_images(folder: str, images: Sequence[Large]) -> None:
+    known = {_NOTE, *(os.path.basename(scratch_of(folder, image.name)) for image in images)}
     for name in sorted(os.listdir(os.path.join(folder, UNFINISHED))):
         if name not in known:
             subject = subject_of(os.path.join(folder, UNFINISHED, name, _LEDGER))
@@ -90,8 +110,12 @@ def require_same_images(folder: str, images: Sequence[Large]) -> None:
 
 
 def forget_unfinished(folder: str) -> None:
-    """Remove what was kept to go on with."""
-    shutil.rmtree(os.path.join(folder, UNFINISHED), ignore_errors=True)
+    """Remove what was kept to go on with; whoever is killed meanwhile has finished all the same."""
+    kept, gone = os.path.join(folder, UNFINISHED), os.path.join(folder, f".{UNFINISHED}-gone")
+    shutil.rmtree(gone, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        os.replace(kept, gone)
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 def predict_large(members: Sequence[Member], image: LargeImage, threshold: Optional[float],
@@ -122,14 +146,11 @@ def predict_large(members: Sequence[Member], image: LargeImage, threshold: Optio
     ledger = _ledger(image, _subject(members, image, threshold, tile))
     if any(not os.path.exists(_partial(image, kind)) and not os.path.exists(image.targets[kind]) for kind in forms):
         ledger.begin_anew()
-    if len(ledger.entries) < forms[_CLASSES].rows:
-        try:
-            _write_rows(members, image, threshold, forms, ledger)
-        except _LostError:
-            ledger.begin_anew()
-            _write_rows(members, image, threshold, forms, ledger)
-    for kind, form in forms.items():
-        _finish(_partial(image, kind), image.targets[kind], form, _lengths(ledger, kind))
+    try:
+        _complete(members, image, threshold, forms, ledger)
+    except _LostError:
+        ledger.begin_anew()
+        _complete(members, image, threshold, forms, ledger)
     say(members[0].run.distributed, _off_scale(members[0].run, image, ledger.entries[-1]))
     return np.array(ledger.entries[-1]["pixels"], np.int64)
 
@@ -199,6 +220,15 @@ def _partial(image: LargeImage, kind: str) -> str:
     return os.path.join(image.scratch, f"{kind}.tif")
 
 
+def _complete(members: Sequence[Member], image: LargeImage, threshold: Optional[float], forms: Mapping[str, Form],
+              ledger: Ledger) -> None:
+    """Write the rows that are missing, and put every file in its place."""
+    if len(ledger.entries) < forms[_CLASSES].rows:
+        _write_rows(members, image, threshold, forms, ledger)
+    for kind, form in forms.items():
+        _finish(_partial(image, kind), image.targets[kind], form, _lengths(ledger, kind))
+
+
 def _write_rows(members: Sequence[Member], image: LargeImage, threshold: Optional[float], forms: Mapping[str, Form],
                 ledger: Ledger) -> None:
     run, form, ends = members[0].run, forms[_CLASSES], _Ends(ledger.entries)
@@ -234,7 +264,7 @@ def _finish(partial: str, target: str, form: Form, lengths: Sequence[Sequence[in
     """Make a file of which all rows are there whole, and put it in its place; one that lies there already stays."""
     if not os.path.exists(partial):
         return
-    with PyramidWriter(partial, form, lengths) as writer:
+    with _writer(partial, form, lengths) as writer:
         writer.finish()
     folder = os.path.dirname(os.path.abspath(target))
     os.makedirs(folder, exist_ok=True)

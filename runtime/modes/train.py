@@ -18,7 +18,7 @@ from datasets.pipeline import training_batches
 from dllogger.logger import Logger, Verbosity
 from runtime.assembly import Run
 from runtime.checkpoints.best import History, load_history, read_best, save_history
-from runtime.checkpoints.find import Checkpoint, checkpoint_directory, prefix_of
+from runtime.checkpoints.find import Checkpoint, checkpoint_directory, complete_steps, prefix_of
 from runtime.checkpoints.mark import mark_path, read_mark
 from runtime.checkpoints.write import prune, write_checkpoint
 from runtime.diagnosis import bad_numbers_error
@@ -85,7 +85,8 @@ def _history(run: Run, step: int) -> History:
         names = "\n".join(run.dataset.ids(VALIDATION)).encode("utf-8")
         way = {**made(run), "images": hashlib.sha256(names).hexdigest()[:16]}
         way["protocol"].pop("extended_scores", None)  # which are not computed on the way
-    history = load_history(settings.run.model_dir, settings.training.best_metric, step, way)
+    held = complete_steps(checkpoint_directory(settings.run.model_dir))
+    history = load_history(settings.run.model_dir, settings.training.best_metric, step, way, held)
     others = len(history.entries) - len(history.comparable)
     if others:
         say(run.distributed, [f"{others} earlier evaluation{'s' * (others > 1)} of other images, or made in another "

@@ -41,14 +41,14 @@ def compose(flags: Mapping[str, Any], ranks: int = 1) -> Settings:
     Raises:
         UserError: a flag, a recipe or a saved run is wrong, or they contradict each other.
     """
-    settings, given = _composed(flags, ranks)
+    settings, given, base = _composed(flags, ranks)
     if not settings.prediction.ensemble:  # whose members are asked together
-        refuse_idle([settings], given)
+        refuse_idle([settings], given, [base])
     return settings
 
 
-def _composed(flags: Mapping[str, Any], ranks: int) -> Tuple[Settings, Dict[str, Any]]:
-    """The settings, and what was given by name, with what that implies."""
+def _composed(flags: Mapping[str, Any], ranks: int) -> Tuple[Settings, Dict[str, Any], Dict[str, Any]]:
+    """The settings, what was given by name, with what that implies, and what a run that is built on says."""
     given = _with_directories(flags)
     if given.get("recipe"):
         given["recipe"] = canonical_recipe(given["recipe"])
@@ -62,7 +62,7 @@ def _composed(flags: Mapping[str, Any], ranks: int) -> Tuple[Settings, Dict[str,
     _check_prediction(settings)
     _check_budget(settings, given, base)
     resolved = with_values(settings, **_resolved_batch(settings, given, ranks), **_resolved_schedule(settings))
-    return resolved, given
+    return resolved, given, base if settings.reads_run else {}
 
 
 def compose_members(flags: Mapping[str, Any], ranks: int = 1) -> Tuple[Settings, ...]:
@@ -73,8 +73,9 @@ def compose_members(flags: Mapping[str, Any], ranks: int = 1) -> Tuple[Settings,
     """
     _refuse_moved_aside(flags.get("ensemble", ()))
     alone = {name: value for name, value in flags.items() if name != "ensemble"}
-    members = tuple(_composed(dict(alone, model_dir=directory), ranks)[0] for directory in flags.get("ensemble", ()))
-    refuse_idle(members, alone)
+    found = [_composed(dict(alone, model_dir=directory), ranks) for directory in flags.get("ensemble", ())]
+    members = tuple(settings for settings, _, _ in found)
+    refuse_idle(members, alone, [base for _, _, base in found])
     for member in members:
         if member.data.crossvalidation_idx == ALL_FOLDS:
             place = member.run.model_dir

@@ -39,8 +39,8 @@ class RunOptions:
     resume_training: bool = option(False, "go on with the run in model_dir", kind=INVOCATION)
     resume_with_changes: bool = option(
         False, "with --resume_training: flags that change the result are meant", kind=INVOCATION)
-    overwrite: bool = option(False, "move the run in model_dir aside and start anew; predict, export: move aside what "
-                             "is in --output", kind=INVOCATION)
+    overwrite: bool = option(False, "move the run in model_dir aside and start anew; evaluate, predict, export: move "
+                             "aside what is in --output; rank_table: replace the file", kind=INVOCATION)
     weights: Optional[str] = option(
         None, "exec_mode import: a checkpoint of another program: MMSegmentation's (.pth) or NVIDIA's UNet_Medical",
         kind=INVOCATION)
@@ -51,7 +51,7 @@ class RunOptions:
         "a plot", kind=INVOCATION)
     output: Optional[str] = option(
         None, "where to write: the directory of predictions (default: <model_dir>/predictions), of exports (default: "
-        "<model_dir>/export), or of an evaluation of --input or --ensemble; exec_mode check: of the report (default: "
+        "<model_dir>/export), or of an evaluation (default: <model_dir>); exec_mode check: of the report (default: "
         "./check); exec_mode rank_table: the file (default: hccl.json)", kind=INVOCATION)
     debug: bool = option(False, "show tracebacks and TensorFlow's own messages", kind=INVOCATION)
 
@@ -283,6 +283,11 @@ class Settings:
         if self.benchmark.benchmark or self.imports or self.tabulates or self.checks:
             return False
         return not self.trains or self.run.resume_training
+
+    @property
+    def keeps_run(self) -> bool:
+        """Whether the command makes a run, or goes on with one."""
+        return self.imports or (self.trains and not self.benchmark.benchmark)
 
     def values(self) -> Dict[str, Any]:
         """All fields of the tree as one flat mapping; names are unique over the groups."""

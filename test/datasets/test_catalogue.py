@@ -292,7 +292,8 @@ class TestNames:
         with pytest.raises(UserError) as caught:
             open_dataset(DataOptions(dataset=name, **given), Location("nowhere", False), 0)
         assert caught.value.found == f"--{option} {value} with the data set {name}, which has no {lacking}"
-        assert caught.value.repair == f"leave --{option} out"
+        taken_back = ", or add --crossvalidation_idx none" * (option == "crossvalidation_idx")
+        assert caught.value.repair == f"leave --{option} out{taken_back}"
 
     def test_every_such_option_is_told(self) -> None:
         assert {name for entry in DATASETS.values() for name in entry.without} == set(catalogue._NEEDED)

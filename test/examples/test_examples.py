@@ -153,6 +153,13 @@ def test_two_precisions_differ_in_nothing_else(asked, script):
 
 
 @pytest.mark.parametrize("script", EVERY_SCRIPT)
+def test_a_script_that_is_called_after_GPUs_trains_on_no_processor(asked, script):
+    flags = parse_flags(asked(script, "data", "run").arguments)
+    assert flags.get("device") == ("gpu" if "GPU" in script else None)
+    assert parse_flags(asked(script, "data", "run", "--device", "cpu").arguments)["device"] == "cpu"
+
+
+@pytest.mark.parametrize("script", EVERY_SCRIPT)
 def test_a_number_is_the_batch_and_further_arguments_are_flags(asked, script):
     arguments = asked(script, "data", "run", "3", "--seed", "7", "--no-xla").arguments
     assert arguments[-5:] == ["--batch_size", "3", "--seed", "7", "--no-xla"]

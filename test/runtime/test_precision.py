@@ -58,3 +58,23 @@ def test_the_gradient_of_the_softmax_runs_in_float32(rewritten):
     gradients = [node for node in rewritten if "Softmax_grad" in node.name and "T" in node.attr]
     assert gradients
     assert {tf.as_dtype(node.attr["T"].type).name for node in gradients} <= {"float32", "int32"}
+
+
+def test_statistics_over_ranks_are_computed_in_float32():
+    """The rewriter leaves them alone: of 8 bits of a mean little would be left."""
+    device = CPU(DeviceOptions(use_amp=True))
+    if device.precision != BFLOAT16:
+        pytest.skip("this processor or this TensorFlow has no bfloat16")
+    with tf.Graph().as_default(), tf.Session(config=device.session_config()) as session:
+        context = StepContext(training=True, seed=0, ranks=2, cross_rank_mean=tf.identity)
+        network = build_network(ModelOptions(model="unet_compact", filters=4), SPEC)
+        loss = tf.reduce_mean(network(tf.random.normal([2, 64, 64, 1]), context).logits)
+        update = tf.train.GradientDescentOptimizer(0.1).minimize(loss)
+        session.run(tf.global_variables_initializer())
+        metadata = tf.RunMetadata()
+        session.run(update, options=tf.RunOptions(output_partition_graphs=True), run_metadata=metadata)
+    nodes = [node for graph in metadata.partition_graphs for node in graph.node]
+    assert set(types_of(nodes, "Conv2D").values()) == {"bfloat16"}
+    statistics = [node for node in nodes if node.op in ("Mean", "Square", "Rsqrt") and "/norm/" in node.name]
+    assert {node.op for node in statistics} == {"Mean", "Square", "Rsqrt"}
+    assert {tf.as_dtype(node.attr["T"].type).name for node in statistics} == {"float32"}

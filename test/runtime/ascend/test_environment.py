@@ -52,7 +52,7 @@ def test_a_job_id_that_it_takes(job):
     assert read_environment({"JOB_ID": job}).size == 1
 
 
-@pytest.mark.parametrize("name", ["TF_CONFIG", "LOCAL_CHECKPOINT_DIR", "RESTORE_FROM"])
+@pytest.mark.parametrize("name", ["LOCAL_CHECKPOINT_DIR", "RESTORE_FROM"])
 def test_what_would_change_a_run_unseen_is_refused(name):
     with pytest.raises(UserError, match=f"unset {name}"):
         read_environment({**ALONE, name: "something"})

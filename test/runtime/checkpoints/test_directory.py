@@ -141,3 +141,15 @@ def test_a_directory_that_cannot_be_read_may_be_somebodys(tmp_path, monkeypatch)
     monkeypatch.setattr(directories.os, "walk", walk)
     with pytest.raises(UserError, match=r"not a run \(theirs\)"):
         claim(str(tmp_path), resume=False, overwrite=False)
+
+
+def test_a_run_that_was_moved_aside_is_told_from_the_one_in_its_place(run_directory):
+    before = directories.identity(str(run_directory))
+    directories.require_same(str(run_directory), before)
+    moved = directories.move_aside(str(run_directory))
+    directories.require_same(moved, before)
+    with pytest.raises(UserError, match="another directory than when this command began"):
+        directories.require_same(str(run_directory), before)
+    run_directory.mkdir()
+    with pytest.raises(UserError, match="numbered sibling"):
+        directories.require_same(str(run_directory), before)

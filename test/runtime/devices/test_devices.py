@@ -92,6 +92,13 @@ def test_a_directory_to_observe_in_is_made_or_told(tmp_path):
         CPU(DeviceOptions(profiling=str(tmp_path / "file"))).prepare()
 
 
+def test_a_cluster_in_the_environment_is_refused(monkeypatch):
+    """An Estimator of a run that has none would wait for its servers for ever."""
+    monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["there:2222"]}}')
+    with pytest.raises(UserError, match="unset TF_CONFIG"):
+        CPU(DeviceOptions()).prepare()
+
+
 def test_two_processes_never_share_a_gpu():
     with pytest.raises(UserError, match="sees 1 GPUs"):
         select_device(DeviceOptions(), 1, presence(gpus=1))

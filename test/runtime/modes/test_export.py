@@ -159,6 +159,17 @@ def test_a_full_disk_is_told_and_the_other_form_comes_out(copy, monkeypatch, cap
     assert [path.name for path in (copy / "out").iterdir()] == ["frozen"]
 
 
+def test_a_form_that_its_runtime_refuses_keeps_no_other_from_being_written(copy, monkeypatch, capfd):
+    def refused(self, directory):
+        raise RuntimeError("no such version\nand where it was")
+
+    monkeypatch.setattr(Frozen, "opened", refused)
+    command(copy, "--exec_mode", "export", "--format", "frozen", "saved_model", "--output", str(copy / "out"), code=2)
+    told = capfd.readouterr().err
+    assert "--format frozen: RuntimeError: no such version (written: " in told and "Traceback" not in told
+    assert [path.name for path in (copy / "out").iterdir()] == ["saved_model"]
+
+
 def test_a_missing_package_is_told_before_any_work(trained, tmp_path, monkeypatch, capfd):
     monkeypatch.setitem(sys.modules, "tf2onnx", None)
     command(trained, "--exec_mode", "export", "--format", "saved_model", "onnx", "--output", str(tmp_path / "out"),

@@ -73,7 +73,9 @@ def test_a_run_that_has_begun_gets_no_other_budget(tmp_path):
         resumed = {"resume_training": True, "resume_with_changes": True, "model_dir": directory}
         with pytest.raises(UserError, match="--train_minutes 3 for a run that has begun, of 40 steps"):
             compose({**resumed, "train_minutes": 3.0})
-        assert compose({"exec_mode": "evaluate", "model_dir": directory, "train_minutes": 3.0}).evaluates
+        with pytest.raises(UserError, match="--train_minutes 3.0 with --exec_mode evaluate"):
+            compose({"exec_mode": "evaluate", "model_dir": directory, "train_minutes": 3.0})
+    assert compose({"exec_mode": "evaluate", "model_dir": directory, "train_minutes": 2.0}).evaluates
     assert compose({**resumed, "train_minutes": 2.0, "max_steps": 60}).training.max_steps == 60
 
 
