@@ -156,8 +156,9 @@ next_run() { # the first free number, taken by making the directory, so that two
 }
 
 # The short one is for two cores; minutes that are given stand in place of either.
-long=(--max_steps 1000) short=(--max_steps 90)
+long=(--max_steps 1000) short=(--max_steps 90) augment=(--augment) pace=(--learning_rate 0.0003 --log_every 10)
 if [[ -n $(value_of --train_minutes "$@") ]]; then long=() short=(); fi
+case $(value_of --exec_mode "$@") in '' | train*) ;; *) long=() short=() augment=() pace=() ;; esac # nothing is trained
 fold=(--crossvalidation_idx 0)
 case "$(value_of --dataset "$@") $(value_of --recipe "$@")" in *dagm2007* | *cityscapes*) fold=() ;; esac # no folds
 
@@ -168,14 +169,14 @@ if [[ -n $host_python ]]; then
   ((${RANK_SIZE:-1} == 1)) || fail "RANK_SIZE=$RANK_SIZE, and one device trains here; bash test/train_full_8p.sh uses several"
   # TensorFlow 1.15 and npu_bridge are the host's.
   install "$here/requirements/ascend.txt" --system-site-packages
-  defaults=(--device npu --use_amp ${long[@]+"${long[@]}"} --augment)
+  defaults=(--device npu --use_amp ${long[@]+"${long[@]}"} ${augment[@]+"${augment[@]}"})
 elif has_gpu; then
   install "$here/requirements/gpu.txt"
   check_gpu_is_seen
-  defaults=(${long[@]+"${long[@]}"} --augment)
+  defaults=(${long[@]+"${long[@]}"} ${augment[@]+"${augment[@]}"})
 else
   install "$here/requirements/cpu.txt"
-  defaults=(${short[@]+"${short[@]}"} --learning_rate 0.0003 --log_every 10 --use_amp)
+  defaults=(${short[@]+"${short[@]}"} ${pace[@]+"${pace[@]}"} --use_amp)
   # Without bfloat16 a step of the whole UNet would take several seconds.
   if ! has_bfloat16 && ! chosen "$@"; then
     echo "no bfloat16 on this processor: a UNet of a quarter of the width (--model unet for the whole)"
@@ -187,7 +188,7 @@ fi
 run=$(next_run)
 step "train and evaluate${fold[*]:+ fold 0}, into $run"
 run_main --exec_mode train_and_evaluate ${fold[@]+"${fold[@]}"} --model_dir "$run" \
-  "${defaults[@]}" "$@" || { code=$?; rmdir "$run" 2>/dev/null || true; exit "$code"; }
+  ${defaults[@]+"${defaults[@]}"} "$@" || { code=$?; rmdir "$run" 2>/dev/null || true; exit "$code"; }
 
 # Nothing to predict with after a benchmark or five folds.
 code=0

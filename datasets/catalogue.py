@@ -19,7 +19,7 @@ from datasets.folder import DEFAULTS, RECIPE, Folder
 from datasets.folder_elsewhere import Elsewhere
 from datasets.fundus import opener
 from datasets.fundus_families import FAMILIES
-from datasets.options import CONVERTED, ORIGINAL, PHANTOM, STAGING, DataOptions, fetching
+from datasets.options import CONVERTED, NO_FOLD, ORIGINAL, PHANTOM, STAGING, DataOptions, fetching
 from datasets.phantoms import cityscapes as cityscapes_phantom
 from datasets.phantoms import dagm2007 as dagm2007_phantom
 from datasets.phantoms import folder as folder_phantom

@@ -32,6 +32,13 @@ def test_a_command_that_leaves_no_checkpoint_is_not_predicted_with(tmp_path):
     assert len(house.called()) == 1
 
 
+def test_what_trains_nothing_gets_no_flags_of_a_training(tmp_path):
+    house = House(tmp_path, "exit 0")
+    assert house.loop("--benchmark", "--exec_mode", "predict", "--max_steps", "300").returncode == 0
+    (benchmark,) = house.called()
+    assert "--learning_rate" not in benchmark and "--log_every" not in benchmark and "--use_amp" in benchmark
+
+
 def test_what_was_trained_is_told_where_nothing_can_be_predicted(tmp_path):
     """Images that are all labelled, say."""
     house = House(tmp_path, f'[[ $* != *"--exec_mode predict"* ]] || exit 2\n{TRAINS}')

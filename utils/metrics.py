@@ -36,7 +36,7 @@ def confusion_of(true: np.ndarray, found: np.ndarray, counted: np.ndarray, class
     """Pixels of one image by true class (rows) and found class (columns), int64 [classes, classes].
 
     Args:
-        true, found: class indices of any type, or bool, [height, width].
+        true, found: class indices, int32, or bool, [height, width].
         counted: bool [height, width], the pixels that count.
     """
     return np.bincount((true * classes + found)[counted], minlength=classes ** 2).reshape(classes, classes)

@@ -11,7 +11,7 @@ from benchmark.killing.trap import STEPS
 from benchmark.kit.runs import logged
 from runtime.checkpoints.best import FILE_NAME as VALIDATION_FILE
 from runtime.checkpoints.best import read_best
-from runtime.checkpoints.find import STEM, checkpoint_directory, files_of, newest_sound
+from runtime.checkpoints.find import STEM, checkpoint_directory, complete_steps, files_of, newest_sound
 from runtime.checkpoints.mark import SUFFIX
 from runtime.settings.saved import FILE_NAME as SETTINGS_FILE
 from utils.files import read_json
@@ -25,8 +25,7 @@ def inspect(directory: str, complete: int) -> Tuple[int, List[str]]:
         complete: the newest step that was complete before.
     """
     wrong = [f"{path}: {error}" for path, error in _unreadable(directory)]
-    marked = [step for step, names in files_of(checkpoint_directory(directory)).items()
-              if f"{STEM}-{step}{SUFFIX}" in names]
+    marked = complete_steps(checkpoint_directory(directory))
     newest = newest_sound(directory)
     step = newest.step if newest else 0
     if step < max([complete, *marked]):

@@ -86,6 +86,8 @@ def carry_out(settings: Settings, distributed: Distributed, stop: Optional[Stop]
 
 def _carried_out(settings: Settings, distributed: Distributed, stop: Stop,
                  members: Sequence[Settings]) -> Dict[str, Any]:
+    if distributed.place.size == 1:  # several ranks talk only once their device is prepared
+        require_place(settings)
     try:
         if settings.data.crossvalidation_idx == ALL_FOLDS:
             return _all_folds(settings, distributed, stop)
@@ -177,7 +179,6 @@ def _run_modes(run: Run, logger: Logger, chosen: Optional[Choice], others: Seque
 
 
 def _all_folds(settings: Settings, distributed: Distributed, stop: Stop) -> Dict[str, Any]:
-    distributed.on_chief(lambda: require_place(settings))
     # Every fold is looked at before the first one trains: hours later is too late to find the last one empty.
     runs = [assemble(own, distributed, stop) for own in fold_settings(settings)]
     if settings.evaluates:
@@ -279,7 +280,7 @@ def _check_directories(settings: Settings) -> None:
 
 def _moved_with_its_log(settings: Settings) -> bool:
     """Whether the log that is there now is moved aside with the run that it lies in."""
-    if not settings.run.overwrite or not (settings.trains or settings.imports):
+    if not settings.run.overwrite or not settings.keeps_run:
         return False
     place = os.path.abspath(settings.run.model_dir)
     return os.path.commonpath([place, os.path.abspath(settings.run.log_dir or place)]) == place

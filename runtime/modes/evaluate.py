@@ -17,7 +17,7 @@ from dllogger.logger import Logger, Verbosity
 from objectives.options import AUTO
 from runtime.assembly import Run, deciding
 from runtime.checkpoints.directory import identity, require_same
-from runtime.checkpoints.find import Checkpoint, checkpoint_directory
+from runtime.checkpoints.find import Checkpoint, checkpoint_directory, found_as
 from runtime.diagnosis import not_finite_error
 from runtime.model_fn import ModelFn, counting_fn, scored_fn
 from runtime.modes.ensemble import Member, Pages, count_together, told
@@ -132,15 +132,16 @@ def score(run: Run, checkpoint: Checkpoint, split: str, counts: Mapping[str, np.
 
     Returns:
         "scores" by name, "trivial" scores of predictions without training, the "per_image" headline score by id,
-        "remarks" about them, the "protocol" they were made by, with which "precision", of which "step" and choice of
-        "checkpoint", and what they were measured on. A score that is not
-        defined is None.
+        "remarks" about them, the "protocol" they were made by, with which "precision", of which "step" and "checkpoint"
+        (newest or best), and what they were measured on. A score that is not defined is None.
     """
+    options = run.settings.run
     result = {"scores": run.objective.scores(counts),
               "trivial": trivial_scores(counts["histogram"], run.dataset.spec.class_names,
                                         run.objective.hard_score),
               "per_image": _per_image(run, split, counts), "step": checkpoint.step, "split": split,
-              "checkpoint": run.settings.run.checkpoint, "precision": run.device.precision,
+              "checkpoint": found_as(options.model_dir, options.checkpoint, checkpoint),
+              "precision": run.device.precision,
               "remarks": list(run.objective.remarks), "protocol": protocol(run), **run.data_record()}
     return _without_nan(result)
 

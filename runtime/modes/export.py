@@ -21,7 +21,7 @@ from runtime.modes.evaluate import choose_threshold
 from runtime.modes.say import say
 from runtime.settings.tree import Settings, with_values
 from utils.contracts import DataSpec
-from utils.errors import UserError
+from utils.errors import UserError, system_error
 from utils.files import place_directory, write_json, write_text
 
 FOLDER = "export"
@@ -185,6 +185,8 @@ def _told(name: str) -> Iterator[None]:
         yield
     except UserError:
         raise
+    except OSError as error:
+        raise system_error(error) from error
     except Exception as error:
         said = (str(error).strip().splitlines() or [""])[0]
         raise UserError(f"--format {name}: {type(error).__name__}: {said}",

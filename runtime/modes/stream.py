@@ -101,7 +101,7 @@ def require_same_prediction(folder: str, images: Sequence[Large], prediction: Ma
 def _require_same_images(folder: str, images: Sequence[Large]) -> None:
     known = {_NOTE, *(os.path.basename(scratch_of(folder, image.name)) for image in images)}
     for name in sorted(os.listdir(os.path.join(folder, UNFINISHED))):
-        if name not in known:
+        if name not in known and not name.startswith("."):  # such is what a kill leaves of a note
             subject = subject_of(os.path.join(folder, UNFINISHED, name, _LEDGER))
             what = f"{subject['image']}, page {subject['page']}" if subject else "an image"
             raise UserError(f"{folder} holds an unfinished prediction of {what}, which --input does not name",

@@ -9,6 +9,7 @@ import shlex
 from typing import Any, List, Mapping, Optional
 
 from runtime.ascend.rank_table import as_json, make_rank_table, read_rank_table
+from runtime.settings.effect import refuse_idle
 from runtime.settings.tree import RankTableOptions, settings_from
 from utils.errors import UserError
 from utils.files import write_text
@@ -29,6 +30,7 @@ def tabulate(flags: Mapping[str, Any], addresses: str = ADDRESSES) -> None:
         UserError: a flag is missing or wrong, or the devices break the rules of placement.
     """
     settings = settings_from(flags)
+    refuse_idle([settings], flags, [{}])
     options, output = settings.rank_table, settings.run.output or FILE_NAME
     if options.table is not None:
         ranks = read_rank_table(options.table).ranks

@@ -62,7 +62,7 @@ def _words(name: str, value: Any) -> Tuple[str, str]:
     """A flag, and what stands behind it."""
     if isinstance(value, bool):
         return f"--{'' if value else 'no-'}{name}", ""
-    return f"--{name}", f" {' '.join(value) if isinstance(value, tuple) else value}"
+    return f"--{name}", f" {' '.join(value) if isinstance(value, (list, tuple)) else value}"
 
 
 def _scaled(settings: Settings) -> str:
@@ -149,11 +149,12 @@ _FLAGS = (
     _Idle(("fov",), _unmasked, "the objectives semantic and bce_dice, as in the recipes of these data sets, or "
           "--extended_scores vessels"),
     _Idle(("head_mode",), _shallow, "a network with deep supervision, whose heads it chooses among", again=True),
-    _Idle(("max_steps",), _unless(lambda own: _begins(own) or _measures(own)), "a mode that trains, or --benchmark: "
+    _Idle(("max_steps",), _unless(lambda own: _begins(own) or _measures(own) or own.checks), "a mode that trains, or --benchmark: "
           "others take the newest checkpoint, or the best (--checkpoint best)", again=True),
     _Idle(("train_minutes", "learning_rate", "weight_decay", "augment", "skip_loss_spikes", "loss_scale",
            "evaluate_every", "early_stopping_patience", "log_every", "save_checkpoints_steps",
-           "save_checkpoints_minutes", "keep_checkpoint_max"), _unless(_begins), "a mode that trains", again=True),
+           "save_checkpoints_minutes", "keep_checkpoint_max"), _unless(lambda own: _begins(own) or own.checks),
+          "a mode that trains", again=True),
     _Idle(("best_metric",), _unranked, "evaluations while training (--evaluate_every), whose best it chooses",
           again=True),
     _Idle(("warmup_steps",), _unless(_measures), "--benchmark: they are the steps before the measured ones"),

@@ -54,7 +54,7 @@ def data(tmp_path_factory):
     for seed, name in enumerate(("eyes", "others")):
         write_fundus(str(place / name), "drive", seed, Plan(5, 1, 96, 96))
     write_recipe(place / "tiny.yaml", dataset="drive", model="plain_unet", filters=2, depth=1, max_steps=3,
-                 feeding="native_crops", crop_height=32, crop_width=32, tta_scales=[1.0, 0.5])
+                 feeding="native_crops", crop_height=32, crop_width=32, tta_scales=[1.0, 0.5], objective="bce_dice")
     return place
 
 

@@ -22,7 +22,7 @@ from runtime.distributed.base import Distributed
 from runtime.model_fn import predicting_fn
 from runtime.modes import stream
 from runtime.modes.ensemble import Member
-from runtime.modes.stream import LargeImage, predict_large, require_same_images, scratch_of
+from runtime.modes.stream import LargeImage, predict_large, require_same_prediction, scratch_of
 from runtime.settings.tree import settings_from
 from utils.commands import Stopped
 from utils.contracts import DataSpec, StepContext
@@ -224,7 +224,7 @@ def test_what_is_not_finished_has_a_place_whatever_its_name(tmp_path: Any) -> No
     for place in places:
         os.makedirs(place)
     assert len(set(places)) == len(names) and places == [scratch_of(str(tmp_path), name) for name in names]
-    require_same_images(str(tmp_path), [Large(name, "", 0, SIZE) for name in names])
+    require_same_prediction(str(tmp_path), [Large(name, "", 0, SIZE) for name in names], {})
 
 
 @pytest.mark.parametrize("values, words", [
