@@ -82,16 +82,30 @@ def open_journal(settings: Settings, chief: bool) -> Logger:
 
 
 def require_log(settings: Settings) -> None:
-    """Make sure that the log, where there is one already, can be appended to.
+    """Make sure that the log, where there is one already and it stays, can be appended to.
 
     Raises:
         UserError: it cannot.
     """
+    if _writes_none(settings) or _moved_with_its_run(settings):
+        return
     path = log_path(settings)
     if os.path.isdir(path):
         raise _unwritable(path, os.strerror(errno.EISDIR))
     if os.path.exists(path) and not os.access(path, os.W_OK):
         raise _unwritable(path, os.strerror(errno.EACCES))
+
+
+def _writes_none(settings: Settings) -> bool:
+    return settings.run.log_dir is None and settings.benchmark.benchmark
+
+
+def _moved_with_its_run(settings: Settings) -> bool:
+    """Whether the log that is there now is moved aside with the run that it lies in."""
+    if not (settings.run.overwrite and settings.keeps_run):
+        return False
+    place = os.path.abspath(settings.run.model_dir)
+    return os.path.commonpath([place, os.path.abspath(settings.run.log_dir or place)]) == place
 
 
 def log_path(settings: Settings) -> str:
@@ -101,7 +115,7 @@ def log_path(settings: Settings) -> str:
 
 def _backends(settings: Settings) -> List[Backend]:
     backends: List[Backend] = [StdOutBackend(Verbosity.DEFAULT, write=_write_line)]
-    if settings.run.log_dir is None and settings.benchmark.benchmark:
+    if _writes_none(settings):
         return backends
     path = log_path(settings)
     try:

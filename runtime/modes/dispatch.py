@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import tensorflow.compat.v1 as tf
@@ -273,17 +272,8 @@ def _check_directories(settings: Settings) -> None:
             check_export(settings)
     if settings.run.log_dir:
         require_writable(settings.run.log_dir, "--log_dir")
-    if not _moved_with_its_log(settings) and (settings.run.log_dir or not settings.benchmark.benchmark):
-        require_log(settings)
+    require_log(settings)
     check_output(settings, _written(settings))
-
-
-def _moved_with_its_log(settings: Settings) -> bool:
-    """Whether the log that is there now is moved aside with the run that it lies in."""
-    if not settings.run.overwrite or not settings.keeps_run:
-        return False
-    place = os.path.abspath(settings.run.model_dir)
-    return os.path.commonpath([place, os.path.abspath(settings.run.log_dir or place)]) == place
 
 
 def _check_data(run: Run) -> List[str]:

@@ -149,8 +149,9 @@ _FLAGS = (
     _Idle(("fov",), _unmasked, "the objectives semantic and bce_dice, as in the recipes of these data sets, or "
           "--extended_scores vessels"),
     _Idle(("head_mode",), _shallow, "a network with deep supervision, whose heads it chooses among", again=True),
-    _Idle(("max_steps",), _unless(lambda own: _begins(own) or _measures(own) or own.checks), "a mode that trains, or --benchmark: "
-          "others take the newest checkpoint, or the best (--checkpoint best)", again=True),
+    _Idle(("max_steps",), _unless(lambda own: _begins(own) or _measures(own) or own.checks),
+          "a mode that trains, or --benchmark: others take the newest checkpoint, or the best (--checkpoint best)",
+          again=True),
     _Idle(("train_minutes", "learning_rate", "weight_decay", "augment", "skip_loss_spikes", "loss_scale",
            "evaluate_every", "early_stopping_patience", "log_every", "save_checkpoints_steps",
            "save_checkpoints_minutes", "keep_checkpoint_max"), _unless(lambda own: _begins(own) or own.checks),
