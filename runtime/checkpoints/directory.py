@@ -9,7 +9,7 @@ from typing import Iterator, List, Tuple
 
 from datasets.base import FACTS
 from runtime.checkpoints.lock import FILE_NAME as LOCK
-from runtime.checkpoints.lock import locked
+from runtime.checkpoints.lock import locked, require_unlocked
 from runtime.settings.saved import FILE_NAME
 from utils.errors import UserError, few
 from utils.files import fsync_path
@@ -49,7 +49,10 @@ def claim(model_dir: str, resume: bool, overwrite: bool, resumable: bool = True)
 def require_free(model_dir: str, overwrite: bool, resumable: bool = True) -> None:
     """Make sure, before long work, that a new run may begin in `model_dir`; takes and raises what `claim` does."""
     _refuse_strangers(model_dir)
-    if _holds_run(model_dir) and not overwrite:
+    if not _holds_run(model_dir):
+        return
+    require_unlocked(model_dir)
+    if not overwrite:
         raise _taken(model_dir, resumable)
 
 

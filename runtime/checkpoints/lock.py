@@ -64,6 +64,19 @@ def locked(directory: str, use: Use = TRAINING) -> Iterator[None]:
         os.close(descriptor)
 
 
+def require_unlocked(directory: str, use: Use = TRAINING) -> None:
+    """Make sure that nobody holds the lock of `directory` by now; raises as `locked` does. Nothing is written."""
+    path = os.path.join(directory, use.name)
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except OSError:  # there is none, or whoever takes it is told that it cannot be written
+        return
+    try:
+        _take(descriptor, path, use)
+    finally:
+        os.close(descriptor)
+
+
 def _acquire(path: str, use: Use) -> int:
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)

@@ -70,6 +70,10 @@ def test_a_directory_in_use_is_refused_and_its_process_named(run_directory, resu
     with locked(str(run_directory)), pytest.raises(UserError) as caught:
         claim(str(run_directory), resume, overwrite)
     assert f"process {os.getpid()} on {socket.gethostname()}" in caught.value.found
+    if not resume:
+        with locked(str(run_directory)), pytest.raises(UserError) as before:
+            directories.require_free(str(run_directory), overwrite)
+        assert before.value.args == caught.value.args
     assert (run_directory / "precious").read_text() == "weights"
 
 
