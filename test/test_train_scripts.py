@@ -159,6 +159,18 @@ def test_no_run_is_moved_for_what_cannot_begin(tmp_path, script, arguments, word
     assert [path.name for path in (tmp_path / "out put").glob("[0-9]*")] == ["0"] and earlier.is_dir()
 
 
+def test_no_run_is_moved_by_an_interpreter_that_lacks_what_training_needs(tmp_path):
+    """Isolated and without `site`: the project's own rooms are there, and no package."""
+    bare = tmp_path / "bare"
+    bare.write_text(f'#!/usr/bin/env bash\nexec "{sys.executable}" -I -S "$@"\n')
+    bare.chmod(0o755)
+    earlier = tmp_path / "out put" / "0" / "ckpt"
+    earlier.mkdir(parents=True)
+    shown = execute("train_full_1p.sh", "--device=cpu", directory=tmp_path, PYTHON=str(bare))
+    assert shown.returncode == 2 and "has no module tensorflow" in shown.stderr, shown.stderr
+    assert [path.name for path in (tmp_path / "out put").glob("[0-9]*")] == ["0"] and earlier.is_dir()
+
+
 def test_a_resumed_run_stays_where_it_is(asked, tmp_path):
     asked("train_full_1p.sh", "--device=cpu")
     assert "--resume_training" in asked("train_full_1p.sh", "--device=cpu", "--", "--resume_training")

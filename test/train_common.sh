@@ -124,13 +124,19 @@ choose_devices() { # how many a script of this name has; sets `numbers`
   [[ $1 != 1 || ${#numbers[@]} == 1 ]] || fail "--devices=$devices: this script has one device; use its 8p form"
 }
 
-data_set() { # that the recipe trains on
+data_set() { # that the recipe trains on, where the interpreter has what training needs
   "$python" - "$root" "$recipe" <<'PYTHON'
-import sys
+import importlib.util, sys
 sys.path.insert(0, sys.argv[1])
-from runtime.settings.recipes import load_recipe
 from utils.commands import exit_code
-sys.exit(exit_code(lambda: print(load_recipe(sys.argv[2]).settings.get("dataset", "sstem")), False))
+from utils.installed import require_estimator
+def tell():
+    require_estimator()
+    if importlib.util.find_spec("tensorflow") is None:
+        import tensorflow  # told as main.py tells it; where it is there, it takes seconds
+    from runtime.settings.recipes import load_recipe
+    print(load_recipe(sys.argv[2]).settings.get("dataset", "sstem"))
+sys.exit(exit_code(tell, False))
 PYTHON
 }
 

@@ -81,8 +81,8 @@ def _measures(settings: Settings) -> bool:
 
 
 def _begins(settings: Settings) -> bool:
-    """How a run is trained is decided, or done."""
-    return settings.trains or settings.imports
+    """How a run is trained is decided, or done, or looked ahead to: a command for training may be checked first."""
+    return settings.trains or settings.imports or settings.checks
 
 
 def _goes_on(settings: Settings) -> bool:
@@ -149,13 +149,12 @@ _FLAGS = (
     _Idle(("fov",), _unmasked, "the objectives semantic and bce_dice, as in the recipes of these data sets, or "
           "--extended_scores vessels"),
     _Idle(("head_mode",), _shallow, "a network with deep supervision, whose heads it chooses among", again=True),
-    _Idle(("max_steps",), _unless(lambda own: _begins(own) or _measures(own) or own.checks),
+    _Idle(("max_steps",), _unless(lambda own: _begins(own) or _measures(own)),
           "a mode that trains, or --benchmark: others take the newest checkpoint, or the best (--checkpoint best)",
           again=True),
     _Idle(("train_minutes", "learning_rate", "weight_decay", "augment", "skip_loss_spikes", "loss_scale",
            "evaluate_every", "early_stopping_patience", "log_every", "save_checkpoints_steps",
-           "save_checkpoints_minutes", "keep_checkpoint_max"), _unless(lambda own: _begins(own) or own.checks),
-          "a mode that trains", again=True),
+           "save_checkpoints_minutes", "keep_checkpoint_max"), _unless(_begins), "a mode that trains", again=True),
     _Idle(("best_metric",), _unranked, "evaluations while training (--evaluate_every), whose best it chooses",
           again=True),
     _Idle(("warmup_steps",), _unless(_measures), "--benchmark: they are the steps before the measured ones"),
